@@ -1,0 +1,278 @@
+/**
+ * Every function of the `.node` addon, in the order of `src/addon/exports.cc`.
+ *
+ * A tensor is dense, row-major, at most 6-dimensional, and known to JavaScript by a number. All
+ * outputs are new tensors that the caller frees, unless the name says `InPlace` or a destination is
+ * passed. Compute ops take f32 (indices: i32); the other dtypes are storage.
+ *
+ * Every function throws {@link NativeError}: HANDLE (freed, or made by another thread), DTYPE,
+ * SHAPE (the message names the op and all shapes), ARGUMENT (a number out of range), OOM (bytes asked
+ * for, live, cached, limit). A call that throws has changed nothing.
+ *
+ * The same call gives the same bytes whatever the thread count: work is split over independent
+ * outputs, and reductions have a fixed order.
+ */
+
+/** Slot and generation of a native tensor; valid on the thread that made it until `free`. */
+export type Handle = number;
+
+/** Element types and their codes. f32 computes; i32 indexes; the others are storage. */
+export const DTYPES = { f32: 0, i32: 1, bf16: 2, f64: 3, u8: 4 } as const;
+/** Code of an element type, see {@link DTYPES}. */
+export type DTypeCode = (typeof DTYPES)[keyof typeof DTYPES];
+
+/** How a rotary embedding pairs components: halves (Hugging Face) or neighbours (original Llama). */
+export const ROPE_PAIRINGS = { NEOX: 0, NORM: 1 } as const;
+/** Code of a rotary pairing, see {@link ROPE_PAIRINGS}. */
+export type RopePairing = (typeof ROPE_PAIRINGS)[keyof typeof ROPE_PAIRINGS];
+
+/** Arrays that elements travel in: f32 Float32Array, i32 Int32Array, bf16 Uint16Array (raw bits), f64 Float64Array, u8 Uint8Array. */
+export type ElementArray = Float32Array | Int32Array | Uint16Array | Float64Array | Uint8Array;
+
+/** Why a native call was refused. */
+export type NativeErrorCode = 'HANDLE' | 'DTYPE' | 'SHAPE' | 'ARGUMENT' | 'OOM' | 'INTERNAL';
+
+/** What the addon throws: a plain Error with a code. */
+export interface NativeError extends Error {
+  readonly code: NativeErrorCode;
+}
+
+/** Process-wide settings; the first `init` (or first op) of the process fixes them. */
+export interface InitOptions {
+  /** Compute threads including the caller, 1 to 256. Default: FORGE_THREADS, else the physical cores this process may use. */
+  readonly threads?: number;
+  /** Limit for live plus cached bytes. Default: 90 % of the memory of the machine or container. May be changed later. */
+  readonly maxBytes?: number;
+}
+
+/** What computes. */
+export interface BackendInfo {
+  readonly device: 'cpu';
+  /** Instruction set chosen at run time. */
+  readonly isa: 'avx512' | 'avx2' | 'portable';
+  readonly threads: number;
+  /** `builtin`, or the path of the cblas library in use (FORGE_BLAS). */
+  readonly blas: string;
+}
+
+/** Memory of all threads of the process together. */
+export interface MemoryStats {
+  /** Bytes that tensors hold (rounded to size classes). */
+  readonly liveBytes: number;
+  /** Bytes kept for reuse. */
+  readonly cachedBytes: number;
+  /** Highest liveBytes since start or `resetPeak`. */
+  readonly peakBytes: number;
+  readonly maxBytes: number;
+  readonly liveTensors: number;
+}
+
+/** The typed table of native functions. */
+export interface NativeAddon {
+  // -- process ---------------------------------------------------------------------------------
+  /** Starts the thread pool. A second call with another `threads` throws ARGUMENT. */
+  init(options: InitOptions): void;
+  backendInfo(): BackendInfo;
+  memoryStats(): MemoryStats;
+  /** Sets peakBytes to liveBytes. */
+  resetPeak(): void;
+  /** Returns cached blocks to the operating system. */
+  emptyCache(): void;
+
+  // -- tensors ---------------------------------------------------------------------------------
+  /** A tensor with undefined contents. Axis lengths ≥ 0, at most 6 axes, [] is a scalar. */
+  alloc(dtype: DTypeCode, shape: readonly number[]): Handle;
+  /** A tensor filled with `value` (converted to dtype). */
+  full(dtype: DTypeCode, shape: readonly number[], value: number): Handle;
+  /** Forgets the handle; its buffer is reused when the last view is gone. */
+  free(h: Handle): void;
+  /** Another tensor on the same elements, from `offset` (elements, relative to h), contiguous. */
+  view(h: Handle, offset: number, shape: readonly number[]): Handle;
+  shapeOf(h: Handle): number[];
+  dtypeOf(h: Handle): DTypeCode;
+  /** Copies a whole array to elements offset.. of h. The array kind must fit the dtype. */
+  write(h: Handle, data: ElementArray, offset?: number): void;
+  /** A copy of all elements. */
+  read(h: Handle): ElementArray;
+  /** Copies all elements to an array of exactly that length. */
+  readInto(h: Handle, data: ElementArray): void;
+  /** The only element of a one-element tensor. */
+  item(h: Handle): number;
+  /** dst := src; same dtype and element count. */
+  copy(dst: Handle, src: Handle): void;
+
+  // -- elementwise: f32; b has a's shape, or a's trailing axes, or one element --------------------
+  add(a: Handle, b: Handle): Handle;
+  sub(a: Handle, b: Handle): Handle;
+  mul(a: Handle, b: Handle): Handle;
+  div(a: Handle, b: Handle): Handle;
+  addScalar(x: Handle, s: number): Handle;
+  mulScalar(x: Handle, s: number): Handle;
+  /** y += alpha x in place; same shape. */
+  axpy(y: Handle, alpha: number, x: Handle): void;
+  /** x *= s in place. */
+  scaleInPlace(x: Handle, s: number): void;
+  neg(x: Handle): Handle;
+  exp(x: Handle): Handle;
+  log(x: Handle): Handle;
+  tanh(x: Handle): Handle;
+  sigmoid(x: Handle): Handle;
+  /** x · sigmoid(x). */
+  silu(x: Handle): Handle;
+  relu(x: Handle): Handle;
+  /** max(x, 0)². */
+  relu2(x: Handle): Handle;
+  sqrt(x: Handle): Handle;
+  abs(x: Handle): Handle;
+  /** −1, 0 or 1. */
+  sign(x: Handle): Handle;
+  /** dx from the input x. */
+  siluBackward(x: Handle, dy: Handle): Handle;
+  /** dx from the output y. */
+  sigmoidBackward(y: Handle, dy: Handle): Handle;
+  /** dx from the output y. */
+  tanhBackward(y: Handle, dy: Handle): Handle;
+  /** dx from the input x. */
+  reluBackward(x: Handle, dy: Handle): Handle;
+  /** dx from the input x. */
+  relu2Backward(x: Handle, dy: Handle): Handle;
+
+  // -- reductions --------------------------------------------------------------------------------
+  /** Sum over one axis (removed), or over all (axis −1, gives shape [1]). */
+  sum(x: Handle, axis: number): Handle;
+  /** Mean over one axis (removed), or over all (axis −1, gives [1]); NaN over nothing. */
+  mean(x: Handle, axis: number): Handle;
+  /** Maximum over one axis (removed), or over all (axis −1, gives [1]); ARGUMENT over nothing. */
+  max(x: Handle, axis: number): Handle;
+  /** i32 index of the first maximum along the last axis (removed). */
+  argmax(x: Handle): Handle;
+  /** Sum of squares over all elements of all tensors, accumulated in f64. */
+  sumSquares(xs: readonly Handle[]): number;
+  /** Sums leading axes away: the inverse of the broadcast of add; shape is x's trailing axes or one element. */
+  sumToShape(x: Handle, shape: readonly number[]): Handle;
+  /** Whether no element of any tensor is NaN or infinite. */
+  isFinite(xs: readonly Handle[]): boolean;
+  /** Σ a·b over all elements, accumulated in f64; same shape. */
+  dot(a: Handle, b: Handle): number;
+
+  // -- layout: any dtype -------------------------------------------------------------------------
+  /** Elements start ≤ i < end along one axis. */
+  slice(x: Handle, axis: number, start: number, end: number): Handle;
+  /** Joins tensors that agree on dtype and all other axes. */
+  concat(xs: readonly Handle[], axis: number): Handle;
+  /** Reorders axes: result axis i is x's axis axes[i]. */
+  permute(x: Handle, axes: readonly number[]): Handle;
+  /** x[N, ...], index i32[M...] -> [M..., ...]; ARGUMENT: an index outside 0..N−1. */
+  gatherRows(x: Handle, index: Handle): Handle;
+  /** dst[index[i]] += src[i] in order of i; f32; dst[N, ...], src[M, ...]. */
+  scatterAddRows(dst: Handle, index: Handle, src: Handle): void;
+
+  // -- dense products ----------------------------------------------------------------------------
+  /**
+   * op(a) · op(b), op transposes the last two axes when its flag is set. [M,K]×[K,N], batched [B,M,K]×[B,K,N],
+   * or a[..., K] (not transposed) × [K,N] -> [..., N].
+   * @param out   null: a new tensor. Otherwise out := a·b + beta·out, and out is returned; must not overlap a or b.
+   */
+  matmul(a: Handle, b: Handle, transA: boolean, transB: boolean, out: Handle | null, beta: number): Handle;
+  /** table[V,C], ids i32[...] -> [..., C]; ARGUMENT: an id outside 0..V−1. */
+  embedding(table: Handle, ids: Handle): Handle;
+  /** dTable[id] += dOut rows, in order. */
+  embeddingBackward(dOut: Handle, ids: Handle, dTable: Handle): void;
+
+  // -- normalisation, position, attention, gated units ---------------------------------------------
+  /** x[..., C] / rms(x) · gain[C] -> [y, rstd[...]]; rms over the last axis, eps inside the root. Zhang & Sennrich 2019 eq. 4. */
+  rmsNorm(x: Handle, gain: Handle, eps: number): [y: Handle, rstd: Handle];
+  /** -> dx; dGain[C] += when given. */
+  rmsNormBackward(dy: Handle, x: Handle, gain: Handle, rstd: Handle, dGain: Handle | null): Handle;
+  /**
+   * Rotary position embedding of x[B,T,H,D], row t at position position0 + t; D even. Su et al. 2021.
+   * @param inverse  rotate back (this is also the gradient)
+   */
+  rope(x: Handle, position0: number, theta: number, pairing: RopePairing, inverse: boolean): Handle;
+  /**
+   * softmax(scale · q kᵀ + mask) v, heads grouped: query head h uses key head h / (Hq/Hkv).
+   * q[B,T,Hq,D], k, v[B,S,Hkv,D]; query t sits at position kvLength − T + t.
+   * @param causal   only keys at positions ≤ the query's
+   * @param window   only the last `window` positions up to the query's own (needs causal); 0 = all
+   * @param kvLength keys in use, 0..S; −1 = S
+   * @returns [o[B,T,Hq,D], lse[B,Hq,T]]; a query that sees no key gives o = 0, lse = −∞
+   */
+  attention(
+    q: Handle,
+    k: Handle,
+    v: Handle,
+    causal: boolean,
+    window: number,
+    scale: number,
+    kvLength: number,
+  ): [o: Handle, lse: Handle];
+  /** -> [dq, dk, dv]; kvLength = S. */
+  attentionBackward(
+    dO: Handle,
+    q: Handle,
+    k: Handle,
+    v: Handle,
+    o: Handle,
+    lse: Handle,
+    causal: boolean,
+    window: number,
+    scale: number,
+  ): [dq: Handle, dk: Handle, dv: Handle];
+  /** silu(gate) · up. Shazeer 2020. */
+  swiglu(gate: Handle, up: Handle): Handle;
+  swigluBackward(dy: Handle, gate: Handle, up: Handle): [dgate: Handle, dup: Handle];
+  /** Softmax over the last axis. */
+  softmax(x: Handle): Handle;
+  /** dx from the output y. */
+  softmaxBackward(y: Handle, dy: Handle): Handle;
+
+  // -- loss, optimizer -----------------------------------------------------------------------------
+  /** logits[N,V], targets i32[N] -> [loss[N], lse[N]] in nats; rows with target = ignoreIndex lose 0. */
+  crossEntropy(logits: Handle, targets: Handle, ignoreIndex: number): [loss: Handle, lse: Handle];
+  /**
+   * -> dlogits = scale · dLoss[row] · (softmax(logits) − onehot(target)), 0 in ignored rows.
+   * @param dLoss    f32[N], or null for all ones
+   * @param inPlace  write over logits and return its handle
+   */
+  crossEntropyBackward(
+    logits: Handle,
+    targets: Handle,
+    lse: Handle,
+    dLoss: Handle | null,
+    scale: number,
+    ignoreIndex: number,
+    inPlace: boolean,
+  ): Handle;
+  /** One AdamW step in place, as torch.optim.AdamW; grad is read as gradScale · grad; step counts from 1. Loshchilov & Hutter 2019. */
+  adamw(
+    param: Handle,
+    grad: Handle,
+    m: Handle,
+    v: Handle,
+    lr: number,
+    beta1: number,
+    beta2: number,
+    eps: number,
+    weightDecay: number,
+    step: number,
+    gradScale: number,
+  ): void;
+
+  // -- random numbers: Philox4x32-10, Salmon et al. 2011 ----------------------------------------------
+  /** Fills h with uniforms in [0,1): element e is word e%4 of block counter + e/4, its top 24 bits. Numbers are u32. */
+  philoxUniform(h: Handle, seedLo: number, seedHi: number, counterLo: number, counterHi: number): void;
+  /** Fills h with normals (Box–Muller on words 0,1 and 2,3 of the same blocks). */
+  philoxNormal(
+    h: Handle,
+    seedLo: number,
+    seedHi: number,
+    counterLo: number,
+    counterHi: number,
+    mean: number,
+    std: number,
+  ): void;
+
+  // -- key-value cache --------------------------------------------------------------------------------
+  /** dst[atRow .. atRow + T) := src; dst[S, ...], src[T, ...], same dtype and row shape. */
+  copyRows(dst: Handle, src: Handle, atRow: number): void;
+}

@@ -1,0 +1,15 @@
+export {
+  type BackendInfo,
+  DTYPES,
+  type DTypeCode,
+  type ElementArray,
+  type Handle,
+  type InitOptions,
+  type MemoryStats,
+  type NativeAddon,
+  type NativeError,
+  type NativeErrorCode,
+  ROPE_PAIRINGS,
+  type RopePairing,
+} from './addon.js';
+export { isNativeError, loadNative, NativeLoadError } from './loader.js';
