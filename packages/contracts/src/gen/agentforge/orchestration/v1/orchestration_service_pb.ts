@@ -17,7 +17,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file agentforge/orchestration/v1/orchestration_service.proto.
  */
 export const file_agentforge_orchestration_v1_orchestration_service: GenFile = /*@__PURE__*/
-  fileDesc("CjdhZ2VudGZvcmdlL29yY2hlc3RyYXRpb24vdjEvb3JjaGVzdHJhdGlvbl9zZXJ2aWNlLnByb3RvEhthZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEiTQoUVmFsaWRhdGVHcmFwaFJlcXVlc3QSNQoFZ3JhcGgYASABKAsyJi5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuR3JhcGhTcGVjIogBChVWYWxpZGF0ZUdyYXBoUmVzcG9uc2USOAoKdmlvbGF0aW9ucxgBIAMoCzIkLmFnZW50Zm9yZ2UuY29tbW9uLnYxLkZpZWxkVmlvbGF0aW9uEjUKBWdyYXBoGAIgASgLMiYuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkdyYXBoU3BlYyL5AQoPU3RhcnRSdW5SZXF1ZXN0EgwKBG5hbWUYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEkgKBmxhYmVscxgDIAMoCzI4LmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5TdGFydFJ1blJlcXVlc3QuTGFiZWxzRW50cnkSNQoFZ3JhcGgYBCABKAsyJi5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuR3JhcGhTcGVjEhIKCnJlcXVlc3RfaWQYBSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJBChBTdGFydFJ1blJlc3BvbnNlEi0KA3J1bhgBIAEoCzIgLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SdW4iHQoNR2V0UnVuUmVxdWVzdBIMCgRuYW1lGAEgASgJIj8KDkdldFJ1blJlc3BvbnNlEi0KA3J1bhgBIAEoCzIgLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SdW4iHwoPUGF1c2VSdW5SZXF1ZXN0EgwKBG5hbWUYASABKAkiQQoQUGF1c2VSdW5SZXNwb25zZRItCgNydW4YASABKAsyIC5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUnVuIiAKEFJlc3VtZVJ1blJlcXVlc3QSDAoEbmFtZRgBIAEoCSJCChFSZXN1bWVSdW5SZXNwb25zZRItCgNydW4YASABKAsyIC5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUnVuIjAKEENhbmNlbFJ1blJlcXVlc3QSDAoEbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiQgoRQ2FuY2VsUnVuUmVzcG9uc2USLQoDcnVuGAEgASgLMiAuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlJ1biLfAQoPUmV0cnlSdW5SZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIc3RlcF9pZHMYAiADKAkSWwoQY29uZmlnX292ZXJyaWRlcxgDIAMoCzJBLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SZXRyeVJ1blJlcXVlc3QuQ29uZmlnT3ZlcnJpZGVzRW50cnkaTwoUQ29uZmlnT3ZlcnJpZGVzRW50cnkSCwoDa2V5GAEgASgJEiYKBXZhbHVlGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdDoCOAEiQQoQUmV0cnlSdW5SZXNwb25zZRItCgNydW4YASABKAsyIC5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUnVuMqIGChRPcmNoZXN0cmF0aW9uU2VydmljZRJ7Cg1WYWxpZGF0ZUdyYXBoEjEuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlZhbGlkYXRlR3JhcGhSZXF1ZXN0GjIuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlZhbGlkYXRlR3JhcGhSZXNwb25zZSIDkAIBEmwKCFN0YXJ0UnVuEiwuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlN0YXJ0UnVuUmVxdWVzdBotLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5TdGFydFJ1blJlc3BvbnNlIgOQAgISZgoGR2V0UnVuEiouYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkdldFJ1blJlcXVlc3QaKy5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuR2V0UnVuUmVzcG9uc2UiA5ACARJsCghQYXVzZVJ1bhIsLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5QYXVzZVJ1blJlcXVlc3QaLS5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUGF1c2VSdW5SZXNwb25zZSIDkAICEm8KCVJlc3VtZVJ1bhItLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SZXN1bWVSdW5SZXF1ZXN0Gi4uYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlJlc3VtZVJ1blJlc3BvbnNlIgOQAgISbwoJQ2FuY2VsUnVuEi0uYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkNhbmNlbFJ1blJlcXVlc3QaLi5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuQ2FuY2VsUnVuUmVzcG9uc2UiA5ACAhJnCghSZXRyeVJ1bhIsLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SZXRyeVJ1blJlcXVlc3QaLS5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUmV0cnlSdW5SZXNwb25zZWIGcHJvdG8z", [file_agentforge_common_v1_failure, file_agentforge_orchestration_v1_graph, file_agentforge_orchestration_v1_state, file_google_protobuf_struct]);
+  fileDesc("CjdhZ2VudGZvcmdlL29yY2hlc3RyYXRpb24vdjEvb3JjaGVzdHJhdGlvbl9zZXJ2aWNlLnByb3RvEhthZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEiTQoUVmFsaWRhdGVHcmFwaFJlcXVlc3QSNQoFZ3JhcGgYASABKAsyJi5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuR3JhcGhTcGVjIogBChVWYWxpZGF0ZUdyYXBoUmVzcG9uc2USOAoKdmlvbGF0aW9ucxgBIAMoCzIkLmFnZW50Zm9yZ2UuY29tbW9uLnYxLkZpZWxkVmlvbGF0aW9uEjUKBWdyYXBoGAIgASgLMiYuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkdyYXBoU3BlYyKFAgoVU3RhcnRFeGVjdXRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEk4KBmxhYmVscxgDIAMoCzI+LmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5TdGFydEV4ZWN1dGlvblJlcXVlc3QuTGFiZWxzRW50cnkSNQoFZ3JhcGgYBCABKAsyJi5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuR3JhcGhTcGVjEhIKCnJlcXVlc3RfaWQYBSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJHChZTdGFydEV4ZWN1dGlvblJlc3BvbnNlEi0KA3J1bhgBIAEoCzIgLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SdW4iIwoTR2V0RXhlY3V0aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJIkUKFEdldEV4ZWN1dGlvblJlc3BvbnNlEi0KA3J1bhgBIAEoCzIgLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SdW4iJQoVUGF1c2VFeGVjdXRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkiRwoWUGF1c2VFeGVjdXRpb25SZXNwb25zZRItCgNydW4YASABKAsyIC5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUnVuIiYKFlJlc3VtZUV4ZWN1dGlvblJlcXVlc3QSDAoEbmFtZRgBIAEoCSJIChdSZXN1bWVFeGVjdXRpb25SZXNwb25zZRItCgNydW4YASABKAsyIC5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUnVuIjYKFkNhbmNlbEV4ZWN1dGlvblJlcXVlc3QSDAoEbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiSAoXQ2FuY2VsRXhlY3V0aW9uUmVzcG9uc2USLQoDcnVuGAEgASgLMiAuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlJ1biLrAQoVUmV0cnlFeGVjdXRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIc3RlcF9pZHMYAiADKAkSYQoQY29uZmlnX292ZXJyaWRlcxgDIAMoCzJHLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SZXRyeUV4ZWN1dGlvblJlcXVlc3QuQ29uZmlnT3ZlcnJpZGVzRW50cnkaTwoUQ29uZmlnT3ZlcnJpZGVzRW50cnkSCwoDa2V5GAEgASgJEiYKBXZhbHVlGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdDoCOAEiRwoWUmV0cnlFeGVjdXRpb25SZXNwb25zZRItCgNydW4YASABKAsyIC5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUnVuMpAHChRPcmNoZXN0cmF0aW9uU2VydmljZRJ7Cg1WYWxpZGF0ZUdyYXBoEjEuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlZhbGlkYXRlR3JhcGhSZXF1ZXN0GjIuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlZhbGlkYXRlR3JhcGhSZXNwb25zZSIDkAIBEn4KDlN0YXJ0RXhlY3V0aW9uEjIuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlN0YXJ0RXhlY3V0aW9uUmVxdWVzdBozLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5TdGFydEV4ZWN1dGlvblJlc3BvbnNlIgOQAgISeAoMR2V0RXhlY3V0aW9uEjAuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkdldEV4ZWN1dGlvblJlcXVlc3QaMS5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuR2V0RXhlY3V0aW9uUmVzcG9uc2UiA5ACARJ+Cg5QYXVzZUV4ZWN1dGlvbhIyLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5QYXVzZUV4ZWN1dGlvblJlcXVlc3QaMy5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUGF1c2VFeGVjdXRpb25SZXNwb25zZSIDkAICEoEBCg9SZXN1bWVFeGVjdXRpb24SMy5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUmVzdW1lRXhlY3V0aW9uUmVxdWVzdBo0LmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SZXN1bWVFeGVjdXRpb25SZXNwb25zZSIDkAICEoEBCg9DYW5jZWxFeGVjdXRpb24SMy5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuQ2FuY2VsRXhlY3V0aW9uUmVxdWVzdBo0LmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5DYW5jZWxFeGVjdXRpb25SZXNwb25zZSIDkAICEnkKDlJldHJ5RXhlY3V0aW9uEjIuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlJldHJ5RXhlY3V0aW9uUmVxdWVzdBozLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SZXRyeUV4ZWN1dGlvblJlc3BvbnNlYgZwcm90bzM", [file_agentforge_common_v1_failure, file_agentforge_orchestration_v1_graph, file_agentforge_orchestration_v1_state, file_google_protobuf_struct]);
 
 /**
  * ValidateGraphRequest carries a graph.
@@ -69,11 +69,11 @@ export const ValidateGraphResponseSchema: GenMessage<ValidateGraphResponse> = /*
   messageDesc(file_agentforge_orchestration_v1_orchestration_service, 1);
 
 /**
- * StartRunRequest asks for a run.
+ * StartExecutionRequest asks for a run.
  *
- * @generated from message agentforge.orchestration.v1.StartRunRequest
+ * @generated from message agentforge.orchestration.v1.StartExecutionRequest
  */
-export type StartRunRequest = Message<"agentforge.orchestration.v1.StartRunRequest"> & {
+export type StartExecutionRequest = Message<"agentforge.orchestration.v1.StartExecutionRequest"> & {
   /**
    * Resource name: "projects/{project}/runs/{run}".
    *
@@ -111,18 +111,18 @@ export type StartRunRequest = Message<"agentforge.orchestration.v1.StartRunReque
 };
 
 /**
- * Describes the message agentforge.orchestration.v1.StartRunRequest.
- * Use `create(StartRunRequestSchema)` to create a new message.
+ * Describes the message agentforge.orchestration.v1.StartExecutionRequest.
+ * Use `create(StartExecutionRequestSchema)` to create a new message.
  */
-export const StartRunRequestSchema: GenMessage<StartRunRequest> = /*@__PURE__*/
+export const StartExecutionRequestSchema: GenMessage<StartExecutionRequest> = /*@__PURE__*/
   messageDesc(file_agentforge_orchestration_v1_orchestration_service, 2);
 
 /**
- * StartRunResponse carries the run.
+ * StartExecutionResponse carries the run.
  *
- * @generated from message agentforge.orchestration.v1.StartRunResponse
+ * @generated from message agentforge.orchestration.v1.StartExecutionResponse
  */
-export type StartRunResponse = Message<"agentforge.orchestration.v1.StartRunResponse"> & {
+export type StartExecutionResponse = Message<"agentforge.orchestration.v1.StartExecutionResponse"> & {
   /**
    * The run.
    *
@@ -132,18 +132,18 @@ export type StartRunResponse = Message<"agentforge.orchestration.v1.StartRunResp
 };
 
 /**
- * Describes the message agentforge.orchestration.v1.StartRunResponse.
- * Use `create(StartRunResponseSchema)` to create a new message.
+ * Describes the message agentforge.orchestration.v1.StartExecutionResponse.
+ * Use `create(StartExecutionResponseSchema)` to create a new message.
  */
-export const StartRunResponseSchema: GenMessage<StartRunResponse> = /*@__PURE__*/
+export const StartExecutionResponseSchema: GenMessage<StartExecutionResponse> = /*@__PURE__*/
   messageDesc(file_agentforge_orchestration_v1_orchestration_service, 3);
 
 /**
- * GetRunRequest names a run.
+ * GetExecutionRequest names a run.
  *
- * @generated from message agentforge.orchestration.v1.GetRunRequest
+ * @generated from message agentforge.orchestration.v1.GetExecutionRequest
  */
-export type GetRunRequest = Message<"agentforge.orchestration.v1.GetRunRequest"> & {
+export type GetExecutionRequest = Message<"agentforge.orchestration.v1.GetExecutionRequest"> & {
   /**
    * Resource name.
    *
@@ -153,18 +153,18 @@ export type GetRunRequest = Message<"agentforge.orchestration.v1.GetRunRequest">
 };
 
 /**
- * Describes the message agentforge.orchestration.v1.GetRunRequest.
- * Use `create(GetRunRequestSchema)` to create a new message.
+ * Describes the message agentforge.orchestration.v1.GetExecutionRequest.
+ * Use `create(GetExecutionRequestSchema)` to create a new message.
  */
-export const GetRunRequestSchema: GenMessage<GetRunRequest> = /*@__PURE__*/
+export const GetExecutionRequestSchema: GenMessage<GetExecutionRequest> = /*@__PURE__*/
   messageDesc(file_agentforge_orchestration_v1_orchestration_service, 4);
 
 /**
- * GetRunResponse carries the run.
+ * GetExecutionResponse carries the run.
  *
- * @generated from message agentforge.orchestration.v1.GetRunResponse
+ * @generated from message agentforge.orchestration.v1.GetExecutionResponse
  */
-export type GetRunResponse = Message<"agentforge.orchestration.v1.GetRunResponse"> & {
+export type GetExecutionResponse = Message<"agentforge.orchestration.v1.GetExecutionResponse"> & {
   /**
    * The run.
    *
@@ -174,18 +174,18 @@ export type GetRunResponse = Message<"agentforge.orchestration.v1.GetRunResponse
 };
 
 /**
- * Describes the message agentforge.orchestration.v1.GetRunResponse.
- * Use `create(GetRunResponseSchema)` to create a new message.
+ * Describes the message agentforge.orchestration.v1.GetExecutionResponse.
+ * Use `create(GetExecutionResponseSchema)` to create a new message.
  */
-export const GetRunResponseSchema: GenMessage<GetRunResponse> = /*@__PURE__*/
+export const GetExecutionResponseSchema: GenMessage<GetExecutionResponse> = /*@__PURE__*/
   messageDesc(file_agentforge_orchestration_v1_orchestration_service, 5);
 
 /**
- * PauseRunRequest names a run.
+ * PauseExecutionRequest names a run.
  *
- * @generated from message agentforge.orchestration.v1.PauseRunRequest
+ * @generated from message agentforge.orchestration.v1.PauseExecutionRequest
  */
-export type PauseRunRequest = Message<"agentforge.orchestration.v1.PauseRunRequest"> & {
+export type PauseExecutionRequest = Message<"agentforge.orchestration.v1.PauseExecutionRequest"> & {
   /**
    * Resource name.
    *
@@ -195,18 +195,18 @@ export type PauseRunRequest = Message<"agentforge.orchestration.v1.PauseRunReque
 };
 
 /**
- * Describes the message agentforge.orchestration.v1.PauseRunRequest.
- * Use `create(PauseRunRequestSchema)` to create a new message.
+ * Describes the message agentforge.orchestration.v1.PauseExecutionRequest.
+ * Use `create(PauseExecutionRequestSchema)` to create a new message.
  */
-export const PauseRunRequestSchema: GenMessage<PauseRunRequest> = /*@__PURE__*/
+export const PauseExecutionRequestSchema: GenMessage<PauseExecutionRequest> = /*@__PURE__*/
   messageDesc(file_agentforge_orchestration_v1_orchestration_service, 6);
 
 /**
- * PauseRunResponse carries the run.
+ * PauseExecutionResponse carries the run.
  *
- * @generated from message agentforge.orchestration.v1.PauseRunResponse
+ * @generated from message agentforge.orchestration.v1.PauseExecutionResponse
  */
-export type PauseRunResponse = Message<"agentforge.orchestration.v1.PauseRunResponse"> & {
+export type PauseExecutionResponse = Message<"agentforge.orchestration.v1.PauseExecutionResponse"> & {
   /**
    * The run.
    *
@@ -216,18 +216,18 @@ export type PauseRunResponse = Message<"agentforge.orchestration.v1.PauseRunResp
 };
 
 /**
- * Describes the message agentforge.orchestration.v1.PauseRunResponse.
- * Use `create(PauseRunResponseSchema)` to create a new message.
+ * Describes the message agentforge.orchestration.v1.PauseExecutionResponse.
+ * Use `create(PauseExecutionResponseSchema)` to create a new message.
  */
-export const PauseRunResponseSchema: GenMessage<PauseRunResponse> = /*@__PURE__*/
+export const PauseExecutionResponseSchema: GenMessage<PauseExecutionResponse> = /*@__PURE__*/
   messageDesc(file_agentforge_orchestration_v1_orchestration_service, 7);
 
 /**
- * ResumeRunRequest names a run.
+ * ResumeExecutionRequest names a run.
  *
- * @generated from message agentforge.orchestration.v1.ResumeRunRequest
+ * @generated from message agentforge.orchestration.v1.ResumeExecutionRequest
  */
-export type ResumeRunRequest = Message<"agentforge.orchestration.v1.ResumeRunRequest"> & {
+export type ResumeExecutionRequest = Message<"agentforge.orchestration.v1.ResumeExecutionRequest"> & {
   /**
    * Resource name.
    *
@@ -237,18 +237,18 @@ export type ResumeRunRequest = Message<"agentforge.orchestration.v1.ResumeRunReq
 };
 
 /**
- * Describes the message agentforge.orchestration.v1.ResumeRunRequest.
- * Use `create(ResumeRunRequestSchema)` to create a new message.
+ * Describes the message agentforge.orchestration.v1.ResumeExecutionRequest.
+ * Use `create(ResumeExecutionRequestSchema)` to create a new message.
  */
-export const ResumeRunRequestSchema: GenMessage<ResumeRunRequest> = /*@__PURE__*/
+export const ResumeExecutionRequestSchema: GenMessage<ResumeExecutionRequest> = /*@__PURE__*/
   messageDesc(file_agentforge_orchestration_v1_orchestration_service, 8);
 
 /**
- * ResumeRunResponse carries the run.
+ * ResumeExecutionResponse carries the run.
  *
- * @generated from message agentforge.orchestration.v1.ResumeRunResponse
+ * @generated from message agentforge.orchestration.v1.ResumeExecutionResponse
  */
-export type ResumeRunResponse = Message<"agentforge.orchestration.v1.ResumeRunResponse"> & {
+export type ResumeExecutionResponse = Message<"agentforge.orchestration.v1.ResumeExecutionResponse"> & {
   /**
    * The run.
    *
@@ -258,18 +258,18 @@ export type ResumeRunResponse = Message<"agentforge.orchestration.v1.ResumeRunRe
 };
 
 /**
- * Describes the message agentforge.orchestration.v1.ResumeRunResponse.
- * Use `create(ResumeRunResponseSchema)` to create a new message.
+ * Describes the message agentforge.orchestration.v1.ResumeExecutionResponse.
+ * Use `create(ResumeExecutionResponseSchema)` to create a new message.
  */
-export const ResumeRunResponseSchema: GenMessage<ResumeRunResponse> = /*@__PURE__*/
+export const ResumeExecutionResponseSchema: GenMessage<ResumeExecutionResponse> = /*@__PURE__*/
   messageDesc(file_agentforge_orchestration_v1_orchestration_service, 9);
 
 /**
- * CancelRunRequest names a run.
+ * CancelExecutionRequest names a run.
  *
- * @generated from message agentforge.orchestration.v1.CancelRunRequest
+ * @generated from message agentforge.orchestration.v1.CancelExecutionRequest
  */
-export type CancelRunRequest = Message<"agentforge.orchestration.v1.CancelRunRequest"> & {
+export type CancelExecutionRequest = Message<"agentforge.orchestration.v1.CancelExecutionRequest"> & {
   /**
    * Resource name.
    *
@@ -286,18 +286,18 @@ export type CancelRunRequest = Message<"agentforge.orchestration.v1.CancelRunReq
 };
 
 /**
- * Describes the message agentforge.orchestration.v1.CancelRunRequest.
- * Use `create(CancelRunRequestSchema)` to create a new message.
+ * Describes the message agentforge.orchestration.v1.CancelExecutionRequest.
+ * Use `create(CancelExecutionRequestSchema)` to create a new message.
  */
-export const CancelRunRequestSchema: GenMessage<CancelRunRequest> = /*@__PURE__*/
+export const CancelExecutionRequestSchema: GenMessage<CancelExecutionRequest> = /*@__PURE__*/
   messageDesc(file_agentforge_orchestration_v1_orchestration_service, 10);
 
 /**
- * CancelRunResponse carries the run.
+ * CancelExecutionResponse carries the run.
  *
- * @generated from message agentforge.orchestration.v1.CancelRunResponse
+ * @generated from message agentforge.orchestration.v1.CancelExecutionResponse
  */
-export type CancelRunResponse = Message<"agentforge.orchestration.v1.CancelRunResponse"> & {
+export type CancelExecutionResponse = Message<"agentforge.orchestration.v1.CancelExecutionResponse"> & {
   /**
    * The run.
    *
@@ -307,18 +307,18 @@ export type CancelRunResponse = Message<"agentforge.orchestration.v1.CancelRunRe
 };
 
 /**
- * Describes the message agentforge.orchestration.v1.CancelRunResponse.
- * Use `create(CancelRunResponseSchema)` to create a new message.
+ * Describes the message agentforge.orchestration.v1.CancelExecutionResponse.
+ * Use `create(CancelExecutionResponseSchema)` to create a new message.
  */
-export const CancelRunResponseSchema: GenMessage<CancelRunResponse> = /*@__PURE__*/
+export const CancelExecutionResponseSchema: GenMessage<CancelExecutionResponse> = /*@__PURE__*/
   messageDesc(file_agentforge_orchestration_v1_orchestration_service, 11);
 
 /**
- * RetryRunRequest says what to do again.
+ * RetryExecutionRequest says what to do again.
  *
- * @generated from message agentforge.orchestration.v1.RetryRunRequest
+ * @generated from message agentforge.orchestration.v1.RetryExecutionRequest
  */
-export type RetryRunRequest = Message<"agentforge.orchestration.v1.RetryRunRequest"> & {
+export type RetryExecutionRequest = Message<"agentforge.orchestration.v1.RetryExecutionRequest"> & {
   /**
    * Resource name.
    *
@@ -342,18 +342,18 @@ export type RetryRunRequest = Message<"agentforge.orchestration.v1.RetryRunReque
 };
 
 /**
- * Describes the message agentforge.orchestration.v1.RetryRunRequest.
- * Use `create(RetryRunRequestSchema)` to create a new message.
+ * Describes the message agentforge.orchestration.v1.RetryExecutionRequest.
+ * Use `create(RetryExecutionRequestSchema)` to create a new message.
  */
-export const RetryRunRequestSchema: GenMessage<RetryRunRequest> = /*@__PURE__*/
+export const RetryExecutionRequestSchema: GenMessage<RetryExecutionRequest> = /*@__PURE__*/
   messageDesc(file_agentforge_orchestration_v1_orchestration_service, 12);
 
 /**
- * RetryRunResponse carries the run.
+ * RetryExecutionResponse carries the run.
  *
- * @generated from message agentforge.orchestration.v1.RetryRunResponse
+ * @generated from message agentforge.orchestration.v1.RetryExecutionResponse
  */
-export type RetryRunResponse = Message<"agentforge.orchestration.v1.RetryRunResponse"> & {
+export type RetryExecutionResponse = Message<"agentforge.orchestration.v1.RetryExecutionResponse"> & {
   /**
    * The run.
    *
@@ -363,10 +363,10 @@ export type RetryRunResponse = Message<"agentforge.orchestration.v1.RetryRunResp
 };
 
 /**
- * Describes the message agentforge.orchestration.v1.RetryRunResponse.
- * Use `create(RetryRunResponseSchema)` to create a new message.
+ * Describes the message agentforge.orchestration.v1.RetryExecutionResponse.
+ * Use `create(RetryExecutionResponseSchema)` to create a new message.
  */
-export const RetryRunResponseSchema: GenMessage<RetryRunResponse> = /*@__PURE__*/
+export const RetryExecutionResponseSchema: GenMessage<RetryExecutionResponse> = /*@__PURE__*/
   messageDesc(file_agentforge_orchestration_v1_orchestration_service, 13);
 
 /**
@@ -389,81 +389,81 @@ export const OrchestrationService: GenService<{
     output: typeof ValidateGraphResponseSchema;
   },
   /**
-   * StartRun accepts a run and begins to execute it. Repeating a request with the same name and content returns
+   * StartExecution accepts a run and begins to execute it. Repeating a request with the same name and content returns
    * the run that exists.
    *
    * INVALID_ARGUMENT: the graph is not valid; every violation is in the details. ALREADY_EXISTS: a different run has
    * this name, or the request id was used with other content. RESOURCE_EXHAUSTED: too many runs are active.
    * UNAVAILABLE: the event log cannot be reached.
    *
-   * @generated from rpc agentforge.orchestration.v1.OrchestrationService.StartRun
+   * @generated from rpc agentforge.orchestration.v1.OrchestrationService.StartExecution
    */
-  startRun: {
+  startExecution: {
     methodKind: "unary";
-    input: typeof StartRunRequestSchema;
-    output: typeof StartRunResponseSchema;
+    input: typeof StartExecutionRequestSchema;
+    output: typeof StartExecutionResponseSchema;
   },
   /**
-   * GetRun returns the run as the engine sees it.
+   * GetExecution returns the run as the engine sees it.
    *
    * NOT_FOUND: no such run.
    *
-   * @generated from rpc agentforge.orchestration.v1.OrchestrationService.GetRun
+   * @generated from rpc agentforge.orchestration.v1.OrchestrationService.GetExecution
    */
-  getRun: {
+  getExecution: {
     methodKind: "unary";
-    input: typeof GetRunRequestSchema;
-    output: typeof GetRunResponseSchema;
+    input: typeof GetExecutionRequestSchema;
+    output: typeof GetExecutionResponseSchema;
   },
   /**
-   * PauseRun lets no new step start; running steps store a checkpoint and stop.
+   * PauseExecution lets no new step start; running steps store a checkpoint and stop.
    *
    * NOT_FOUND: no such run. FAILED_PRECONDITION: the run has ended or is being cancelled.
    *
-   * @generated from rpc agentforge.orchestration.v1.OrchestrationService.PauseRun
+   * @generated from rpc agentforge.orchestration.v1.OrchestrationService.PauseExecution
    */
-  pauseRun: {
+  pauseExecution: {
     methodKind: "unary";
-    input: typeof PauseRunRequestSchema;
-    output: typeof PauseRunResponseSchema;
+    input: typeof PauseExecutionRequestSchema;
+    output: typeof PauseExecutionResponseSchema;
   },
   /**
-   * ResumeRun lets a paused run go on.
+   * ResumeExecution lets a paused run go on.
    *
    * NOT_FOUND: no such run. FAILED_PRECONDITION: the run is not paused.
    *
-   * @generated from rpc agentforge.orchestration.v1.OrchestrationService.ResumeRun
+   * @generated from rpc agentforge.orchestration.v1.OrchestrationService.ResumeExecution
    */
-  resumeRun: {
+  resumeExecution: {
     methodKind: "unary";
-    input: typeof ResumeRunRequestSchema;
-    output: typeof ResumeRunResponseSchema;
+    input: typeof ResumeExecutionRequestSchema;
+    output: typeof ResumeExecutionResponseSchema;
   },
   /**
-   * CancelRun stops a run. Running steps stop within two seconds.
+   * CancelExecution stops a run. Running steps stop within two seconds.
    *
    * NOT_FOUND: no such run. FAILED_PRECONDITION: the run has ended.
    *
-   * @generated from rpc agentforge.orchestration.v1.OrchestrationService.CancelRun
+   * @generated from rpc agentforge.orchestration.v1.OrchestrationService.CancelExecution
    */
-  cancelRun: {
+  cancelExecution: {
     methodKind: "unary";
-    input: typeof CancelRunRequestSchema;
-    output: typeof CancelRunResponseSchema;
+    input: typeof CancelExecutionRequestSchema;
+    output: typeof CancelExecutionResponseSchema;
   },
   /**
-   * RetryRun runs a failed, cancelled or completed run again from some steps on. What is complete and does not depend
+   * RetryExecution runs a failed, cancelled or completed run again from some steps on. What is complete and does not depend
    * on them is kept.
    *
    * NOT_FOUND: no such run or step. FAILED_PRECONDITION: the run has not ended. INVALID_ARGUMENT: a changed
    * configuration is not valid.
    *
-   * @generated from rpc agentforge.orchestration.v1.OrchestrationService.RetryRun
+   * @generated from rpc agentforge.orchestration.v1.OrchestrationService.RetryExecution
    */
-  retryRun: {
+  retryExecution: {
     methodKind: "unary";
-    input: typeof RetryRunRequestSchema;
-    output: typeof RetryRunResponseSchema;
+    input: typeof RetryExecutionRequestSchema;
+    output: typeof RetryExecutionResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_agentforge_orchestration_v1_orchestration_service, 0);
