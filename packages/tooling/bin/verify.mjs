@@ -1,0 +1,138 @@
+#!/usr/bin/env node
+/**
+ * Everything that must hold before a change lands: formats, boundaries, types, generated code, build, tests.
+ * Prints one line per check, then `N passed, N failed`, and exits 1 when anything failed.
+ *
+ *   verify.mjs               all checks and tests
+ *   verify.mjs checks        all but the tests
+ *   verify.mjs tests         build and tests
+ */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const what = process.argv[2] ?? 'all';
+if (!['all', 'checks', 'tests'].includes(what)) {
+  console.error('usage: verify.mjs [all|checks|tests]');
+  process.exit(2);
+}
+
+const node = process.execPath;
+const jest = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js'];
+const jestSettings = ['--config', 'packages/tooling/presets/jest.workspace.mjs'];
+const scratch = mkdtempSync(join(tmpdir(), 'agentforge-verify-'));
+const env = {
+  ...process.env,
+  NX_DAEMON: 'false',
+  PATH: `${join(root, 'node_modules/.bin')}${delimiter}${process.env.PATH}`,
+};
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+let running;
+
+/** Runs one program; resolves to its exit code and, when asked to, what it printed. */
+function execute(command, args, { cwd = root, capture = false } = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, {
+      cwd,
+      env,
+      stdio: ['ignore', capture ? 'pipe' : 'inherit', 'inherit'],
+    });
+    running = child;
+    let output = '';
+    child.stdout?.on('data', (chunk) => {
+      output += chunk;
+      process.stdout.write(chunk);
+    });
+    child.on('error', (error) => resolve({ code: 1, output: String(error) }));
+    child.on('close', (code) => resolve({ code: code ?? 1, output }));
+  });
+}
+
+/** Runs a check that either holds or not, and counts it as one. */
+async function check(name, command, args, options) {
+  const start = Date.now();
+  const { code } = await execute(command, args, options);
+  total[code === 0 ? 'passed' : 'failed'] += 1;
+  console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${name} (${((Date.now() - start) / 1000).toFixed(1)} s)`);
+  return code === 0;
+}
+
+/** Runs jest and adds its counts. A run that reports nothing counts as one failure. */
+async function runJest(name, args) {
+  const file = join(scratch, `${name}.json`);
+  const { code } = await execute(
+    node,
+    [...jest, ...jestSettings, '--json', `--outputFile=${file}`, ...args],
+    {
+      capture: false,
+    },
+  );
+  try {
+    const report = JSON.parse(readFileSync(file, 'utf8'));
+    total.passed += report.numPassedTests;
+    total.failed += report.numFailedTests + report.numRuntimeErrorTestSuites;
+    total.skipped += report.numPendingTests;
+    if (code !== 0 && report.numFailedTests + report.numRuntimeErrorTestSuites === 0) total.failed += 1;
+  } catch {
+    total.failed += 1;
+    console.log(`FAILED ${name}: jest wrote no report`);
+  }
+}
+
+/** Runs the C++ tests and adds their counts. */
+async function runCtest() {
+  const { output } = await execute('ctest', ['--test-dir', 'native/build', '--output-on-failure'], {
+    capture: true,
+  });
+  const summary = /(\d+) tests failed out of (\d+)/.exec(output);
+  if (!summary) {
+    total.failed += 1;
+    console.log('FAILED ctest: no summary');
+    return;
+  }
+  total.failed += Number(summary[1]);
+  total.passed += Number(summary[2]) - Number(summary[1]);
+}
+
+async function checks() {
+  await check('contracts are linted', 'pnpm', ['--filter', '@agentforge/contracts', 'run', 'lint:proto']);
+  await check('generated code is fresh', node, ['packages/contracts/bin/gen.mjs', '--check']);
+  await check('format and lint', 'biome', ['ci', '.']);
+  await check('import boundaries', node, ['packages/tooling/bin/boundaries.mjs']);
+  await check('types', 'tsc', ['-p', 'packages/tooling/presets/tsconfig.workspace.json']);
+}
+
+async function tests() {
+  if (!(await check('build', 'nx', ['run-many', '-t', 'build', '--outputStyle=static']))) return;
+  await runCtest();
+  await runJest('unit and integration', [
+    '--maxWorkers=2',
+    '--testPathIgnorePatterns',
+    '/node_modules/',
+    '/dist/',
+    '<rootDir>/test/e2e/',
+  ]);
+  await runJest('end to end', ['--runInBand', '--testPathPatterns', '<rootDir>/test/e2e/']);
+}
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    running?.kill(signal);
+    process.exit(130);
+  });
+}
+
+try {
+  if (what !== 'tests') await checks();
+  if (what !== 'checks') await tests();
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+console.log(
+  `${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`,
+);
+process.exitCode = total.failed > 0 ? 1 : 0;
