@@ -1,0 +1,35 @@
+import { type Handle, loadNative, type NativeAddon } from '@agentforge/native';
+import { fromNativeError } from './errors.js';
+
+/** What a tensor's handle becomes when its memory was given back. */
+export const FREED: Handle = -1;
+
+let table: NativeAddon | undefined;
+
+/**
+ * The native function table of this thread; every function throws AppErrors.
+ * Loaded by the first call.
+ * @throws AppError FAILED_PRECONDITION: no addon binary loads (every path tried, and why)
+ */
+export function native(): NativeAddon {
+  table ??= translateErrors(loadNative());
+  return table;
+}
+
+/** The same functions, with what they throw turned into the errors of this package. */
+function translateErrors(addon: NativeAddon): NativeAddon {
+  const translated: Record<string, unknown> = {};
+  const functions = addon as unknown as Record<string, unknown>;
+  for (const name of Object.keys(functions)) {
+    const call = functions[name];
+    if (typeof call !== 'function') continue;
+    translated[name] = (...args: unknown[]): unknown => {
+      try {
+        return call(...args);
+      } catch (thrown) {
+        throw fromNativeError(thrown);
+      }
+    };
+  }
+  return translated as unknown as NativeAddon;
+}

@@ -1,0 +1,105 @@
+import { existsSync } from 'node:fs';
+import { type BackendInfo, type InitOptions, isNativeError, type MemoryStats } from '@agentforge/native';
+import { native } from './backend.js';
+import { DeviceError } from './errors.js';
+
+/** Where tensors live and operations run. */
+export type Device = 'cpu' | 'cuda';
+
+/** What may be asked for: a device, or the best one there is. */
+export type DeviceChoice = Device | 'auto';
+
+/** Settings of the compute core; the first selection of the process fixes the thread count. */
+export interface DeviceOptions {
+  /** Compute threads including the caller. Default: the physical cores this process may use. */
+  readonly threads?: number;
+  /** Limit for live plus cached bytes. Default: 90 % of the memory of the machine or container. */
+  readonly maxBytes?: number;
+}
+
+/** A device that was looked at, one path at a time, and why it was passed over. */
+export interface DeviceAttempt {
+  readonly device: Device;
+  readonly path: string;
+  readonly cause: string;
+}
+
+/** The device in use, how it was chosen, and what it is. */
+export interface DeviceInfo extends Omit<BackendInfo, 'device'> {
+  readonly device: Device;
+  /** What was asked for; `default` when nothing was. */
+  readonly requested: DeviceChoice | 'default';
+  /** Better devices that were tried first. */
+  readonly passedOver: readonly DeviceAttempt[];
+}
+
+// What a CUDA device needs on Linux, in the order it is looked for.
+const CUDA_DEVICE_FILES = ['/dev/nvidiactl', '/dev/nvidia0'];
+
+let requested: DeviceChoice | 'default' = 'default';
+let passedOver: readonly DeviceAttempt[] = [];
+
+/** Why each step towards a CUDA device fails here. */
+function tryCuda(): readonly DeviceAttempt[] {
+  const attempts: DeviceAttempt[] = CUDA_DEVICE_FILES.filter((path) => !existsSync(path)).map((path) => ({
+    device: 'cuda',
+    path,
+    cause: 'no such device file: no NVIDIA driver is loaded, or the container was not given the device',
+  }));
+  attempts.push({ device: 'cuda', path: '@agentforge/native', cause: 'built with the cpu backend only' });
+  return attempts;
+}
+
+/**
+ * Chooses the compute device of this process. Optional: without it the first operation takes the CPU.
+ * @param choice   `cpu`; `cuda`, which fails when it cannot be used; `auto`, the best that can
+ * @returns        the device in use, and the better ones that were passed over, with the reason
+ * @throws DeviceError FAILED_PRECONDITION: `cuda` was asked for and cannot be used, every path with its cause;
+ *                 or the thread count differs from the one this process already computes with
+ */
+export function selectDevice(choice: DeviceChoice, options: DeviceOptions = {}): DeviceInfo {
+  const attempts = choice === 'cpu' ? [] : tryCuda();
+  if (choice === 'cuda') {
+    const tried = attempts.map(({ path, cause }) => `  ${path}: ${cause}`).join('\n');
+    throw new DeviceError(`device cuda cannot be used. Tried:\n${tried}\nFix: ask for cpu or auto.`);
+  }
+  initialise(options);
+  requested = choice;
+  passedOver = attempts;
+  return backendInfo();
+}
+
+function initialise(options: InitOptions): void {
+  try {
+    native().init(options);
+  } catch (thrown) {
+    const cause = thrown instanceof Error && isNativeError(thrown.cause) ? thrown.cause : thrown;
+    if (isNativeError(cause) && cause.code === 'ARGUMENT') throw new DeviceError(cause.message, cause);
+    throw thrown;
+  }
+}
+
+/** The device that operations run on. */
+export function selectedDevice(): Device {
+  return 'cpu';
+}
+
+/** What computes: device, instruction set, threads, BLAS, and how the choice was made. */
+export function backendInfo(): DeviceInfo {
+  return { ...native().backendInfo(), requested, passedOver };
+}
+
+/** Memory of all compute threads of this process: live, cached, peak and limit in bytes. */
+export function memoryStats(): MemoryStats {
+  return native().memoryStats();
+}
+
+/** Starts a new measurement of the peak: peakBytes := liveBytes. */
+export function resetPeakMemory(): void {
+  native().resetPeak();
+}
+
+/** Gives memory that is kept for reuse back to the operating system. */
+export function emptyCache(): void {
+  native().emptyCache();
+}

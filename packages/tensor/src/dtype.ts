@@ -1,0 +1,28 @@
+/** Element type of a tensor: IEEE single precision, or 32-bit signed integers (token ids, indices). */
+export type DType = 'f32' | 'i32';
+
+/** Lengths of a tensor's axes, outermost first; at most six. A scalar is `[1]`. */
+export type Shape = readonly number[];
+
+/** The typed array that holds a tensor's elements on the host. */
+export type TensorData = Float32Array | Int32Array;
+
+/** Number of elements of a shape: the product of its axes, 1 for no axes. */
+export function sizeOf(shape: Shape): number {
+  let size = 1;
+  for (let i = 0; i < shape.length; i++) size *= shape[i] as number;
+  return size;
+}
+
+/** Whether two shapes have the same axes. */
+export function sameShape(a: Shape, b: Shape): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** A shape as it is written in messages: `[2,3]`. */
+export function formatShape(shape: Shape): string {
+  return `[${shape.join(',')}]`;
+}

@@ -1,0 +1,64 @@
+export { type BackwardOptions, backward } from './autograd/backward.js';
+export { isGradEnabled, noGrad } from './autograd/record.js';
+export { arange, empty, full, ones, type TensorOptions, tensor, zeros } from './create.js';
+export {
+  backendInfo,
+  type Device,
+  type DeviceAttempt,
+  type DeviceChoice,
+  type DeviceInfo,
+  type DeviceOptions,
+  emptyCache,
+  memoryStats,
+  resetPeakMemory,
+  selectDevice,
+} from './device.js';
+export { type DType, type Shape, sizeOf, type TensorData } from './dtype.js';
+export {
+  ArgumentError,
+  DeviceError,
+  DtypeError,
+  FreedTensorError,
+  GraphError,
+  OutOfMemoryError,
+  ShapeError,
+  StateError,
+} from './errors.js';
+export { type Initializer, normalInit, uniformInit, zerosInit } from './nn/initializers.js';
+export { Embedding, Linear, type LinearOptions, RMSNorm } from './nn/layers.js';
+export { type Child, type LoadReport, Module, type ModuleState } from './nn/module.js';
+export { add, addScalar, div, mul, mulScalar, type Operand, sub } from './ops/arithmetic.js';
+export { type AttentionOptions, attention } from './ops/attention.js';
+export { type CrossEntropyOptions, crossEntropy } from './ops/cross-entropy.js';
+export { axpyInPlace, copyInto, copyRows, scaleInPlace } from './ops/in-place.js';
+export {
+  concat,
+  detach,
+  embedding,
+  gatherRows,
+  permute,
+  reshape,
+  slice,
+  transpose,
+  viewRows,
+} from './ops/layout.js';
+export { linear, type MatmulOptions, matmul } from './ops/matmul.js';
+export { abs, exp, log, neg, relu, relu2, sigmoid, silu, sqrt, tanh } from './ops/pointwise.js';
+export { allFinite, argmax, globalNorm, max, mean, softmax, sum } from './ops/reductions.js';
+export { rmsNorm } from './ops/rms-norm.js';
+export { type RopeOptions, rope } from './ops/rope.js';
+export { swiglu } from './ops/swiglu.js';
+export {
+  AdamW,
+  type AdamWOptions,
+  type AdamWState,
+  decayGroups,
+  type ParameterGroup,
+} from './optim/adamw.js';
+export { type ClippedNorm, clipGradNorm } from './optim/clip-grad-norm.js';
+export { constantSchedule, linearSchedule, type Schedule, warmupCosine } from './optim/schedule.js';
+export { Philox, type PhiloxState } from './random/philox.js';
+export { normal, uniform } from './random/random-tensor.js';
+export { scope, scope as tidy } from './scope.js';
+export { parameter, Tensor, zeroGrad } from './tensor.js';
+export { type GradCheckOptions, type GradCheckResult, gradCheck } from './testing/grad-check.js';

@@ -1,0 +1,98 @@
+import type { Handle } from '@agentforge/native';
+import { needsGraph, record } from '../autograd/record.js';
+import { native } from '../backend.js';
+import type { Shape } from '../dtype.js';
+import type { Tensor } from '../tensor.js';
+import { add } from './arithmetic.js';
+import { float, lastAxis, refuseShapes, result } from './operand.js';
+
+/** Which operands of a product are read transposed (last two axes). */
+export interface MatmulOptions {
+  readonly transA?: boolean;
+  readonly transB?: boolean;
+}
+
+/** Shape of op(a)·op(b), or undefined when they do not fit. */
+function productShape(a: Shape, b: Shape, transA: boolean, transB: boolean): Shape | undefined {
+  const rank = b.length;
+  const [n, kb] = transB ? [b[rank - 2], b[rank - 1]] : [b[rank - 1], b[rank - 2]];
+  if (n === undefined || kb === undefined || a.length < 2) return undefined;
+  if (rank === 2 && a.length > 2) {
+    return !transA && lastAxis(a) === kb ? [...a.slice(0, -1), n] : undefined;
+  }
+  if (rank !== a.length || rank > 3 || (rank === 3 && a[0] !== b[0])) return undefined;
+  const [m, ka] = transA ? [a[rank - 1], a[rank - 2]] : [a[rank - 2], a[rank - 1]];
+  if (ka !== kb || m === undefined) return undefined;
+  return rank === 3 ? [a[0] as number, m, n] : [m, n];
+}
+
+/** Runs `use` on a tensor's elements seen as a matrix [rows, last axis]. */
+function asMatrix<T>(handle: Handle, shape: Shape, use: (matrix: Handle) => T): T {
+  if (shape.length <= 2) return use(handle);
+  const columns = lastAxis(shape);
+  const rows = shape.slice(0, -1).reduce((product, n) => product * n, 1);
+  const matrix = native().view(handle, 0, [rows, columns]);
+  try {
+    return use(matrix);
+  } finally {
+    native().free(matrix);
+  }
+}
+
+/**
+ * op(a)·op(b), f32: [M,K]×[K,N], batched [B,M,K]×[B,K,N], or a[...,K]×[K,N] -> [...,N].
+ * Gradients are added into existing buffers without temporaries.
+ * @throws ShapeError INVALID_ARGUMENT: the inner axes or the batch differ
+ */
+export function matmul(a: Tensor, b: Tensor, { transA = false, transB = false }: MatmulOptions = {}): Tensor {
+  const x = float('matmul', a);
+  const y = float('matmul', b);
+  const shape = productShape(a.shape, b.shape, transA, transB);
+  if (shape === undefined) {
+    refuseShapes(`matmul(transA=${transA}, transB=${transB})`, 'inner axes and batch must agree', a, b);
+  }
+  const out = result(native().matmul(x, y, transA, transB, null, 0), shape);
+  if (!needsGraph(a, b)) return out;
+  const isRows = a.shape.length > b.shape.length;
+  return record(out, [a, b], [a, b], (node) => {
+    const api = native();
+    const dy = node.gradient;
+    if (b.requiresGrad) {
+      node.giveInto(b, (into, beta) => {
+        const ofMatrices = (am: Handle, dm: Handle): Handle =>
+          transB
+            ? api.matmul(dm, am, true, transA, into, beta) // dB = dYᵀ op(A)
+            : api.matmul(am, dm, !transA, false, into, beta); // dB = op(A)ᵀ dY
+        if (!isRows) return ofMatrices(a.handle, dy);
+        return asMatrix(a.handle, a.shape, (am) => asMatrix(dy, shape, (dm) => ofMatrices(am, dm)));
+      });
+    }
+    if (a.requiresGrad) {
+      node.giveInto(
+        a,
+        (into, beta) =>
+          transA
+            ? api.matmul(b.handle, dy, transB, true, into, beta) // dA = op(B) dYᵀ
+            : api.matmul(dy, b.handle, false, !transB, into, beta), // dA = dY op(B)ᵀ
+      );
+    }
+  });
+}
+
+/**
+ * x[..., I] · weightᵀ + bias, f32, with weight[O, I] as Hugging Face and PyTorch store it -> [..., O].
+ * @throws ShapeError INVALID_ARGUMENT: the last axis of x differs from I, or bias from [O]
+ */
+export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
+  if (weight.shape.length !== 2 || lastAxis(x.shape) !== weight.shape[1]) {
+    refuseShapes('linear', 'the last axis of x must be the last of weight[O,I]', x, weight);
+  }
+  const y = matmul(x, weight, TRANSPOSED);
+  if (bias === null) return y;
+  if (bias.shape.length !== 1 || bias.shape[0] !== weight.shape[0]) {
+    refuseShapes('linear', 'the bias must be [O]', weight, bias);
+  }
+  return add(y, bias);
+}
+
+const TRANSPOSED: MatmulOptions = { transB: true };

@@ -1,0 +1,58 @@
+import type { Handle } from '@agentforge/native';
+import type { DType, Shape } from '../dtype.js';
+import { formatShape } from '../dtype.js';
+import { ArgumentError, DtypeError, ShapeError } from '../errors.js';
+import { Tensor } from '../tensor.js';
+
+function refuseDtype(op: string, x: Tensor, wanted: DType): never {
+  throw new DtypeError(`${op}: takes ${wanted}, got ${x.dtype}${formatShape(x.shape)}`);
+}
+
+/**
+ * The handle of an f32 operand.
+ * @throws DtypeError, FreedTensorError
+ */
+export function float(op: string, x: Tensor): Handle {
+  if (x.dtype !== 'f32') refuseDtype(op, x, 'f32');
+  return x.use(op);
+}
+
+/**
+ * The handle of an i32 operand.
+ * @throws DtypeError, FreedTensorError
+ */
+export function integer(op: string, x: Tensor): Handle {
+  if (x.dtype !== 'i32') refuseDtype(op, x, 'i32');
+  return x.use(op);
+}
+
+/** A new f32 tensor around a handle that an operation returned. */
+export function result(handle: Handle, shape: Shape): Tensor {
+  return new Tensor(handle, 'f32', shape);
+}
+
+/**
+ * Throws a ShapeError that names the operation, every shape, and the rule that was broken.
+ */
+export function refuseShapes(op: string, rule: string, ...operands: readonly Tensor[]): never {
+  const shapes = operands.map((x) => formatShape(x.shape)).join(' and ');
+  throw new ShapeError(`${op}: ${shapes}: ${rule}`);
+}
+
+/**
+ * An axis counted from the front; negative axes count from the end.
+ * @throws ArgumentError INVALID_ARGUMENT: there is no such axis
+ */
+export function axisOf(op: string, x: Tensor, axis: number): number {
+  const rank = x.shape.length;
+  const resolved = axis < 0 ? axis + rank : axis;
+  if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank) {
+    throw new ArgumentError(`${op}: ${formatShape(x.shape)} has no axis ${axis}`);
+  }
+  return resolved;
+}
+
+/** The length of the last axis, 1 for a shape without axes. */
+export function lastAxis(shape: Shape): number {
+  return shape[shape.length - 1] ?? 1;
+}

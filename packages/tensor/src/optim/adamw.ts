@@ -1,0 +1,164 @@
+import { native } from '../backend.js';
+import { zeros } from '../create.js';
+import { ArgumentError, StateError } from '../errors.js';
+import type { Module } from '../nn/module.js';
+import { type Tensor, zeroGrad } from '../tensor.js';
+
+/** Parameters that share settings. */
+export interface ParameterGroup {
+  /** Parameters by name; the names tie saved moments to them. */
+  readonly params: ReadonlyMap<string, Tensor>;
+  /** Decoupled decay per unit of learning rate. Default: the optimizer's. */
+  readonly weightDecay?: number;
+  /** Factor of the learning rate. Default 1. */
+  readonly lrScale?: number;
+}
+
+/** Settings of AdamW; defaults are those of torch.optim.AdamW. */
+export interface AdamWOptions {
+  readonly lr: number;
+  /** Decay of the first and second moment. Default [0.9, 0.999]. */
+  readonly betas?: readonly [number, number];
+  /** Added to the root of the second moment. Default 1e-8. */
+  readonly eps?: number;
+  /** Default 0.01. */
+  readonly weightDecay?: number;
+}
+
+/** What a checkpoint needs to go on exactly: steps taken, both moments of each parameter. */
+export interface AdamWState {
+  readonly step: number;
+  readonly moments: ReadonlyMap<string, { readonly m: Float32Array; readonly v: Float32Array }>;
+}
+
+interface Slot {
+  readonly parameter: Tensor;
+  readonly m: Tensor;
+  readonly v: Tensor;
+  readonly weightDecay: number;
+  readonly lrScale: number;
+}
+
+/** Two groups of a module's parameters: matrices decay, vectors (gains, biases) do not. */
+export function decayGroups(module: Module, weightDecay: number): ParameterGroup[] {
+  const named = [...module.namedParameters()];
+  return [
+    { params: new Map(named.filter(([, tensor]) => tensor.shape.length >= 2)), weightDecay },
+    { params: new Map(named.filter(([, tensor]) => tensor.shape.length < 2)), weightDecay: 0 },
+  ];
+}
+
+/**
+ * Adam with decoupled weight decay, f32, in one native pass per parameter. Parameters without a
+ * gradient are left alone in that step.
+ * @see Loshchilov & Hutter 2019, arXiv:1711.05101 algorithm 2; agrees with torch.optim.AdamW to 1e-6 relative
+ */
+export class AdamW {
+  private readonly slots = new Map<string, Slot>();
+  private readonly lr: number;
+  private readonly betas: readonly [number, number];
+  private readonly eps: number;
+  private steps = 0;
+
+  /** @throws ArgumentError INVALID_ARGUMENT: a name twice, or a parameter that requires no gradient */
+  constructor(groups: readonly ParameterGroup[], options: AdamWOptions) {
+    const { lr, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01 } = options;
+    this.lr = lr;
+    this.betas = betas;
+    this.eps = eps;
+    for (const group of groups) {
+      for (const [name, parameter] of group.params) {
+        if (this.slots.has(name)) throw new ArgumentError(`AdamW: parameter ${name} is in two groups`);
+        if (!parameter.requiresGrad) throw new ArgumentError(`AdamW: ${name} requires no gradient`);
+        this.slots.set(name, {
+          parameter,
+          m: zeros(parameter.shape).keep(),
+          v: zeros(parameter.shape).keep(),
+          weightDecay: group.weightDecay ?? weightDecay,
+          lrScale: group.lrScale ?? 1,
+        });
+      }
+    }
+  }
+
+  /** Steps taken so far. */
+  get stepCount(): number {
+    return this.steps;
+  }
+
+  /**
+   * Moves every parameter that has a gradient.
+   * @param lr         learning rate of this step; default: the constructor's
+   * @param gradScale  gradients are read as gradScale · grad (clipping, averaging); default 1
+   */
+  step({ lr = this.lr, gradScale = 1 }: { readonly lr?: number; readonly gradScale?: number } = {}): void {
+    const api = native();
+    const [beta1, beta2] = this.betas;
+    this.steps++;
+    for (const { parameter, m, v, weightDecay, lrScale } of this.slots.values()) {
+      const { grad } = parameter;
+      if (grad === null) continue;
+      api.adamw(
+        parameter.use('AdamW'),
+        grad.use('AdamW'),
+        m.use('AdamW'),
+        v.use('AdamW'),
+        lr * lrScale,
+        beta1,
+        beta2,
+        this.eps,
+        weightDecay,
+        this.steps,
+        gradScale,
+      );
+    }
+  }
+
+  /** Starts the gradients of all parameters anew. */
+  zeroGrad(): void {
+    for (const { parameter } of this.slots.values()) zeroGrad([parameter]);
+  }
+
+  /** A copy of everything a later importState() needs. */
+  exportState(): AdamWState {
+    const moments = new Map<string, { m: Float32Array; v: Float32Array }>();
+    for (const [name, { m, v }] of this.slots) {
+      moments.set(name, { m: m.toFloat32Array(), v: v.toFloat32Array() });
+    }
+    return { step: this.steps, moments };
+  }
+
+  /**
+   * Goes on where exportState() was called. Nothing is changed unless everything fits.
+   * @throws StateError INVALID_ARGUMENT: names or sizes differ, or step is not a count
+   */
+  importState(state: AdamWState): void {
+    if (!Number.isSafeInteger(state.step) || state.step < 0)
+      throw new StateError(`AdamW: step ${state.step}`);
+    const unknown = [...state.moments.keys()].find((name) => !this.slots.has(name));
+    if (unknown !== undefined)
+      throw new StateError(`AdamW: state has moments of ${unknown}, which is not optimized`);
+    const writes: (() => void)[] = [];
+    for (const [name, { m, v, parameter }] of this.slots) {
+      const saved = state.moments.get(name);
+      if (saved?.m.length !== parameter.size || saved.v.length !== parameter.size) {
+        throw new StateError(`AdamW: state lacks ${parameter.size} moments of ${name}`);
+      }
+      writes.push(() => {
+        m.write(saved.m);
+        v.write(saved.v);
+      });
+    }
+    for (const write of writes) write();
+    this.steps = state.step;
+  }
+
+  /** Frees the moments. */
+  dispose(): void {
+    for (const { m, v } of this.slots.values()) {
+      m.dispose();
+      v.dispose();
+    }
+    this.slots.clear();
+  }
+}
