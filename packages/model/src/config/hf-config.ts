@@ -1,0 +1,143 @@
+import type { FieldViolation } from '@agentforge/errors';
+import { z } from 'zod';
+import { InvalidModelConfigError } from './config.errors.js';
+import { type ModelConfig, parseModelConfig } from './model-config.js';
+
+/** File name of the model configuration in Hugging Face's layout. */
+export const CONFIG_FILE = 'config.json';
+
+const off = z.literal(false, 'is not supported, must be false').nullish();
+
+/** Token ids may be one number, a list of which the first counts, or absent. */
+const tokenId = z
+  .union([z.int().min(0), z.array(z.int().min(0)).min(1)])
+  .nullish()
+  .transform((value) => (Array.isArray(value) ? (value[0] ?? null) : (value ?? null)));
+
+/** RoPE settings as transformers ≥ 5 nests them. */
+const ropeParameters = z
+  .looseObject({
+    rope_type: z.literal('default', 'must be "default": scaled RoPE is not supported').optional(),
+    rope_theta: z.number().optional(),
+  })
+  .nullish();
+
+/** What is read from `config.json`. Fields that would change the computation in a way we lack are refused. */
+const hfSchema = z.looseObject({
+  model_type: z.literal('llama', 'must be "llama"'),
+  vocab_size: z.number(),
+  hidden_size: z.number(),
+  num_hidden_layers: z.number(),
+  num_attention_heads: z.number(),
+  num_key_value_heads: z.number().nullish(),
+  head_dim: z.number().nullish(),
+  intermediate_size: z.number(),
+  max_position_embeddings: z.number().default(2048),
+  rope_theta: z.number().nullish(),
+  rope_parameters: ropeParameters,
+  rope_scaling: z
+    .union(
+      [z.null(), z.looseObject({ rope_type: z.literal('default') })],
+      'scaled RoPE is not supported, must be null',
+    )
+    .optional(),
+  rms_norm_eps: z.number().default(1e-6),
+  tie_word_embeddings: z.boolean().default(false),
+  hidden_act: z.literal('silu', 'must be "silu"').default('silu'),
+  attention_bias: off,
+  mlp_bias: off,
+  bos_token_id: tokenId,
+  eos_token_id: tokenId,
+});
+
+/** `config.json` of a plain Llama as Hugging Face's `LlamaConfig` reads it. */
+export type HfLlamaConfig = ReturnType<typeof toHfConfig>;
+
+/** `config.json` of a model, readable by transformers 4 and 5. Keys sorted as transformers writes them. */
+export function toHfConfig(config: ModelConfig) {
+  return {
+    architectures: ['LlamaForCausalLM'],
+    attention_bias: false,
+    attention_dropout: 0,
+    bos_token_id: config.bosTokenId,
+    dtype: 'float32',
+    eos_token_id: config.eosTokenId,
+    head_dim: config.headDim,
+    hidden_act: 'silu',
+    hidden_size: config.hiddenSize,
+    initializer_range: 0.02,
+    intermediate_size: config.intermediateSize,
+    max_position_embeddings: config.contextLength,
+    mlp_bias: false,
+    model_type: 'llama',
+    num_attention_heads: config.numHeads,
+    num_hidden_layers: config.numLayers,
+    num_key_value_heads: config.numKvHeads,
+    pretraining_tp: 1,
+    rms_norm_eps: config.rmsNormEps,
+    rope_parameters: { rope_theta: config.ropeTheta, rope_type: 'default' },
+    rope_scaling: null,
+    rope_theta: config.ropeTheta,
+    tie_word_embeddings: config.tieWordEmbeddings,
+    torch_dtype: 'float32',
+    use_cache: true,
+    vocab_size: config.vocabSize,
+  };
+}
+
+/** Our field of each Hugging Face field, so that a violation names what the file has. */
+const HF_FIELD: Readonly<Record<keyof ModelConfig, string>> = {
+  vocabSize: 'vocab_size',
+  hiddenSize: 'hidden_size',
+  numLayers: 'num_hidden_layers',
+  numHeads: 'num_attention_heads',
+  numKvHeads: 'num_key_value_heads',
+  headDim: 'head_dim',
+  intermediateSize: 'intermediate_size',
+  contextLength: 'max_position_embeddings',
+  ropeTheta: 'rope_theta',
+  rmsNormEps: 'rms_norm_eps',
+  tieWordEmbeddings: 'tie_word_embeddings',
+  bosTokenId: 'bos_token_id',
+  eosTokenId: 'eos_token_id',
+};
+
+/**
+ * The configuration that a Hugging Face `config.json` describes.
+ * @param json  parsed JSON
+ * @param file  name used in the error
+ * @throws InvalidModelConfigError  INVALID_ARGUMENT: every field that is wrong, missing or not supported
+ */
+export function fromHfConfig(json: unknown, file: string = CONFIG_FILE): ModelConfig {
+  const result = hfSchema.safeParse(json);
+  if (!result.success) throw new InvalidModelConfigError(file, violationsOf(result.error));
+  const hf = result.data;
+  try {
+    return parseModelConfig({
+      vocabSize: hf.vocab_size,
+      hiddenSize: hf.hidden_size,
+      numLayers: hf.num_hidden_layers,
+      numHeads: hf.num_attention_heads,
+      numKvHeads: hf.num_key_value_heads ?? hf.num_attention_heads,
+      headDim: hf.head_dim ?? hf.hidden_size / hf.num_attention_heads,
+      intermediateSize: hf.intermediate_size,
+      contextLength: hf.max_position_embeddings,
+      ropeTheta: hf.rope_parameters?.rope_theta ?? hf.rope_theta ?? 10_000,
+      rmsNormEps: hf.rms_norm_eps,
+      tieWordEmbeddings: hf.tie_word_embeddings,
+      bosTokenId: hf.bos_token_id,
+      eosTokenId: hf.eos_token_id,
+    });
+  } catch (error) {
+    if (!(error instanceof InvalidModelConfigError)) throw error;
+    const violations = error.fieldViolations.map(({ field, description }) => ({
+      field: HF_FIELD[field as keyof ModelConfig] ?? field,
+      description,
+    }));
+    throw new InvalidModelConfigError(file, violations);
+  }
+}
+
+function violationsOf(error: z.ZodError): FieldViolation[] {
+  return error.issues.map(({ path, message }) => ({ field: path.join('.'), description: message }));
+}

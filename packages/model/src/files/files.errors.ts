@@ -1,0 +1,44 @@
+import { AppError, type FieldViolation } from '@agentforge/errors';
+
+/** A file that a model needs is not where it should be. */
+export class ModelFileMissingError extends AppError {
+  constructor(file: string, place: string) {
+    super('NOT_FOUND', `model file ${file} is missing in ${place}`, {
+      reason: 'MODEL_FILE_MISSING',
+      metadata: { file },
+    });
+  }
+}
+
+/** A JSON file of a model that is not JSON. */
+export class MalformedModelFileError extends AppError {
+  constructor(file: string, cause: unknown) {
+    super('INVALID_ARGUMENT', `${file} is not valid JSON: ${String(cause)}`, {
+      reason: 'MALFORMED_MODEL_FILE',
+      metadata: { file },
+      cause,
+    });
+  }
+}
+
+/** Weights that do not fit the configuration they come with. */
+export class WeightsMismatchError extends AppError {
+  constructor(source: string, violations: readonly FieldViolation[]) {
+    const shown = violations.slice(0, 10).map(({ field, description }) => `${field}: ${description}`);
+    const rest = violations.length > shown.length ? `; and ${violations.length - shown.length} more` : '';
+    super('INVALID_ARGUMENT', `${source} does not fit the configuration: ${shown.join('; ')}${rest}`, {
+      reason: 'WEIGHTS_MISMATCH',
+      fieldViolations: violations,
+    });
+  }
+}
+
+/** A tokenizer with more ids than the model has embeddings. */
+export class TokenizerTooLargeError extends AppError {
+  constructor(tokenizerSize: number, vocabSize: number) {
+    super('INVALID_ARGUMENT', `tokenizer has ${tokenizerSize} ids, the model only ${vocabSize} embeddings`, {
+      reason: 'TOKENIZER_TOO_LARGE',
+      fieldViolations: [{ field: 'vocab_size', description: `${vocabSize} is less than ${tokenizerSize}` }],
+    });
+  }
+}

@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { FieldViolation } from '@agentforge/errors';
+import { CONFIG_FILE, fromHfConfig, toHfConfig } from '../config/hf-config.js';
+import type { ModelConfig } from '../config/model-config.js';
+import { parameterShapes } from '../config/parameter-shapes.js';
+import { LlamaModel } from '../llama/llama-model.js';
+import { openSafetensors, type SafetensorsReader } from '../safetensors/reader.js';
+import { encodeSafetensors } from '../safetensors/writer.js';
+import { readTokenizer } from '../tokenizer/read-tokenizer.js';
+import type { Tokenizer } from '../tokenizer/tokenizer.js';
+import { TOKENIZER_CONFIG_FILE, TOKENIZER_FILE } from '../tokenizer/tokenizer-files.js';
+import { directorySource, type FileSource } from './file-source.js';
+import { MalformedModelFileError, TokenizerTooLargeError, WeightsMismatchError } from './files.errors.js';
+
+/** File name of the weights in Hugging Face's layout. */
+export const WEIGHTS_FILE = 'model.safetensors';
+/** File name of the defaults for generation. */
+export const GENERATION_CONFIG_FILE = 'generation_config.json';
+
+/** A model as plain data: what the files hold besides the tokenizer. */
+export interface ModelWeights {
+  readonly config: ModelConfig;
+  /** By Hugging Face name, row-major. */
+  readonly weights: ReadonlyMap<string, Float32Array>;
+}
+
+/** A model with its tokenizer. */
+export interface LoadedModel {
+  readonly config: ModelConfig;
+  readonly model: LlamaModel;
+  readonly tokenizer: Tokenizer;
+}
+
+/** Buffers and copies that other writers leave in a file and that carry nothing of their own. */
+const IGNORED_TENSORS = /\.rotary_emb\.inv_freq$/;
+const TIED_COPY = 'lm_head.weight';
+
+/**
+ * The files of a model in Hugging Face's layout, by name: config.json, generation_config.json, model.safetensors,
+ * tokenizer.json, tokenizer_config.json. Same model, same bytes.
+ * @throws TokenizerTooLargeError  INVALID_ARGUMENT: a token would have no embedding
+ */
+export function encodeModelFiles(
+  model: LlamaModel | ModelWeights,
+  tokenizer: Tokenizer,
+): Map<string, Uint8Array> {
+  const { config } = model;
+  if (tokenizer.vocabSize > config.vocabSize) {
+    throw new TokenizerTooLargeError(tokenizer.vocabSize, config.vocabSize);
+  }
+  const weights = 'weights' in model ? model.weights : model.exportWeights();
+  const tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
+  for (const [name, shape] of parameterShapes(config)) {
+    const data = weights.get(name);
+    if (data === undefined)
+      throw new WeightsMismatchError('weights', [{ field: name, description: 'is missing' }]);
+    tensors.set(name, { shape, data });
+  }
+  const generation = { bos_token_id: config.bosTokenId, eos_token_id: config.eosTokenId };
+  return new Map([
+    [CONFIG_FILE, encodeJson(toHfConfig(config))],
+    [GENERATION_CONFIG_FILE, encodeJson(generation)],
+    [WEIGHTS_FILE, encodeSafetensors(tensors)],
+    ...tokenizer.files(),
+  ]);
+}
+
+function encodeJson(value: unknown): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Writes a model into a folder, which is made when missing. Files appear complete or not at all. */
+export async function saveModel(
+  directory: string,
+  model: LlamaModel | ModelWeights,
+  tokenizer: Tokenizer,
+): Promise<void> {
+  const files = encodeModelFiles(model, tokenizer);
+  const suffix = `.${randomUUID()}.tmp`;
+  await mkdir(directory, { recursive: true });
+  try {
+    for (const [name, bytes] of files) await writeFile(join(directory, name + suffix), bytes);
+    for (const name of files.keys()) await rename(join(directory, name + suffix), join(directory, name));
+  } finally {
+    for (const name of files.keys()) await rm(join(directory, name + suffix), { force: true });
+  }
+}
+
+/** `loadModelFiles` of a folder. */
+export function loadModel(directory: string): Promise<LoadedModel> {
+  return loadModelFiles(directorySource(directory));
+}
+
+/**
+ * A model and its tokenizer from Hugging Face's layout.
+ * @throws ModelFileMissingError  NOT_FOUND
+ * @throws MalformedModelFileError, InvalidModelConfigError, InvalidSafetensorsError, InvalidTokenizerError,
+ *         WeightsMismatchError, TokenizerTooLargeError  INVALID_ARGUMENT, naming file and fields
+ */
+export async function loadModelFiles(source: FileSource): Promise<LoadedModel> {
+  const { config, weights } = await loadWeights(source);
+  const tokenizer = await loadTokenizer(source);
+  if (tokenizer.vocabSize > config.vocabSize) {
+    throw new TokenizerTooLargeError(tokenizer.vocabSize, config.vocabSize);
+  }
+  return { config, model: LlamaModel.fromState(config, weights), tokenizer };
+}
+
+/** The configuration of a model. Throws as `loadModelFiles` does. */
+export async function loadConfig(source: FileSource): Promise<ModelConfig> {
+  const bytes = await source.read(CONFIG_FILE);
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw new MalformedModelFileError(CONFIG_FILE, error);
+  }
+  return fromHfConfig(json);
+}
+
+/** The tokenizer of a model. Throws as `loadModelFiles` does. */
+export async function loadTokenizer(source: FileSource): Promise<Tokenizer> {
+  const hasConfig = (await source.size(TOKENIZER_CONFIG_FILE)) !== null;
+  return readTokenizer(
+    await source.read(TOKENIZER_FILE),
+    hasConfig ? await source.read(TOKENIZER_CONFIG_FILE) : undefined,
+  );
+}
+
+/**
+ * The weights file of a model, open and checked against its configuration: for work that holds one tensor at a time.
+ * Throws as `loadModelFiles` does.
+ */
+export async function openWeights(
+  source: FileSource,
+): Promise<{ config: ModelConfig; reader: SafetensorsReader }> {
+  const config = await loadConfig(source);
+  const reader = await openSafetensors(source, WEIGHTS_FILE);
+  checkTensors(config, reader);
+  return { config, reader };
+}
+
+/** Configuration and all weights of a model, without building it. Throws as `loadModelFiles` does. */
+export async function loadWeights(source: FileSource): Promise<ModelWeights> {
+  const { config, reader } = await openWeights(source);
+  const weights = new Map<string, Float32Array>();
+  for (const name of parameterShapes(config).keys()) weights.set(name, await reader.readF32(name));
+  return { config, weights };
+}
+
+function checkTensors(config: ModelConfig, reader: SafetensorsReader): void {
+  const violations: FieldViolation[] = [];
+  const shapes = parameterShapes(config);
+  for (const [field, shape] of shapes) {
+    if (!reader.has(field)) {
+      violations.push({ field, description: 'is missing' });
+      continue;
+    }
+    const info = reader.info(field);
+    if (info.shape.join() !== shape.join()) {
+      violations.push({
+        field,
+        description: `has shape [${info.shape}], the configuration gives [${shape}]`,
+      });
+    }
+    if (!['F32', 'F16', 'BF16', 'F64'].includes(info.dtype)) {
+      violations.push({ field, description: `has dtype ${info.dtype}, weights must be floating point` });
+    }
+  }
+  for (const field of reader.names) {
+    const isKnown = shapes.has(field) || IGNORED_TENSORS.test(field);
+    const isTiedCopy = field === TIED_COPY && config.tieWordEmbeddings;
+    if (!isKnown && !isTiedCopy) violations.push({ field, description: 'is not a parameter of this model' });
+  }
+  if (violations.length > 0) throw new WeightsMismatchError(reader.path, violations);
+}

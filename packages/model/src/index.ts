@@ -1,0 +1,117 @@
+export { InvalidModelConfigError } from './config/config.errors.js';
+export { CONFIG_FILE, fromHfConfig, type HfLlamaConfig, toHfConfig } from './config/hf-config.js';
+export {
+  type ModelConfig,
+  PRESETS,
+  type PresetName,
+  parseModelConfig,
+  presetConfig,
+} from './config/model-config.js';
+export { countParameters, type ParameterCount, parameterShapes } from './config/parameter-shapes.js';
+export { BatchStateError } from './data/batch-cursor.errors.js';
+export {
+  BatchCursor,
+  type BatchCursorState,
+  type BatchOptions,
+  type BatchSource,
+  type TokenBatch,
+} from './data/batch-cursor.js';
+export {
+  CorpusNotFoundError,
+  CorpusTooLargeError,
+  CorpusTooSmallError,
+  EmptyCorpusError,
+  UnreadableCorpusError,
+} from './data/corpus.errors.js';
+export {
+  CORPUS_EXTENSIONS,
+  type Corpus,
+  type CorpusDocument,
+  type CorpusFile,
+  type CorpusOptions,
+  corpusFromBytes,
+  MAX_CORPUS_BYTES,
+} from './data/corpus.js';
+export {
+  type Decontaminated,
+  ngramOverlap,
+  OVERLAP_NGRAM,
+  type Overlap,
+  removeOverlap,
+} from './data/overlap.js';
+export { readCorpus } from './data/read-corpus.js';
+export {
+  type CorpusSplits,
+  type SplitName,
+  type SplitOptions,
+  splitCorpus,
+  type TextSplit,
+} from './data/split.js';
+export {
+  encodeSplit,
+  requireCorpusSize,
+  streamBytes,
+  type TokenStream,
+  unigramEntropy,
+} from './data/token-stream.js';
+export { type EvaluateOptions, type Evaluation, evaluate } from './evaluation/evaluate.js';
+export { InvalidEvaluationError } from './evaluation/evaluation.errors.js';
+export { directorySource, type FileSource, memorySource } from './files/file-source.js';
+export {
+  MalformedModelFileError,
+  ModelFileMissingError,
+  TokenizerTooLargeError,
+  WeightsMismatchError,
+} from './files/files.errors.js';
+export {
+  encodeModelFiles,
+  GENERATION_CONFIG_FILE,
+  type LoadedModel,
+  loadConfig,
+  loadModel,
+  loadModelFiles,
+  loadTokenizer,
+  loadWeights,
+  type ModelWeights,
+  openWeights,
+  saveModel,
+  WEIGHTS_FILE,
+} from './files/model-files.js';
+export {
+  type FinishReason,
+  type GeneratedToken,
+  type GenerateOptions,
+  type Generation,
+  generate,
+  generateText,
+} from './generation/generate.js';
+export { InvalidGenerationError } from './generation/generation.errors.js';
+export { argmaxToken, type SamplingOptions, sampleToken } from './generation/sample-token.js';
+export { TextStream } from './generation/text-stream.js';
+export { INIT_STD, type InitializerOf, llamaInitializers, zeroInitializers } from './llama/initialize.js';
+export { KvCache, type LayerCache } from './llama/kv-cache.js';
+export { LlamaBlock } from './llama/llama-block.js';
+export { type ForwardOptions, LlamaModel } from './llama/llama-model.js';
+export { NonFiniteLossError, SequenceTooLongError, TokenShapeError } from './llama/model.errors.js';
+export { DTYPE_BYTES, type SafetensorsDtype, type TensorInfo } from './safetensors/header.js';
+export { openSafetensors, SafetensorsReader } from './safetensors/reader.js';
+export {
+  InvalidSafetensorsError,
+  TensorDtypeError,
+  TensorNotFoundError,
+  TensorSizeError,
+} from './safetensors/safetensors.errors.js';
+export {
+  encodeSafetensors,
+  planSafetensors,
+  type SafetensorsPlan,
+  type TensorShape,
+} from './safetensors/writer.js';
+export { BpeTokenizer, type BpeVocabulary } from './tokenizer/bpe-tokenizer.js';
+export { type BpeTrainingOptions, END_OF_TEXT, trainBpe } from './tokenizer/bpe-trainer.js';
+export { byteTokenizer } from './tokenizer/byte-tokenizer.js';
+export { readTokenizer } from './tokenizer/read-tokenizer.js';
+export { InvalidTokenizerError, TokenIdError, TokenizerTrainingError } from './tokenizer/tokenizer.errors.js';
+export type { DecodeOptions, EncodeOptions, Tokenizer } from './tokenizer/tokenizer.js';
+export { TOKENIZER_CONFIG_FILE, TOKENIZER_FILE } from './tokenizer/tokenizer-files.js';
+export { type TrainStepOptions, type TrainStepResult, trainStep } from './training/train-step.js';

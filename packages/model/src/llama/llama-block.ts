@@ -1,0 +1,98 @@
+import {
+  add,
+  attention,
+  Linear,
+  Module,
+  RMSNorm,
+  reshape,
+  rope,
+  swiglu,
+  type Tensor,
+} from '@agentforge/tensor';
+import type { ModelConfig } from '../config/model-config.js';
+import type { InitializerOf } from './initialize.js';
+import type { LayerCache } from './kv-cache.js';
+
+/** Grouped-query self-attention with rotary positions: B batch, T tokens, H heads, D head width, d model width. */
+class LlamaAttention extends Module {
+  readonly q_proj: Linear;
+  readonly k_proj: Linear;
+  readonly v_proj: Linear;
+  readonly o_proj: Linear;
+  private readonly config: ModelConfig;
+
+  constructor(config: ModelConfig, prefix: string, initializerOf: InitializerOf) {
+    super();
+    const { hiddenSize: d, numHeads, numKvHeads, headDim } = config;
+    const projection = (name: string, from: number, to: number): Linear =>
+      new Linear(from, to, { init: initializerOf(`${prefix}.${name}.weight`) });
+    this.config = config;
+    this.q_proj = projection('q_proj', d, numHeads * headDim);
+    this.k_proj = projection('k_proj', d, numKvHeads * headDim);
+    this.v_proj = projection('v_proj', d, numKvHeads * headDim);
+    this.o_proj = projection('o_proj', numHeads * headDim, d);
+  }
+
+  /** @param x [B, T, d] @returns [B, T, d] */
+  forward(x: Tensor, cache?: LayerCache): Tensor {
+    const { numHeads, numKvHeads, headDim, ropeTheta } = this.config;
+    const [batch = 1, length = 1] = x.shape;
+    const heads = (projected: Tensor, count: number): Tensor =>
+      reshape(projected, [batch, length, count, headDim]);
+    const position0 = cache?.length ?? 0;
+    const q = rope(heads(this.q_proj.forward(x), numHeads), { position0, theta: ropeTheta });
+    const k = rope(heads(this.k_proj.forward(x), numKvHeads), { position0, theta: ropeTheta });
+    const v = heads(this.v_proj.forward(x), numKvHeads);
+    const mixed =
+      cache === undefined
+        ? attention(q, k, v)
+        : attention(q, ...cache.append(k, v), { kvLength: position0 + length });
+    return this.o_proj.forward(reshape(mixed, [batch, length, numHeads * headDim]));
+  }
+}
+
+/** SwiGLU: W_down(silu(W_gate x) ⊙ W_up x). @see Shazeer 2020, arXiv:2002.05202 */
+class LlamaMlp extends Module {
+  readonly gate_proj: Linear;
+  readonly up_proj: Linear;
+  readonly down_proj: Linear;
+
+  constructor(
+    { hiddenSize: d, intermediateSize }: ModelConfig,
+    prefix: string,
+    initializerOf: InitializerOf,
+  ) {
+    super();
+    this.gate_proj = new Linear(d, intermediateSize, { init: initializerOf(`${prefix}.gate_proj.weight`) });
+    this.up_proj = new Linear(d, intermediateSize, { init: initializerOf(`${prefix}.up_proj.weight`) });
+    this.down_proj = new Linear(intermediateSize, d, { init: initializerOf(`${prefix}.down_proj.weight`) });
+  }
+
+  /** @param x [..., d] @returns [..., d] */
+  forward(x: Tensor): Tensor {
+    return this.down_proj.forward(swiglu(this.gate_proj.forward(x), this.up_proj.forward(x)));
+  }
+}
+
+/** One block: x += attention(norm(x)); x += mlp(norm(x)). */
+export class LlamaBlock extends Module {
+  readonly self_attn: LlamaAttention;
+  readonly mlp: LlamaMlp;
+  readonly input_layernorm: RMSNorm;
+  readonly post_attention_layernorm: RMSNorm;
+
+  constructor(config: ModelConfig, layer: number, initializerOf: InitializerOf) {
+    super();
+    const prefix = `model.layers.${layer}`;
+    this.self_attn = new LlamaAttention(config, `${prefix}.self_attn`, initializerOf);
+    this.mlp = new LlamaMlp(config, `${prefix}.mlp`, initializerOf);
+    this.input_layernorm = new RMSNorm(config.hiddenSize, config.rmsNormEps);
+    this.post_attention_layernorm = new RMSNorm(config.hiddenSize, config.rmsNormEps);
+  }
+
+  /** @param x [B, T, d] @returns [B, T, d] */
+  forward(x: Tensor, cache?: LayerCache): Tensor {
+    const h = add(x, this.self_attn.forward(this.input_layernorm.forward(x), cache));
+    return add(h, this.mlp.forward(this.post_attention_layernorm.forward(h)));
+  }
+}

@@ -1,0 +1,56 @@
+import { AppError, type FieldViolation } from '@agentforge/errors';
+
+/** Violations spelled out in the message; all of them are in `fieldViolations`. */
+const SHOWN = 10;
+
+/** A safetensors file whose bytes contradict the format. Lists every problem found. */
+export class InvalidSafetensorsError extends AppError {
+  constructor(file: string, violations: readonly FieldViolation[]) {
+    const shown = violations.slice(0, SHOWN).map(({ field, description }) => `${field}: ${description}`);
+    const rest = violations.length > SHOWN ? `; and ${violations.length - SHOWN} more` : '';
+    super('INVALID_ARGUMENT', `${file} is not a valid safetensors file: ${shown.join('; ')}${rest}`, {
+      reason: 'INVALID_SAFETENSORS',
+      fieldViolations: violations,
+      metadata: { file },
+    });
+  }
+}
+
+/** A tensor asked for by a name that the file does not have. */
+export class TensorNotFoundError extends AppError {
+  constructor(file: string, name: string) {
+    super('NOT_FOUND', `${file} has no tensor ${JSON.stringify(name)}`, {
+      reason: 'TENSOR_NOT_FOUND',
+      metadata: { file, tensor: name },
+    });
+  }
+}
+
+/** A tensor of a type that cannot be read as numbers of the wanted kind. */
+export class TensorDtypeError extends AppError {
+  constructor(file: string, name: string, dtype: string, wanted: string) {
+    super(
+      'INVALID_ARGUMENT',
+      `${file}: tensor ${JSON.stringify(name)} has dtype ${dtype}, wanted ${wanted}`,
+      {
+        reason: 'TENSOR_DTYPE',
+        fieldViolations: [{ field: `${name}.dtype`, description: `is ${dtype}, wanted ${wanted}` }],
+        metadata: { file, tensor: name },
+      },
+    );
+  }
+}
+
+/** Data whose length is not the product of the shape. */
+export class TensorSizeError extends AppError {
+  constructor(name: string, shape: readonly number[], length: number) {
+    super(
+      'INVALID_ARGUMENT',
+      `tensor ${JSON.stringify(name)} of shape [${shape}] cannot hold ${length} values`,
+      {
+        reason: 'TENSOR_SIZE',
+        metadata: { tensor: name },
+      },
+    );
+  }
+}
