@@ -1,0 +1,23 @@
+import { AppError } from '@agentforge/errors';
+import { create, type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
+
+/** Encodes a message, or the fields of one. grpc-js asks for a Buffer; it shares the memory. */
+export function encode(schema: DescMessage, reply: unknown): Buffer {
+  const bytes = toBinary(schema, create(schema, reply as Message));
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/**
+ * Decodes a message that came from outside.
+ * @throws AppError INVALID_ARGUMENT  when the bytes are not a message of this type
+ */
+export function decode(schema: DescMessage, bytes: Uint8Array): Message {
+  try {
+    return fromBinary(schema, bytes);
+  } catch (error) {
+    throw new AppError('INVALID_ARGUMENT', `the request is not a valid ${schema.typeName}`, {
+      reason: 'MALFORMED_MESSAGE',
+      cause: error,
+    });
+  }
+}

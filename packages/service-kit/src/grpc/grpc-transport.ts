@@ -1,0 +1,286 @@
+import { randomUUID } from 'node:crypto';
+import { AppError } from '@agentforge/errors';
+import {
+  CONTEXT_HEADERS,
+  extractContext,
+  type Logger,
+  type Metrics,
+  newTrace,
+  runInContext,
+  startSpan,
+} from '@agentforge/telemetry';
+import type { DescMethod, DescService } from '@bufbuild/protobuf';
+import {
+  Server as GrpcServer,
+  type Metadata,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceDefinition,
+  type sendUnaryData,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { type CustomTransportStrategy, Server } from '@nestjs/microservices';
+import type { ServerConfig } from '../config/server-settings.js';
+import type { Readiness } from '../ops/readiness.js';
+import { runInCall, ServerCall, type WireCall } from './call-context.js';
+import { GRPC_TRANSPORT } from './grpc-service.decorator.js';
+import { pathOf } from './handler-types.js';
+import { addHealth } from './health.js';
+import { OpenCalls } from './open-calls.js';
+import { addReflection } from './reflection.js';
+import {
+  type CallOutcome,
+  drainingError,
+  serveClientStream,
+  serveResponseStream,
+  serveUnary,
+  type WrappedHandler,
+} from './serve-call.js';
+import { toWireStatus } from './status.js';
+
+/** What the transport is made of. */
+export interface GrpcTransportParts {
+  readonly config: ServerConfig;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly readiness: Readiness;
+  /** Aborts when the service begins to drain. */
+  readonly draining: AbortSignal;
+}
+
+type AnyResponder = sendUnaryData<Buffer>;
+type Serve = (call: ServerCall) => Promise<CallOutcome>;
+type Refuse = (status: { code: number; details: string; metadata: Metadata }) => void;
+
+/** Suggested wait of a caller that met the limit of concurrent calls, ms. */
+const OVERLOAD_RETRY_MS = 500;
+/** Time a connection that is too old gets for its open calls, ms. */
+const CONNECTION_AGE_GRACE_MS = 60_000;
+/** Wait for the answer to a keepalive ping, ms. */
+const KEEPALIVE_TIMEOUT_MS = 10_000;
+
+/**
+ * Serves protobuf-es services over grpc-js behind Nest's guards, pipes, interceptors and filters.
+ * Messages stay bytes inside grpc-js; handlers are async functions and async generators.
+ */
+export class GrpcTransport extends Server implements CustomTransportStrategy {
+  private readonly server: GrpcServer;
+  private readonly open: OpenCalls;
+  private services: readonly DescService[] = [];
+  private port = 0;
+
+  constructor(private readonly parts: GrpcTransportParts) {
+    super();
+    this.transportId = GRPC_TRANSPORT;
+    this.open = new OpenCalls(parts.config.maxConcurrentCalls);
+    this.server = new GrpcServer(serverOptions(parts.config));
+  }
+
+  /** Sets what to serve; before {@link listen}. */
+  serve(services: readonly DescService[]): void {
+    this.services = services;
+  }
+
+  /** Address that clients on this machine can use; set once it listens. */
+  get address(): string {
+    const { grpcHost } = this.parts.config;
+    const host = grpcHost === '0.0.0.0' || grpcHost === '::' ? '127.0.0.1' : grpcHost;
+    return `${host}:${this.port}`;
+  }
+
+  /** Adds the services, health and reflection, and binds the port. Called by Nest. */
+  listen(callback: (error?: unknown) => void): void {
+    try {
+      for (const service of this.services) {
+        this.server.addService(definitionOf(service), this.implementationOf(service));
+      }
+      addHealth(this.server, this.services, this.parts.readiness);
+      addReflection(this.server, this.services);
+    } catch (error) {
+      callback(error);
+      return;
+    }
+    const { grpcHost, grpcPort } = this.parts.config;
+    this.server.bindAsync(`${grpcHost}:${grpcPort}`, ServerCredentials.createInsecure(), (error, port) => {
+      this.port = port;
+      callback(error ?? undefined);
+    });
+  }
+
+  /** Takes no new connections and calls; open ones go on. */
+  stopAccepting(): void {
+    this.server.tryShutdown(() => {});
+  }
+
+  /**
+   * Waits for open calls. Streams that have not ended themselves after the grace end as
+   * UNAVAILABLE; when the signal aborts, so do all calls.
+   */
+  async finishCalls(signal: AbortSignal): Promise<void> {
+    const grace = setTimeout(
+      () => this.open.abort(drainingError(), 'streams'),
+      this.parts.config.streamGraceMs,
+    );
+    const cut = () => this.open.abort(drainingError(), 'all');
+    signal.addEventListener('abort', cut, { once: true });
+    if (signal.aborted) cut();
+    await this.open.idle();
+    clearTimeout(grace);
+    signal.removeEventListener('abort', cut);
+  }
+
+  /** Destroys what is left. Called by Nest when the application closes. */
+  close(): void {
+    this.open.abort(drainingError(), 'all');
+    this.server.forceShutdown();
+  }
+
+  /** Events of the underlying server are not offered. */
+  on(): never {
+    throw new TypeError('the gRPC transport has no events');
+  }
+
+  /** The grpc-js server. */
+  unwrap<T>(): T {
+    return this.server as T;
+  }
+
+  private implementationOf(service: DescService): UntypedServiceImplementation {
+    return Object.fromEntries(service.methods.map((method) => [method.name, this.handlerOf(method)]));
+  }
+
+  private handlerOf(method: DescMethod): UntypedServiceImplementation[string] {
+    const handler = this.getHandlerByPattern(pathOf(method)) as WrappedHandler | null;
+    if (!handler) throw new AppError('UNIMPLEMENTED', `no controller handles ${pathOf(method)}`);
+    if (method.methodKind === 'unary') {
+      return (wire: ServerUnaryCall<Buffer, Buffer>, respond: AnyResponder) =>
+        this.take(method, wire, respond, (call) => serveUnary(method, handler, wire, respond, call));
+    }
+    if (method.methodKind === 'client_streaming') {
+      return (wire: ServerReadableStream<Buffer, Buffer>, respond: AnyResponder) =>
+        this.take(method, wire, respond, (call) => serveClientStream(method, handler, wire, respond, call));
+    }
+    return (wire: ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>) =>
+      this.take(
+        method,
+        wire,
+        (status) => wire.emit('error', status),
+        (call) => serveResponseStream(method, handler, wire, call),
+      );
+  }
+
+  /** Gives a call its context, span and place, serves it, and records how it went. */
+  private take(method: DescMethod, wire: WireCall, refuse: Refuse, serve: Serve): void {
+    const incoming = extractContext((name) => textHeader(wire, name));
+    const requestId = incoming.requestId ?? randomUUID();
+    const call = new ServerCall(method, wire, requestId, incoming.tenant, this.parts.draining);
+    if (!this.open.add(call)) {
+      this.refuse(call, refuse);
+      return;
+    }
+    const target = pathOf(method).slice(1);
+    const attributes = { rpcService: call.service, method: method.name, requestId, tenant: call.tenant };
+    const span = startSpan('rpc.server', attributes, {
+      kind: 'server',
+      target,
+      parent: incoming.trace ?? null,
+    });
+    const trace = span.trace ?? incoming.trace ?? newTrace();
+    call.setHeader(CONTEXT_HEADERS.requestId, requestId);
+    const labels = { service: call.service, method: method.name };
+    const inFlight = this.parts.metrics.gauge('rpcServerInFlight');
+    const startedAt = performance.now();
+    inFlight.inc(labels);
+    runInContext({ ...incoming, requestId, trace }, () =>
+      runInCall(call, async () => {
+        const outcome = await serve(call);
+        this.open.delete(call);
+        inFlight.dec(labels);
+        span.set({ code: outcome.code });
+        if (outcome.code !== 'OK') span.fail(outcome.error);
+        span.end();
+        this.record(call, outcome, performance.now() - startedAt);
+      }),
+    );
+  }
+
+  private record(call: ServerCall, outcome: CallOutcome, durationMs: number): void {
+    const { log, metrics } = this.parts;
+    const { service } = call;
+    const method = call.method.name;
+    const { code } = outcome;
+    metrics.histogram('rpcServerDuration').observe({ service, method, code }, durationMs / 1000);
+    const fields = {
+      rpcService: service,
+      method,
+      code,
+      durationMs: Math.round(durationMs * 10) / 10,
+      peer: call.peer,
+    };
+    if (outcome.code === 'OK') log.debug('rpc.finished', fields);
+    else if (outcome.errorId)
+      log.error('rpc.failed', { ...fields, errorId: outcome.errorId, error: outcome.error });
+    else log.info('rpc.finished', { ...fields, reason: outcome.message });
+  }
+
+  private refuse(call: ServerCall, refuse: Refuse): void {
+    const { log, metrics, config } = this.parts;
+    call.finish();
+    const error = new AppError(
+      'RESOURCE_EXHAUSTED',
+      `${config.maxConcurrentCalls} calls are being served already`,
+      {
+        reason: 'TOO_MANY_CALLS',
+        retryAfterMs: OVERLOAD_RETRY_MS,
+      },
+    );
+    const { number, message, metadata } = toWireStatus(error);
+    metrics.counter('rpcServerRefused').inc({ reason: 'concurrency' });
+    const labels = { service: call.service, method: call.method.name, code: error.code };
+    metrics.histogram('rpcServerDuration').observe(labels, 0);
+    log.warn('rpc.refused', {
+      rpcService: call.service,
+      method: call.method.name,
+      limit: config.maxConcurrentCalls,
+    });
+    refuse({ code: number, details: message, metadata });
+  }
+}
+
+function serverOptions(config: ServerConfig) {
+  return {
+    'grpc.max_receive_message_length': config.maxMessageBytes,
+    'grpc.max_send_message_length': config.maxMessageBytes,
+    'grpc.max_connection_age_ms': config.maxConnectionAgeMs,
+    'grpc.max_connection_age_grace_ms': CONNECTION_AGE_GRACE_MS,
+    'grpc.keepalive_time_ms': config.keepaliveMs,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+  };
+}
+
+/** The grpc-js definition of a service whose messages stay bytes. */
+function definitionOf(service: DescService): ServiceDefinition {
+  const bytes = (value: Buffer) => value;
+  return Object.fromEntries(
+    service.methods.map((method) => [
+      method.name,
+      {
+        path: pathOf(method),
+        requestStream: method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming',
+        responseStream: method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming',
+        requestSerialize: bytes,
+        requestDeserialize: bytes,
+        responseSerialize: bytes,
+        responseDeserialize: bytes,
+      },
+    ]),
+  );
+}
+
+function textHeader(wire: WireCall, name: string): string | undefined {
+  const [value] = wire.metadata.get(name);
+  return typeof value === 'string' ? value : undefined;
+}
