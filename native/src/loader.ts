@@ -54,11 +54,18 @@ export function loadNative(candidates: readonly string[] = CANDIDATES): NativeAd
   throw new NativeLoadError(attempts);
 }
 
-/** Whether a thrown value came from the addon, with its code. */
+const CODES: ReadonlySet<unknown> = new Set(['HANDLE', 'DTYPE', 'SHAPE', 'ARGUMENT', 'OOM', 'INTERNAL']);
+
+/**
+ * Whether a thrown value came from the addon. Looks at the value's form: its class may belong to another
+ * JavaScript realm than the caller's (the addon keeps the realm that loaded it first).
+ */
 export function isNativeError(value: unknown): value is NativeError {
   return (
-    value instanceof Error &&
+    typeof value === 'object' &&
+    value !== null &&
+    'message' in value &&
     'code' in value &&
-    ['HANDLE', 'DTYPE', 'SHAPE', 'ARGUMENT', 'OOM', 'INTERNAL'].includes(String(value.code))
+    CODES.has(value.code)
   );
 }

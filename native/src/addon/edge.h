@@ -1,0 +1,28 @@
+#pragma once
+#include "addon/call.h"
+
+/** Functions that exist only at the JavaScript edge: settings, and elements in and out. See addon.ts. */
+namespace forge::addon {
+
+// process.cc
+Status init(Arguments& arguments, napi_value& result);
+Status backend_info(Arguments& arguments, napi_value& result);
+Status memory_stats(Arguments& arguments, napi_value& result);
+Status reset_peak(Arguments& arguments, napi_value& result);
+Status empty_cache(Arguments& arguments, napi_value& result);
+
+// elements.cc
+Status alloc(Arguments& arguments, napi_value& result);
+Status free_handle(Arguments& arguments, napi_value& result);
+Status shape_of(Arguments& arguments, napi_value& result);
+Status dtype_of(Arguments& arguments, napi_value& result);
+Status write_elements(Arguments& arguments, napi_value& result);
+Status read_elements(Arguments& arguments, napi_value& result);
+Status read_into(Arguments& arguments, napi_value& result);
+Status item(Arguments& arguments, napi_value& result);
+
+// destination.cc: ops that may return a handle they were given
+Status matmul(Arguments& arguments, napi_value& result);
+Status cross_entropy_backward(Arguments& arguments, napi_value& result);
+
+}  // namespace forge::addon

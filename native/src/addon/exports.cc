@@ -1,0 +1,125 @@
+#include <new>
+
+#include "addon/edge.h"
+#include "ops/ops.h"
+
+/** The functions of the addon, in the order of addon.ts. An op adds one line. */
+namespace forge::addon {
+namespace {
+
+struct Export {
+  const char* name;
+  napi_callback callback;
+};
+
+constexpr Export exports[] = {
+    // process
+    {"init", bind_edge<init>},
+    {"backendInfo", bind_edge<backend_info>},
+    {"memoryStats", bind_edge<memory_stats>},
+    {"resetPeak", bind_edge<reset_peak>},
+    {"emptyCache", bind_edge<empty_cache>},
+    // tensors
+    {"alloc", bind_edge<alloc>},
+    {"full", bind<ops::full>},
+    {"free", bind_edge<free_handle>},
+    {"view", bind<ops::view>},
+    {"shapeOf", bind_edge<shape_of>},
+    {"dtypeOf", bind_edge<dtype_of>},
+    {"write", bind_edge<write_elements>},
+    {"read", bind_edge<read_elements>},
+    {"readInto", bind_edge<read_into>},
+    {"item", bind_edge<item>},
+    {"copy", bind<ops::copy>},
+    // elementwise
+    {"add", bind<ops::add>},
+    {"sub", bind<ops::sub>},
+    {"mul", bind<ops::mul>},
+    {"div", bind<ops::div>},
+    {"addScalar", bind<ops::add_scalar>},
+    {"mulScalar", bind<ops::mul_scalar>},
+    {"axpy", bind<ops::axpy>},
+    {"scaleInPlace", bind<ops::scale_in_place>},
+    {"neg", bind<ops::neg>},
+    {"exp", bind<ops::exp>},
+    {"log", bind<ops::log>},
+    {"tanh", bind<ops::tanh>},
+    {"sigmoid", bind<ops::sigmoid>},
+    {"silu", bind<ops::silu>},
+    {"relu", bind<ops::relu>},
+    {"relu2", bind<ops::relu2>},
+    {"sqrt", bind<ops::sqrt>},
+    {"abs", bind<ops::abs>},
+    {"sign", bind<ops::sign>},
+    {"siluBackward", bind<ops::silu_backward>},
+    {"sigmoidBackward", bind<ops::sigmoid_backward>},
+    {"tanhBackward", bind<ops::tanh_backward>},
+    {"reluBackward", bind<ops::relu_backward>},
+    {"relu2Backward", bind<ops::relu2_backward>},
+    // reductions
+    {"sum", bind<ops::sum>},
+    {"mean", bind<ops::mean>},
+    {"max", bind<ops::max>},
+    {"argmax", bind<ops::argmax>},
+    {"sumSquares", bind<ops::sum_squares>},
+    {"sumToShape", bind<ops::sum_to_shape>},
+    {"isFinite", bind<ops::is_finite>},
+    {"dot", bind<ops::dot>},
+    // layout
+    {"slice", bind<ops::slice>},
+    {"concat", bind<ops::concat>},
+    {"permute", bind<ops::permute>},
+    {"gatherRows", bind<ops::gather_rows>},
+    {"scatterAddRows", bind<ops::scatter_add_rows>},
+    // dense products
+    {"matmul", bind_edge<matmul>},
+    {"embedding", bind<ops::embedding>},
+    {"embeddingBackward", bind<ops::embedding_backward>},
+    // normalisation, position, attention, gated units
+    {"rmsNorm", bind<ops::rms_norm>},
+    {"rmsNormBackward", bind<ops::rms_norm_backward>},
+    {"rope", bind<ops::rope>},
+    {"attention", bind<ops::attention>},
+    {"attentionBackward", bind<ops::attention_backward>},
+    {"swiglu", bind<ops::swiglu>},
+    {"swigluBackward", bind<ops::swiglu_backward>},
+    {"softmax", bind<ops::softmax>},
+    {"softmaxBackward", bind<ops::softmax_backward>},
+    // loss, optimizer
+    {"crossEntropy", bind<ops::cross_entropy>},
+    {"crossEntropyBackward", bind_edge<cross_entropy_backward>},
+    {"adamw", bind<ops::adamw>},
+    // random numbers
+    {"philoxUniform", bind<ops::philox_uniform>},
+    {"philoxNormal", bind<ops::philox_normal>},
+    // key-value cache
+    {"copyRows", bind<ops::copy_rows>},
+};
+
+}  // namespace
+
+Instance& instance_of(napi_env env) {
+  void* data = nullptr;
+  napi_get_instance_data(env, &data);
+  return *static_cast<Instance*>(data);
+}
+
+}  // namespace forge::addon
+
+NAPI_MODULE_INIT() {
+  using namespace forge::addon;
+  auto* instance = new (std::nothrow) Instance();
+  if (instance == nullptr ||
+      napi_set_instance_data(
+          env, instance, [](napi_env, void* data, void*) { delete static_cast<Instance*>(data); }, nullptr) != napi_ok) {
+    napi_throw_error(env, "OOM", "the addon cannot allocate its tensor table");
+    delete instance;
+    return nullptr;
+  }
+  for (const Export& entry : ::forge::addon::exports) {
+    napi_value function;
+    napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.callback, const_cast<char*>(entry.name), &function);
+    napi_set_named_property(env, exports, entry.name, function);
+  }
+  return exports;
+}

@@ -1,0 +1,71 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "core/status.h"
+
+namespace forge {
+
+struct MemoryStats {
+  int64_t live_bytes;
+  int64_t cached_bytes;
+  int64_t peak_bytes;
+  int64_t max_bytes;
+};
+
+/**
+ * Caching allocator of the process: freed blocks are kept by size class (eight classes per power of
+ * two) and handed out again. Blocks are 64-byte aligned; from 2 MiB on, aligned to and advised as huge
+ * pages. live + cached never exceeds the limit: the cache is emptied first, then allocation fails.
+ * Thread-safe.
+ */
+class Allocator {
+ public:
+  static Allocator& instance();
+
+  /** @param bytes asked for, ≥ 0; @param block, capacity  what was given; capacity goes back to release(). */
+  Status allocate(const char* op, int64_t bytes, void*& block, int64_t& capacity);
+  void release(void* block, int64_t capacity);
+
+  MemoryStats stats() const;
+  void reset_peak();
+  void empty_cache();
+  void set_limit(int64_t max_bytes);
+
+  /** Bytes really taken for a request of `bytes`. */
+  static int64_t size_class(int64_t bytes);
+
+ private:
+  Allocator();
+  void empty_cache_locked();
+
+  mutable std::mutex mutex_;
+  std::unordered_map<int64_t, std::vector<void*>> cache_;
+  int64_t live_ = 0;
+  int64_t cached_ = 0;
+  int64_t peak_ = 0;
+  int64_t limit_;
+};
+
+/** 90 % of the memory of the machine or of the control group, whichever is less. */
+int64_t default_memory_limit();
+
+/** Working memory of one op, returned to the cache at the end of the scope. */
+class Scratch {
+ public:
+  Scratch() = default;
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch();
+  Status reserve(const char* op, int64_t bytes);
+  float* f32() const { return static_cast<float*>(block_); }
+
+ private:
+  void* block_ = nullptr;
+  int64_t capacity_ = 0;
+};
+
+}  // namespace forge

@@ -1,0 +1,69 @@
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/kernels.h"
+
+namespace forge {
+
+#if defined(FORGE_X86)
+namespace avx512 {
+extern const Kernels table;
+}
+namespace avx2 {
+extern const Kernels table;
+}
+#endif
+namespace portable {
+extern const Kernels table;
+}
+
+namespace {
+
+struct Isa {
+  const char* name;
+  const Kernels* table;
+  bool supported;
+};
+
+const Isa* find_isa(const char* wanted) {
+#if defined(FORGE_X86)
+  static const Isa isas[] = {
+      {"avx512", &avx512::table,
+       __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma")},
+      {"avx2", &avx2::table, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
+      {"portable", &portable::table, true},
+  };
+#else
+  static const Isa isas[] = {{"portable", &portable::table, true}};
+#endif
+  for (const Isa& isa : isas) {
+    if (isa.supported && (wanted == nullptr || std::strcmp(wanted, isa.name) == 0)) return &isa;
+  }
+  return nullptr;
+}
+
+const Isa* initial_isa() {
+  const Isa* wanted = find_isa(std::getenv("FORGE_ISA"));
+  return wanted != nullptr ? wanted : find_isa(nullptr);
+}
+
+std::atomic<const Isa*>& selected() {
+  static std::atomic<const Isa*> isa{initial_isa()};
+  return isa;
+}
+
+}  // namespace
+
+const Kernels& kernels() { return *selected().load(std::memory_order_relaxed)->table; }
+
+const char* isa_name() { return selected().load(std::memory_order_relaxed)->name; }
+
+bool select_isa(const char* name) {
+  const Isa* isa = find_isa(name);
+  if (isa != nullptr) selected().store(isa);
+  return isa != nullptr;
+}
+
+}  // namespace forge

@@ -1,0 +1,115 @@
+#pragma once
+#include <cstdint>
+
+/**
+ * The table of kernels of a backend. Kernels take raw pointers to checked, dense, non-overlapping (unless
+ * said) buffers, split their own work with parallel_for, and cannot fail. All sizes are in elements.
+ */
+namespace forge {
+
+enum class Binary : uint8_t { add, sub, mul, div };
+enum class Unary : uint8_t { add_scalar, mul_scalar, neg, exp, log, tanh, sigmoid, silu, relu, relu2, sqrt, abs, sign };
+enum class UnaryBackward : uint8_t { silu, sigmoid, tanh, relu, relu2 };
+enum class Reduction : uint8_t { sum, mean, max };
+
+/** op(a)[M,K] · op(b)[K,N] + beta·c -> c[M,N]; lda … are the strides between stored rows. */
+struct Gemm {
+  int64_t m, n, k;
+  const float* a;
+  int64_t lda;
+  bool trans_a;
+  const float* b;
+  int64_t ldb;
+  bool trans_b;
+  float* c;
+  int64_t ldc;
+  float beta;
+  /** Products with the given strides between their operands; 1 = a single one. */
+  int64_t batch, stride_a, stride_b, stride_c;
+};
+
+/** Shapes and mask of attention; see addon.ts. */
+struct AttentionShape {
+  int64_t batch, queries, keys, q_heads, kv_heads, dim;
+  /** Rows of k and v in memory per batch entry, ≥ keys. */
+  int64_t key_capacity;
+  bool causal;
+  int64_t window;
+  float scale;
+};
+
+struct AdamW {
+  double lr, beta1, beta2, eps, weight_decay, grad_scale;
+  /** 1 − beta^step. */
+  double correction1, correction2;
+};
+
+struct Philox {
+  uint32_t seed_lo, seed_hi;
+  uint64_t counter;
+};
+
+struct Kernels {
+  /** y = a ∘ b; b has period nb (n, a suffix, or 1); y may be a. */
+  void (*binary)(Binary op, const float* a, const float* b, float* y, int64_t n, int64_t nb);
+  /** y = f(x, s); y may be x. */
+  void (*unary)(Unary op, const float* x, float s, float* y, int64_t n);
+  /** dx from dy and the saved input or output; dx may be either. */
+  void (*unary_backward)(UnaryBackward op, const float* saved, const float* dy, float* dx, int64_t n);
+  void (*axpy)(float* y, float alpha, const float* x, int64_t n);
+
+  /** x[outer, axis, inner] -> y[outer, inner]. */
+  void (*reduce)(Reduction op, const float* x, float* y, int64_t outer, int64_t axis, int64_t inner);
+  void (*argmax)(const float* x, int32_t* y, int64_t rows, int64_t n);
+  double (*dot)(const float* a, const float* b, int64_t n);
+  bool (*is_finite)(const float* x, int64_t n);
+  /** table[index[i]] += rows[i], in order of i. */
+  void (*scatter_add_rows)(float* table, const int32_t* index, const float* rows, int64_t count, int64_t width);
+
+  /** Bytes of scratch a Gemm needs, for worker_count() threads. */
+  int64_t (*gemm_scratch)(const Gemm& gemm);
+  void (*gemm)(const Gemm& gemm, float* scratch);
+
+  void (*rms_norm)(const float* x, const float* gain, float eps, float* y, float* rstd, int64_t rows, int64_t width);
+  /** partial: scratch of rms_norm_partials(rows)·width, or null when d_gain is null. */
+  void (*rms_norm_backward)(const float* dy, const float* x, const float* gain, const float* rstd, float* dx,
+                            float* d_gain, float* partial, int64_t rows, int64_t width);
+  /** x[batch, time, heads, dim]; cosine, sine [time, dim/2]. */
+  void (*rope)(const float* x, const float* cosine, const float* sine, float* y, int64_t batch, int64_t time,
+               int64_t heads, int64_t dim, bool neighbours, bool inverse);
+
+  int64_t (*attention_scratch)(const AttentionShape& shape);
+  void (*attention)(const AttentionShape& shape, const float* q, const float* k, const float* v, float* o, float* lse,
+                    float* scratch);
+  int64_t (*attention_backward_scratch)(const AttentionShape& shape);
+  /** dq, dk, dv are overwritten. */
+  void (*attention_backward)(const AttentionShape& shape, const float* d_o, const float* q, const float* k,
+                             const float* v, const float* o, const float* lse, float* dq, float* dk, float* dv,
+                             float* scratch);
+
+  void (*swiglu)(const float* gate, const float* up, float* y, int64_t n);
+  void (*swiglu_backward)(const float* dy, const float* gate, const float* up, float* d_gate, float* d_up, int64_t n);
+  void (*softmax)(const float* x, float* y, int64_t rows, int64_t width);
+  void (*softmax_backward)(const float* y, const float* dy, float* dx, int64_t rows, int64_t width);
+  void (*cross_entropy)(const float* logits, const int32_t* targets, float* loss, float* lse, int64_t rows,
+                        int64_t width, int32_t ignore);
+  /** d_loss may be null (ones); d_logits may be logits. */
+  void (*cross_entropy_backward)(const float* logits, const int32_t* targets, const float* lse, const float* d_loss,
+                                 float scale, float* d_logits, int64_t rows, int64_t width, int32_t ignore);
+  void (*adamw)(float* param, const float* grad, float* m, float* v, int64_t n, const AdamW& settings);
+  void (*philox_uniform)(float* x, int64_t n, const Philox& key);
+  void (*philox_normal)(float* x, int64_t n, const Philox& key, float mean, float std);
+};
+
+/** Rows per partial sum of the gain gradient: fixed, so that results do not depend on threads. */
+constexpr int64_t rms_norm_block = 32;
+constexpr int64_t rms_norm_partials(int64_t rows) { return (rows + rms_norm_block - 1) / rms_norm_block; }
+
+/** The kernels in use: the best instruction set of this machine, or FORGE_ISA = avx512 | avx2 | portable. */
+const Kernels& kernels();
+/** Name of the instruction set in use. */
+const char* isa_name();
+/** Selects an instruction set by name; false when this machine or build lacks it. For tests and benchmarks. */
+bool select_isa(const char* name);
+
+}  // namespace forge

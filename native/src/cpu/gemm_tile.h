@@ -1,0 +1,174 @@
+#pragma once
+/**
+ * The register tile that every dense product is made of: C[R, n] = A[R, k] · B[k, n] with n ≤ panel.
+ * B comes in packed panels: `panel` columns side by side, row after row, zero-padded. A comes either as
+ * rows with the fixed stride `a_stride` (a constant, so that a row is an address offset and costs no
+ * register), or column by column. R·vectors accumulators stay in registers for the whole of k.
+ */
+#include "cpu/simd.h"
+
+namespace forge::FORGE_ISA {
+
+#if defined(__AVX512F__)
+constexpr int tile_rows = 14;  // 14 × 2 accumulators, 2 of B, 1 of A: 31 of 32 registers
+#elif defined(__AVX2__)
+constexpr int tile_rows = 6;  // 6 × 2 accumulators, 2 of B, 1 of A: 15 of 16 registers
+#elif defined(__aarch64__)
+constexpr int tile_rows = 12;
+#else
+constexpr int tile_rows = 6;
+#endif
+constexpr int tile_vectors = 2;
+/** Columns of a packed panel of B. */
+constexpr int64_t panel = tile_vectors * lanes;
+/** Longest k of one pass: a panel of B (256 × 32 × 4 = 32 KiB) about fills L1. */
+constexpr int64_t k_block = 256;
+/** Stride of packed rows of A: 17 cache lines, so that the rows of a tile fall into different L1 sets. */
+constexpr int64_t a_stride = k_block + 16;
+
+enum class ALayout { rows, columns };
+
+template <int R, int V, ALayout L>
+static void tile(int64_t k, const float* a, int64_t a_step, const float* b, float* c, int64_t ldc, int64_t n,
+                 float beta) {
+  vf acc[R][V];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) acc[r][v] = vf{};
+  }
+  for (int64_t i = 0; i < k; ++i) {
+    vf bv[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) bv[v] = load(b + v * lanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const vf av = splat(L == ALayout::rows ? a[r * a_stride] : a[r]);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) acc[r][v] += av * bv[v];
+    }
+    a += L == ALayout::rows ? 1 : a_step;
+    b += panel;
+  }
+  const vf scale = splat(beta);
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+    float* row = c + r * ldc;
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const int64_t here = n - v * lanes;
+      if (here >= lanes) {
+        store(row + v * lanes, beta == 0.0f ? acc[r][v] : acc[r][v] + scale * load(row + v * lanes));
+      } else if (here > 0) {
+        store_n(row + v * lanes, beta == 0.0f ? acc[r][v] : acc[r][v] + scale * load_n(row + v * lanes, here), here);
+      }
+    }
+  }
+}
+
+using TileFunction = void (*)(int64_t, const float*, int64_t, const float*, float*, int64_t, int64_t, float);
+
+template <int R, ALayout L>
+struct TileTable : TileTable<R - 1, L> {
+  constexpr TileTable() {
+    this->entry[R - 1][0] = tile<R, 1, L>;
+    this->entry[R - 1][1] = tile<R, 2, L>;
+  }
+};
+template <ALayout L>
+struct TileTable<0, L> {
+  TileFunction entry[tile_rows][tile_vectors] = {};
+};
+
+/** The tile function of R rows and V vectors: tiles<L>.entry[R−1][V−1]. */
+template <ALayout L>
+static constexpr TileTable<tile_rows, L> tiles{};
+
+/**
+ * C[m, n] = A[m, k] · B[k, n] + beta·C for one k pass (rows layout: k ≤ k_block).
+ * @param a            rows: row r at a + r·a_stride; columns: column i at a + i·a_step
+ * @param b            panels; panel j at b + j·panel_step
+ */
+template <ALayout L>
+static void multiply_packed(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_step, const float* b,
+                            int64_t panel_step, float* c, int64_t ldc, float beta) {
+  const int64_t row_tiles = ceil_div(m, tile_rows);
+  for (int64_t j = 0; j * panel < n; ++j) {
+    const int64_t columns = min64(panel, n - j * panel);
+    const int vectors = columns > lanes ? 2 : 1;
+    for (int64_t t = 0; t < row_tiles; ++t) {
+      // Even heights: 256 rows are 18 tiles of 13 or 14, not 18 of 14 and one of 4.
+      const int64_t first = t * m / row_tiles, height = (t + 1) * m / row_tiles - first;
+      const float* at = a + (L == ALayout::rows ? first * a_stride : first);
+      tiles<L>.entry[height - 1][vectors - 1](k, at, a_step, b + j * panel_step, c + first * ldc + j * panel, ldc,
+                                              columns, beta);
+    }
+  }
+}
+
+/** lanes × lanes transpose of rows x + i·ldx (n_rows, n_columns ≤ lanes valid) to y + i·ldy; fills all lanes of lanes rows. */
+static inline void transpose_block(const float* x, int64_t ldx, int64_t n_rows, int64_t n_columns, float* y,
+                                   int64_t ldy) {
+  vf r[lanes];
+  if (n_rows == lanes && n_columns == lanes) {
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; ++i) r[i] = load(x + i * ldx);
+  } else {
+    for (int i = 0; i < lanes; ++i) r[i] = i < n_rows ? load_n(x + i * ldx, n_columns) : vf{};
+  }
+#pragma GCC unroll 4
+  for (int h = lanes / 2; h > 0; h /= 2) {
+    vi low, high;
+#pragma GCC unroll 16
+    for (int l = 0; l < lanes; ++l) {
+      low[l] = (l & h) == 0 ? l : lanes + l - h;
+      high[l] = (l & h) == 0 ? l + h : lanes + l;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; ++i) {
+      if ((i & h) != 0) continue;
+      const vf p = r[i], q = r[i + h];
+      r[i] = __builtin_shuffle(p, q, low);
+      r[i + h] = __builtin_shuffle(p, q, high);
+    }
+  }
+  for (int i = 0; i < min64(lanes, n_columns); ++i) store(y + i * ldy, r[i]);
+}
+
+/** Packs columns j·panel … of B[k, n], stored as rows of k: dst[k][panel], zero-padded. */
+static inline void pack_panel(const float* b, int64_t ldb, int64_t n, int64_t k, int64_t j, float* dst) {
+  const int64_t columns = min64(panel, n - j * panel);
+  const float* src = b + j * panel;
+  for (int64_t i = 0; i < k; ++i, src += ldb, dst += panel) {
+#pragma GCC unroll 2
+    for (int v = 0; v < tile_vectors; ++v) {
+      const int64_t here = columns - v * lanes;
+      store(dst + v * lanes, here >= lanes ? load(src + v * lanes) : (here > 0 ? load_n(src + v * lanes, here) : vf{}));
+    }
+  }
+}
+
+/** The same for B stored transposed, as rows of n. */
+static inline void pack_panel_transposed(const float* b, int64_t ldb, int64_t n, int64_t k, int64_t j, float* dst) {
+  const int64_t columns = min64(panel, n - j * panel);
+  for (int v = 0; v < tile_vectors; ++v) {
+    const int64_t here = max64(0, min64(lanes, columns - v * lanes));
+    const float* src = b + (j * panel + v * lanes) * ldb;
+    for (int64_t i = 0; i < k; i += lanes) {
+      transpose_block(src + i, ldb, here, min64(lanes, k - i), dst + i * panel + v * lanes, panel);
+    }
+  }
+}
+
+/** Copies rows of A[m, k] to the rows layout. */
+static inline void pack_rows(const float* a, int64_t lda, int64_t m, int64_t k, float* dst) {
+  for (int64_t r = 0; r < m; ++r) {
+    const float* src = a + r * lda;
+    float* to = dst + r * a_stride;
+    int64_t i = 0;
+    for (; i + lanes <= k; i += lanes) store(to + i, load(src + i));
+    if (i < k) store(to + i, load_n(src + i, k - i));
+  }
+}
+
+}  // namespace forge::FORGE_ISA

@@ -1,0 +1,131 @@
+#include "core/kernels.h"
+#include "cpu/gemm_thin.h"
+#include "cpu/gemm_tile.h"
+
+/**
+ * C = op(A)·op(B) + beta·C after Goto & van de Geijn 2008, with B as the shared packed operand: all of op(B)
+ * is packed into panels first (in parallel), then each task takes a block of rows and a span of panels,
+ * and walks k in passes of k_block, copying its block of A so that it stays in L2. Every element of C is one
+ * sum in order of k, whatever the blocks and threads.
+ */
+namespace forge::FORGE_ISA {
+namespace {
+
+constexpr int64_t m_block = 8 * tile_rows;  // 112 × 272 × 4 = 119 KiB of A: an eighth of L2
+constexpr int64_t n_block = 64 * panel;     // packed B at k = 1024: 8 MiB, a share of L3
+constexpr int64_t thin_rows = 4;            // fewer rows than this do not pay for packing B
+
+int64_t round_up(int64_t n, int64_t multiple) { return ceil_div(n, multiple) * multiple; }
+
+/** Floats of packed A per worker: rows layout m·a_stride, columns layout k·m. */
+constexpr int64_t a_scratch = m_block * a_stride;
+
+int64_t packed_b(const Gemm& g) { return round_up(min64(g.n, n_block), panel) * round_up(g.k, lanes); }
+
+bool is_thin(const Gemm& g) { return g.m <= thin_rows; }
+
+/** Whether whole products are given to threads, instead of parts of each. */
+bool splits_batch(const Gemm& g) { return g.batch >= 2 * worker_count() && g.n <= n_block; }
+
+void pack_b(const Gemm& g, const float* b, int64_t first_column, int64_t columns, int64_t j, float* packed) {
+  float* dst = packed + j * panel * round_up(g.k, lanes);
+  if (g.trans_b) {
+    pack_panel_transposed(b + first_column * g.ldb, g.ldb, columns, g.k, j, dst);
+  } else {
+    pack_panel(b + first_column, g.ldb, columns, g.k, j, dst);
+  }
+}
+
+/** Rows m0..m1 of C times `columns` columns from packed panels; c points at the first of those columns. */
+void multiply_block(const Gemm& g, const float* a, int64_t m0, int64_t m1, const float* packed, int64_t columns,
+                    float* c, float* a_packed) {
+  const int64_t rows = m1 - m0, panel_step = panel * round_up(g.k, lanes);
+  const int64_t passes = max64(1, ceil_div(g.k, k_block));
+  for (int64_t pass = 0; pass < passes; ++pass) {
+    const int64_t k0 = pass * g.k / passes, k = (pass + 1) * g.k / passes - k0;
+    const float beta = pass == 0 ? g.beta : 1.0f;
+    const float* b = packed + k0 * panel;
+    if (!g.trans_a) {
+      pack_rows(a + m0 * g.lda + k0, g.lda, rows, k, a_packed);
+      multiply_packed<ALayout::rows>(rows, columns, k, a_packed, 0, b, panel_step, c + m0 * g.ldc, g.ldc, beta);
+    } else {
+      for (int64_t i = 0; i < k; ++i) {
+        memcpy(a_packed + i * rows, a + (k0 + i) * g.lda + m0, static_cast<size_t>(rows) * sizeof(float));
+      }
+      multiply_packed<ALayout::columns>(rows, columns, k, a_packed, rows, b, panel_step, c + m0 * g.ldc, g.ldc, beta);
+    }
+  }
+}
+
+void multiply_one(const Gemm& g, const float* a, const float* b, float* c, float* scratch) {
+  const int64_t workers = worker_count();
+  float* packed = scratch + workers * a_scratch;
+  for (int64_t first = 0; first < g.n; first += n_block) {
+    const int64_t columns = min64(n_block, g.n - first), panels = ceil_div(columns, panel);
+    // Small panels are packed several at a time: a piece should outlast the hand-over to a thread.
+    const int64_t panels_per_piece = max64(1, 16384 / (panel * max64(1, g.k)));
+    parallel_for(ceil_div(panels, panels_per_piece), [&](int64_t piece, int) {
+      for (int64_t j = piece * panels_per_piece; j < min64(panels, (piece + 1) * panels_per_piece); ++j) {
+        pack_b(g, b, first, columns, j, packed);
+      }
+    });
+    const int64_t tiles_high = ceil_div(g.m, tile_rows);
+    const int64_t blocks = min64(tiles_high, round_up(ceil_div(g.m, m_block), workers));
+    const int64_t spans = min64(panels, ceil_div(workers, blocks));
+    parallel_for(blocks * spans, [&](int64_t task, int worker) {
+      const int64_t block = task / spans, span = task % spans;
+      const int64_t m0 = block * g.m / blocks, m1 = (block + 1) * g.m / blocks;
+      const int64_t p0 = span * panels / spans, p1 = (span + 1) * panels / spans;
+      multiply_block(g, a, m0, m1, packed + p0 * panel * round_up(g.k, lanes),
+                     min64(columns, p1 * panel) - p0 * panel, c + first + p0 * panel, scratch + worker * a_scratch);
+    });
+  }
+}
+
+/** One product on one thread; scratch: packed A, then packed B. */
+void multiply_alone(const Gemm& g, const float* a, const float* b, float* c, float* scratch) {
+  float* packed = scratch + a_scratch;
+  for (int64_t j = 0; j < ceil_div(g.n, panel); ++j) pack_b(g, b, 0, g.n, j, packed);
+  const int64_t blocks = ceil_div(g.m, m_block);
+  for (int64_t block = 0; block < blocks; ++block) {
+    multiply_block(g, a, block * g.m / blocks, (block + 1) * g.m / blocks, packed, g.n, c, scratch);
+  }
+}
+
+/** C = beta·C, for products over an empty k. */
+void scale_c(const Gemm& g, float* c) {
+  for (int64_t row = 0; row < g.m; ++row) {
+    for (int64_t i = 0; i < g.n; ++i) c[row * g.ldc + i] = g.beta == 0.0f ? 0.0f : g.beta * c[row * g.ldc + i];
+  }
+}
+
+}  // namespace
+
+int64_t gemm_scratch(const Gemm& g) {
+  const int64_t workers = worker_count();
+  int64_t floats = workers * a_scratch;
+  if (is_thin(g)) floats = g.m * g.k;
+  else if (splits_batch(g)) floats += workers * packed_b(g);
+  else floats += packed_b(g);
+  return floats * static_cast<int64_t>(sizeof(float));
+}
+
+void gemm(const Gemm& g, float* scratch) {
+  if (g.m == 0 || g.n == 0) return;
+  if (g.k > 0 && !is_thin(g) && splits_batch(g)) {
+    const int64_t share = a_scratch + packed_b(g);
+    parallel_for(g.batch, [&](int64_t i, int worker) {
+      multiply_alone(g, g.a + i * g.stride_a, g.b + i * g.stride_b, g.c + i * g.stride_c, scratch + worker * share);
+    });
+    return;
+  }
+  for (int64_t i = 0; i < g.batch; ++i) {
+    const float *a = g.a + i * g.stride_a, *b = g.b + i * g.stride_b;
+    float* c = g.c + i * g.stride_c;
+    if (g.k == 0) scale_c(g, c);
+    else if (is_thin(g)) multiply_thin(g, a, b, c, scratch);
+    else multiply_one(g, a, b, c, scratch);
+  }
+}
+
+}  // namespace forge::FORGE_ISA

@@ -1,0 +1,70 @@
+#include "core/kernels.h"
+
+/** The kernels of this instruction set. A new op adds a line here, a member in core/kernels.h, and its file. */
+namespace forge::FORGE_ISA {
+
+void binary(Binary, const float*, const float*, float*, int64_t, int64_t);
+void unary(Unary, const float*, float, float*, int64_t);
+void unary_backward(UnaryBackward, const float*, const float*, float*, int64_t);
+void axpy(float*, float, const float*, int64_t);
+void reduce(Reduction, const float*, float*, int64_t, int64_t, int64_t);
+void argmax(const float*, int32_t*, int64_t, int64_t);
+double dot(const float*, const float*, int64_t);
+bool is_finite(const float*, int64_t);
+void scatter_add_rows(float*, const int32_t*, const float*, int64_t, int64_t);
+int64_t gemm_scratch(const Gemm&);
+void gemm(const Gemm&, float*);
+void rms_norm(const float*, const float*, float, float*, float*, int64_t, int64_t);
+void rms_norm_backward(const float*, const float*, const float*, const float*, float*, float*, float*, int64_t,
+                       int64_t);
+void rope(const float*, const float*, const float*, float*, int64_t, int64_t, int64_t, int64_t, bool, bool);
+int64_t attention_scratch(const AttentionShape&);
+void attention(const AttentionShape&, const float*, const float*, const float*, float*, float*, float*);
+int64_t attention_backward_scratch(const AttentionShape&);
+void attention_backward(const AttentionShape&, const float*, const float*, const float*, const float*, const float*,
+                        const float*, float*, float*, float*, float*);
+void swiglu(const float*, const float*, float*, int64_t);
+void swiglu_backward(const float*, const float*, const float*, float*, float*, int64_t);
+void softmax(const float*, float*, int64_t, int64_t);
+void softmax_backward(const float*, const float*, float*, int64_t, int64_t);
+void cross_entropy(const float*, const int32_t*, float*, float*, int64_t, int64_t, int32_t);
+void cross_entropy_backward(const float*, const int32_t*, const float*, const float*, float, float*, int64_t, int64_t,
+                            int32_t);
+void adamw(float*, const float*, float*, float*, int64_t, const AdamW&);
+void philox_uniform(float*, int64_t, const Philox&);
+void philox_normal(float*, int64_t, const Philox&, float, float);
+
+#define FORGE_USE(name) .name = name
+
+extern const Kernels table;
+const Kernels table = {
+    FORGE_USE(binary),
+    FORGE_USE(unary),
+    FORGE_USE(unary_backward),
+    FORGE_USE(axpy),
+    FORGE_USE(reduce),
+    FORGE_USE(argmax),
+    FORGE_USE(dot),
+    FORGE_USE(is_finite),
+    FORGE_USE(scatter_add_rows),
+    FORGE_USE(gemm_scratch),
+    FORGE_USE(gemm),
+    FORGE_USE(rms_norm),
+    FORGE_USE(rms_norm_backward),
+    FORGE_USE(rope),
+    FORGE_USE(attention_scratch),
+    FORGE_USE(attention),
+    FORGE_USE(attention_backward_scratch),
+    FORGE_USE(attention_backward),
+    FORGE_USE(swiglu),
+    FORGE_USE(swiglu_backward),
+    FORGE_USE(softmax),
+    FORGE_USE(softmax_backward),
+    FORGE_USE(cross_entropy),
+    FORGE_USE(cross_entropy_backward),
+    FORGE_USE(adamw),
+    FORGE_USE(philox_uniform),
+    FORGE_USE(philox_normal),
+};
+
+}  // namespace forge::FORGE_ISA

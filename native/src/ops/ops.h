@@ -1,0 +1,91 @@
+#pragma once
+#include "core/tensor.h"
+
+/**
+ * Every op on tensors, in the order of addon.ts, which documents shapes and errors. Each checks all
+ * that memory safety needs (dtype, shapes, index ranges, overlap), allocates its outputs, and calls a kernel.
+ * Signature: inputs, then outputs by reference; the addon derives its conversion from it. The destination
+ * of an in-place op is an input whose elements change.
+ */
+namespace forge::ops {
+
+// elementwise.cc
+Status add(const Tensor& a, const Tensor& b, Tensor& y);
+Status sub(const Tensor& a, const Tensor& b, Tensor& y);
+Status mul(const Tensor& a, const Tensor& b, Tensor& y);
+Status div(const Tensor& a, const Tensor& b, Tensor& y);
+Status add_scalar(const Tensor& x, double s, Tensor& y);
+Status mul_scalar(const Tensor& x, double s, Tensor& y);
+Status axpy(const Tensor& y, double alpha, const Tensor& x);
+Status scale_in_place(const Tensor& x, double s);
+Status neg(const Tensor& x, Tensor& y);
+Status exp(const Tensor& x, Tensor& y);
+Status log(const Tensor& x, Tensor& y);
+Status tanh(const Tensor& x, Tensor& y);
+Status sigmoid(const Tensor& x, Tensor& y);
+Status silu(const Tensor& x, Tensor& y);
+Status relu(const Tensor& x, Tensor& y);
+Status relu2(const Tensor& x, Tensor& y);
+Status sqrt(const Tensor& x, Tensor& y);
+Status abs(const Tensor& x, Tensor& y);
+Status sign(const Tensor& x, Tensor& y);
+Status silu_backward(const Tensor& x, const Tensor& dy, Tensor& dx);
+Status sigmoid_backward(const Tensor& y, const Tensor& dy, Tensor& dx);
+Status tanh_backward(const Tensor& y, const Tensor& dy, Tensor& dx);
+Status relu_backward(const Tensor& x, const Tensor& dy, Tensor& dx);
+Status relu2_backward(const Tensor& x, const Tensor& dy, Tensor& dx);
+
+// reduce.cc
+Status sum(const Tensor& x, int64_t axis, Tensor& y);
+Status mean(const Tensor& x, int64_t axis, Tensor& y);
+Status max(const Tensor& x, int64_t axis, Tensor& y);
+Status argmax(const Tensor& x, Tensor& y);
+Status sum_squares(const TensorList& xs, double& total);
+Status sum_to_shape(const Tensor& x, const Shape& shape, Tensor& y);
+Status is_finite(const TensorList& xs, bool& finite);
+Status dot(const Tensor& a, const Tensor& b, double& total);
+
+// layout.cc, permute.cc, gather_rows.cc
+Status slice(const Tensor& x, int64_t axis, int64_t start, int64_t end, Tensor& y);
+Status concat(const TensorList& xs, int64_t axis, Tensor& y);
+Status permute(const Tensor& x, const Shape& axes, Tensor& y);
+Status gather_rows(const Tensor& x, const Tensor& index, Tensor& y);
+Status scatter_add_rows(const Tensor& dst, const Tensor& index, const Tensor& src);
+
+// matmul.cc, gather_rows.cc
+Status matmul(const Tensor& a, const Tensor& b, bool trans_a, bool trans_b, const Tensor* out, double beta, Tensor& y);
+Status embedding(const Tensor& table, const Tensor& ids, Tensor& y);
+Status embedding_backward(const Tensor& d_out, const Tensor& ids, const Tensor& d_table);
+
+// rms_norm.cc, rope.cc, attention.cc, swiglu.cc, softmax.cc
+Status rms_norm(const Tensor& x, const Tensor& gain, double eps, Tensor& y, Tensor& rstd);
+Status rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gain, const Tensor& rstd, const Tensor* d_gain,
+                         Tensor& dx);
+Status rope(const Tensor& x, int64_t position0, double theta, int64_t pairing, bool inverse, Tensor& y);
+Status attention(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, int64_t window, double scale,
+                 int64_t kv_length, Tensor& o, Tensor& lse);
+Status attention_backward(const Tensor& d_o, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& o,
+                          const Tensor& lse, bool causal, int64_t window, double scale, Tensor& dq, Tensor& dk,
+                          Tensor& dv);
+Status swiglu(const Tensor& gate, const Tensor& up, Tensor& y);
+Status swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up, Tensor& d_gate, Tensor& d_up);
+Status softmax(const Tensor& x, Tensor& y);
+Status softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx);
+
+// cross_entropy.cc, adamw.cc, philox.cc
+Status cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore_index, Tensor& loss, Tensor& lse);
+Status cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& lse, const Tensor* d_loss,
+                              double scale, int64_t ignore_index, bool in_place, Tensor& d_logits);
+Status adamw(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v, double lr, double beta1,
+             double beta2, double eps, double weight_decay, int64_t step, double grad_scale);
+Status philox_uniform(const Tensor& x, uint32_t seed_lo, uint32_t seed_hi, uint32_t counter_lo, uint32_t counter_hi);
+Status philox_normal(const Tensor& x, uint32_t seed_lo, uint32_t seed_hi, uint32_t counter_lo, uint32_t counter_hi,
+                     double mean, double std);
+
+// layout.cc
+Status copy(const Tensor& dst, const Tensor& src);
+Status copy_rows(const Tensor& dst, const Tensor& src, int64_t at_row);
+Status full(DType dtype, const Shape& shape, double value, Tensor& y);
+Status view(const Tensor& x, int64_t offset, const Shape& shape, Tensor& y);
+
+}  // namespace forge::ops
