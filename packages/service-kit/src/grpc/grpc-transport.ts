@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@agentforge/errors';
 import {
   CONTEXT_HEADERS,
@@ -20,6 +21,7 @@ import {
   type ServerWritableStream,
   type ServiceDefinition,
   type sendUnaryData,
+  setLogger,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { type CustomTransportStrategy, Server } from '@nestjs/microservices';
@@ -55,10 +57,19 @@ type AnyResponder = sendUnaryData<Buffer>;
 type Serve = (call: ServerCall) => Promise<CallOutcome>;
 type Refuse = (status: { code: number; details: string; metadata: Metadata }) => void;
 
+/** The address of the gRPC server cannot be bound. */
+export class UnboundError extends AppError {
+  constructor(address: string, cause: Error) {
+    super('UNAVAILABLE', `the gRPC server cannot listen on ${address}: ${cause.message}`, { cause });
+  }
+}
+
 /** Suggested wait of a caller that met the limit of concurrent calls, ms. */
 const OVERLOAD_RETRY_MS = 500;
 /** Time a connection that is too old gets for its open calls, ms. */
 const CONNECTION_AGE_GRACE_MS = 60_000;
+/** Time that written answers get to reach callers before connections are cut, ms. */
+const FLUSH_MS = 500;
 /** Wait for the answer to a keepalive ping, ms. */
 const KEEPALIVE_TIMEOUT_MS = 10_000;
 
@@ -71,12 +82,14 @@ export class GrpcTransport extends Server implements CustomTransportStrategy {
   private readonly open: OpenCalls;
   private services: readonly DescService[] = [];
   private port = 0;
+  private allClosed: Promise<void> = Promise.resolve();
 
   constructor(private readonly parts: GrpcTransportParts) {
     super();
     this.transportId = GRPC_TRANSPORT;
     this.open = new OpenCalls(parts.config.maxConcurrentCalls);
     this.server = new GrpcServer(serverOptions(parts.config));
+    sendLibraryLogTo(parts.log);
   }
 
   /** Sets what to serve; before {@link listen}. */
@@ -104,15 +117,16 @@ export class GrpcTransport extends Server implements CustomTransportStrategy {
       return;
     }
     const { grpcHost, grpcPort } = this.parts.config;
-    this.server.bindAsync(`${grpcHost}:${grpcPort}`, ServerCredentials.createInsecure(), (error, port) => {
+    const address = `${grpcHost}:${grpcPort}`;
+    this.server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
       this.port = port;
-      callback(error ?? undefined);
+      callback(error ? new UnboundError(address, error) : undefined);
     });
   }
 
   /** Takes no new connections and calls; open ones go on. */
   stopAccepting(): void {
-    this.server.tryShutdown(() => {});
+    this.allClosed = new Promise((resolve) => this.server.tryShutdown(() => resolve()));
   }
 
   /**
@@ -130,6 +144,8 @@ export class GrpcTransport extends Server implements CustomTransportStrategy {
     await this.open.idle();
     clearTimeout(grace);
     signal.removeEventListener('abort', cut);
+    // The last answers are written; connections close once the callers have them.
+    await Promise.race([this.allClosed, sleep(FLUSH_MS, undefined, { ref: false })]);
   }
 
   /** Destroys what is left. Called by Nest when the application closes. */
@@ -248,6 +264,12 @@ export class GrpcTransport extends Server implements CustomTransportStrategy {
     });
     refuse({ code: number, details: message, metadata });
   }
+}
+
+/** grpc-js has one log per process: its lines join those of the service that started last. */
+function sendLibraryLogTo(log: Logger): void {
+  const line = (message: unknown) => log.warn('framework.message', { message, name: 'grpc' });
+  setLogger({ error: line, info: line, debug: line });
 }
 
 function serverOptions(config: ServerConfig) {
