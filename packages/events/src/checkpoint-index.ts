@@ -1,0 +1,78 @@
+import { type ArtifactRef, ArtifactRefSchema } from '@agentforge/contracts';
+import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
+import type { KV, KvEntry } from '@nats-io/kv';
+import { MalformedMessageError, RevisionConflictError, StaleFencingTokenError } from './events.errors.js';
+import { API_CODES, apiCodeOf } from './stream/server-reply.js';
+import { checkAttemptId } from './subjects.js';
+
+/** The newest checkpoint of an attempt. */
+export interface CheckpointEntry {
+  readonly checkpoint: ArtifactRef;
+  /** Token of the worker that stored it. */
+  readonly fencingToken: bigint;
+  /** Grows with the checkpoints of an attempt. */
+  readonly sequence: number;
+}
+
+/** A write that loses its race looks again; more often than this means something else is wrong. */
+const MAX_TRIES = 20;
+
+/** Where the newest checkpoint of each running attempt is, so that a task delivered again resumes from it. */
+export class CheckpointIndex {
+  constructor(private readonly bucket: KV) {}
+
+  /**
+   * Records a checkpoint unless a newer one is recorded.
+   * @throws StaleFencingTokenError  FAILED_PRECONDITION: a newer token, or a later checkpoint of the same token, is there
+   */
+  async put(
+    attemptId: string,
+    entry: Omit<CheckpointEntry, 'sequence'> & { readonly sequence?: number },
+  ): Promise<void> {
+    const key = checkAttemptId(attemptId);
+    const { fencingToken, sequence = 0 } = entry;
+    const checkpoint = toJson(ArtifactRefSchema, entry.checkpoint);
+    const text = JSON.stringify({ checkpoint, fencingToken: String(fencingToken), sequence });
+    for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+      const known = await this.bucket.get(key);
+      if (known?.operation === 'PUT') {
+        const newest = parse(key, known);
+        const isOlder =
+          newest.fencingToken > fencingToken ||
+          (newest.fencingToken === fencingToken && newest.sequence > sequence);
+        if (isOlder) throw new StaleFencingTokenError(attemptId, fencingToken, newest.fencingToken);
+      }
+      try {
+        await this.bucket.update(key, text, known?.revision ?? 0);
+        return;
+      } catch (error) {
+        if (apiCodeOf(error) !== API_CODES.wrongLastSequence) throw error;
+      }
+    }
+    throw new RevisionConflictError(`checkpoint ${attemptId}`, 0n, undefined);
+  }
+
+  /** The newest checkpoint of an attempt. */
+  async get(attemptId: string): Promise<CheckpointEntry | undefined> {
+    const entry = await this.bucket.get(checkAttemptId(attemptId));
+    return entry?.operation === 'PUT' ? parse(attemptId, entry) : undefined;
+  }
+
+  /** Forgets an attempt. */
+  async remove(attemptId: string): Promise<void> {
+    await this.bucket.purge(checkAttemptId(attemptId));
+  }
+}
+
+function parse(key: string, entry: KvEntry): CheckpointEntry {
+  try {
+    const { checkpoint, fencingToken, sequence } = entry.json<Record<string, JsonValue>>();
+    return {
+      checkpoint: fromJson(ArtifactRefSchema, checkpoint ?? null),
+      fencingToken: BigInt(String(fencingToken)),
+      sequence: Number(sequence),
+    };
+  } catch (error) {
+    throw new MalformedMessageError(`checkpoint entry ${key}`, 'unreadable', error);
+  }
+}

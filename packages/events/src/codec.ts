@@ -1,0 +1,86 @@
+import {
+  parseRunName,
+  type RunEventBatch,
+  RunEventBatchSchema,
+  type StepProgress,
+  StepProgressSchema,
+  type StepReport,
+  StepReportSchema,
+  type StepTask,
+  StepTaskSchema,
+  type TaskDirective,
+  TaskDirectiveSchema,
+  type TaskHeartbeat,
+  TaskHeartbeatSchema,
+} from '@agentforge/contracts';
+import { type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { MalformedMessageError } from './events.errors.js';
+
+/** Turns messages of one type into bytes and back, refusing bytes that cannot be what they claim. */
+export interface Codec<T> {
+  encode(message: T): Uint8Array;
+  /** @throws MalformedMessageError  INVALID_ARGUMENT */
+  decode(data: Uint8Array): T;
+}
+
+/** Batches of the run log. */
+export const runEventBatchCodec: Codec<RunEventBatch> = codecOf(RunEventBatchSchema, (batch) => {
+  if (!parseRunName(batch.run)) return 'run is not a run name';
+  if (batch.events.length === 0) return 'no events';
+  const empty = batch.events.findIndex((event) => event.payload.case === undefined || !event.time);
+  return empty < 0 ? undefined : `events[${empty}] has no payload or no time`;
+});
+
+/** Tasks of the work queue. */
+export const stepTaskCodec: Codec<StepTask> = codecOf(StepTaskSchema, (task) => {
+  if (!task.phase) return 'no phase';
+  if (task.attemptNumber < 1) return 'attempt_number below 1';
+  return attemptProblem(task);
+});
+
+/** Reports of workers. */
+export const stepReportCodec: Codec<StepReport> = codecOf(StepReportSchema, (report) =>
+  report.payload.case === undefined ? 'no payload' : attemptProblem(report),
+);
+
+/** Progress of steps. */
+export const stepProgressCodec: Codec<StepProgress> = codecOf(StepProgressSchema, attemptProblem);
+
+/** Heartbeats of workers. */
+export const taskHeartbeatCodec: Codec<TaskHeartbeat> = codecOf(TaskHeartbeatSchema, attemptProblem);
+
+/** Answers to heartbeats, and orders to workers. */
+export const taskDirectiveCodec: Codec<TaskDirective> = codecOf(TaskDirectiveSchema, (directive) =>
+  directive.attemptId ? undefined : 'no attempt_id',
+);
+
+function attemptProblem(message: { run: string; stepId: string; attemptId: string }): string | undefined {
+  if (!parseRunName(message.run)) return 'run is not a run name';
+  if (!message.stepId) return 'no step_id';
+  return message.attemptId ? undefined : 'no attempt_id';
+}
+
+/** @param problemOf  what is wrong with a decoded message, or undefined */
+function codecOf<Desc extends DescMessage>(
+  schema: Desc,
+  problemOf: (message: MessageShape<Desc>) => string | undefined,
+): Codec<MessageShape<Desc>> {
+  const what = schema.name;
+  const check = (message: MessageShape<Desc>) => {
+    const problem = problemOf(message);
+    if (problem !== undefined) throw new MalformedMessageError(what, problem);
+    return message;
+  };
+  return {
+    encode: (message) => toBinary(schema, check(message)),
+    decode: (data) => {
+      let message: MessageShape<Desc>;
+      try {
+        message = fromBinary(schema, data);
+      } catch (error) {
+        throw new MalformedMessageError(what, error instanceof Error ? error.message : 'unreadable', error);
+      }
+      return check(message);
+    },
+  };
+}

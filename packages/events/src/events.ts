@@ -1,0 +1,106 @@
+import type { Metrics } from '@agentforge/telemetry';
+import { Kvm } from '@nats-io/kv';
+import { CheckpointIndex } from './checkpoint-index.js';
+import { DeadLetters } from './dead-letters.js';
+import { Directives } from './directives.js';
+import { PhaseRegistry } from './phase-registry.js';
+import { ProgressChannel } from './progress-channel.js';
+import { type QueueReading, readQueues } from './queue-readings.js';
+import { Reports } from './reports.js';
+import { RunLog } from './run-log.js';
+import { Connection, type ConnectionOptions } from './stream/connection.js';
+import { Publisher } from './stream/publisher.js';
+import { ensureTopology, type Topology, type TopologyOptions, topologyOf } from './stream/topology.js';
+import { BUCKETS } from './subjects.js';
+import { TaskQueue } from './task-queue.js';
+
+/** How the engine's streams are reached. */
+export interface EventsOptions extends ConnectionOptions {
+  readonly metrics?: Metrics | undefined;
+  readonly topology?: TopologyOptions;
+}
+
+/** Everything that travels on NATS: one connection, one object per purpose. */
+export class Events {
+  readonly runs: RunLog;
+  readonly tasks: TaskQueue;
+  readonly reports: Reports;
+  readonly directives: Directives;
+  readonly progress: ProgressChannel;
+  readonly deadLetters: DeadLetters;
+  readonly phases: PhaseRegistry;
+  readonly checkpoints: CheckpointIndex;
+
+  private constructor(
+    private readonly connection: Connection,
+    buckets: { phases: Awaited<ReturnType<Kvm['open']>>; checkpoints: Awaited<ReturnType<Kvm['open']>> },
+    topology: Topology,
+    { logger, metrics }: EventsOptions,
+  ) {
+    const publisher = new Publisher(connection, metrics);
+    this.deadLetters = new DeadLetters(connection, publisher, logger, metrics);
+    const context = { connection, deadLetters: this.deadLetters, logger, metrics };
+    this.runs = new RunLog(connection, publisher, this.deadLetters, logger, metrics);
+    this.tasks = new TaskQueue(context, publisher, topology);
+    this.reports = new Reports(context, publisher, topology);
+    this.directives = new Directives(connection, logger);
+    this.progress = new ProgressChannel(connection, logger);
+    this.phases = new PhaseRegistry(connection, buckets.phases, logger);
+    this.checkpoints = new CheckpointIndex(buckets.checkpoints);
+  }
+
+  /** Connects and creates what is missing; waits while NATS is not there. */
+  static async connect(options: EventsOptions): Promise<Events> {
+    const connection = await Connection.open(options);
+    try {
+      const topology = topologyOf(options.topology);
+      await ensureTopology(connection, topology, options.logger, options.signal);
+      const kvm = new Kvm(connection.jetstream);
+      const [phases, checkpoints] = await Promise.all([
+        kvm.open(BUCKETS.phases),
+        kvm.open(BUCKETS.checkpoints),
+      ]);
+      return new Events(connection, { phases, checkpoints }, topology, options);
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  /** Whether NATS is there right now. */
+  isConnected(): boolean {
+    return this.connection.isConnected();
+  }
+
+  /** How much waits in each queue. */
+  queueReadings(): Promise<QueueReading[]> {
+    return readQueues(this.connection);
+  }
+
+  /** Lets a scrape read the queues; while NATS is away they have no values. */
+  registerMetrics(metrics: Metrics): void {
+    const read = async () => (this.isConnected() ? await this.queueReadings().catch(() => []) : []);
+    const labels = ({ stream, phase }: QueueReading) => ({ stream, phase });
+    metrics
+      .gauge('queueLag')
+      .collect(async () =>
+        (await read()).map((reading) => ({ labels: labels(reading), value: reading.waiting })),
+      );
+    metrics
+      .gauge('queueOldestAge')
+      .collect(async () =>
+        (await read()).map((reading) => ({ labels: labels(reading), value: reading.oldestAgeMs / 1000 })),
+      );
+  }
+
+  /** Sends what is buffered and closes. Stop consumptions first. Idempotent. */
+  async close(): Promise<void> {
+    await this.progress.flush();
+    await this.connection.close();
+  }
+}
+
+/** Connects to NATS and creates what is missing; waits, with a log line, while NATS is not there. */
+export function connectEvents(options: EventsOptions): Promise<Events> {
+  return Events.connect(options);
+}

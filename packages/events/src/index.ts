@@ -1,0 +1,57 @@
+export type { CheckpointEntry, CheckpointIndex } from './checkpoint-index.js';
+export type { DeadLetter, DeadLetters, NewDeadLetter } from './dead-letters.js';
+export type { Directives } from './directives.js';
+export {
+  BatchTooLargeError,
+  CorruptEventLogError,
+  DeadLetterNotFoundError,
+  EventLogUnavailableError,
+  IllegalTransitionError,
+  InvalidNameError,
+  InvalidRunNameError,
+  MalformedMessageError,
+  MessageTooLargeError,
+  RevisionConflictError,
+  StaleFencingTokenError,
+  StreamFullError,
+} from './events.errors.js';
+export { connectEvents, Events, type EventsOptions } from './events.js';
+export { type EventBatch, foldEvent, foldRun } from './fold/fold-run.js';
+export type { PersistentList } from './fold/persistent-list.js';
+export {
+  countIn,
+  currentAttempt,
+  dependenciesOf,
+  hasRefusal,
+  isActive,
+  isTerminalRun,
+  isTerminalStep,
+  openAttempt,
+  RELEASED_REASON,
+  type RunRecord,
+  type StepRecord,
+  stepOf,
+  stepsIn,
+} from './fold/run-record.js';
+export { toRun, toStep } from './fold/to-run.js';
+export {
+  RUN_TRANSITIONS,
+  type RunEventCase,
+  type RunLevelCase,
+  type RunTransition,
+  STEP_TRANSITIONS,
+  type StepLevelCase,
+  type StepTransition,
+} from './fold/transitions.js';
+export type { PhaseChange, PhaseRegistry } from './phase-registry.js';
+export type { ProgressChannel, ProgressFeed, ProgressSubscribeOptions } from './progress-channel.js';
+export type { QueueReading } from './queue-readings.js';
+export type { DeliveredReport, ReportConsumeOptions, Reports } from './reports.js';
+export type { RunBatch, RunEventInit, RunLog } from './run-log.js';
+export { stepSeedOf } from './step-seed.js';
+export type { ConnectionStatus } from './stream/connection.js';
+export { MAX_MESSAGE_BYTES } from './stream/publisher.js';
+export type { TopologyOptions } from './stream/topology.js';
+export type { Consumption } from './stream/work-consumer.js';
+export { attemptIdOf, BUCKETS, STREAMS } from './subjects.js';
+export type { DeliveredTask, TaskConsumeOptions, TaskQueue } from './task-queue.js';

@@ -1,0 +1,68 @@
+import type { ConsumerInfo } from '@nats-io/jetstream';
+import type { Connection } from './stream/connection.js';
+import { API_CODES, apiCodeOf } from './stream/server-reply.js';
+import { STREAMS } from './subjects.js';
+
+/** How much waits in one queue. */
+export interface QueueReading {
+  readonly stream: string;
+  /** Phase of a task queue; empty for the reports. */
+  readonly phase: string;
+  /** Messages that no worker has taken. */
+  readonly waiting: number;
+  /** Messages that a worker has taken and not settled. */
+  readonly inFlight: number;
+  /** Age of the oldest message that waits, ms; 0 when none does. */
+  readonly oldestAgeMs: number;
+}
+
+const PHASE_CONSUMER = /^phase-(.+)$/;
+
+/** Reads all task queues and the report queue. */
+export async function readQueues(
+  connection: Connection,
+  now: () => number = Date.now,
+): Promise<QueueReading[]> {
+  const readings: QueueReading[] = [];
+  for (const stream of [STREAMS.tasks, STREAMS.reports]) {
+    for await (const consumer of connection.manager.consumers.list(stream))
+      readings.push(await readQueue(connection, stream, consumer, now()));
+  }
+  return readings;
+}
+
+async function readQueue(
+  connection: Connection,
+  stream: string,
+  consumer: ConsumerInfo,
+  nowMs: number,
+): Promise<QueueReading> {
+  const storedMs = consumer.num_pending > 0 ? await oldestWaiting(connection, stream, consumer) : undefined;
+  return {
+    stream,
+    phase: PHASE_CONSUMER.exec(consumer.name)?.[1] ?? '',
+    waiting: consumer.num_pending,
+    inFlight: consumer.num_ack_pending,
+    oldestAgeMs: storedMs === undefined ? 0 : Math.max(0, nowMs - storedMs),
+  };
+}
+
+/** When the first message that the consumer has not delivered was stored. */
+async function oldestWaiting(
+  connection: Connection,
+  stream: string,
+  consumer: ConsumerInfo,
+): Promise<number | undefined> {
+  const query = {
+    seq: consumer.delivered.stream_seq + 1,
+    next_by_subj: consumer.config.filter_subject ?? '>',
+  };
+  try {
+    const message = await connection.manager.direct.getMessage(stream, query);
+    return message?.time.getTime();
+  } catch (error) {
+    // taken by a worker since the consumer was read
+    if (apiCodeOf(error) === API_CODES.messageNotFound) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,74 @@
+import type { StepReport } from '@agentforge/contracts';
+import { stepReportCodec } from './codec.js';
+import type { Publisher } from './stream/publisher.js';
+import { ensureReportsConsumer, type Topology } from './stream/topology.js';
+import { type Consumption, type Delivery, WorkConsumer, type WorkContext } from './stream/work-consumer.js';
+import { checkAttemptId, REPORTS_CONSUMER, reportSubject, STREAMS } from './subjects.js';
+
+/** A report in the hands of the orchestrator. */
+export interface DeliveredReport extends Omit<Delivery<StepReport>, 'value'> {
+  readonly report: StepReport;
+}
+
+/** How reports are taken. */
+export interface ReportConsumeOptions {
+  /** Most reports held at once, those that wait for another of their run included. Default 64. */
+  readonly concurrency?: number;
+  /** Silence after which a report is delivered again, ms. Default: the topology's. */
+  readonly ackWaitMs?: number;
+}
+
+/** What workers say about attempts; kept until the orchestrator has committed what follows from it. */
+export class Reports {
+  constructor(
+    private readonly context: WorkContext,
+    private readonly publisher: Publisher,
+    private readonly topology: Topology,
+  ) {}
+
+  /**
+   * Reports, and tries until the server has it.
+   * @param phase  phase of the task
+   * @param n      tells reports of one kind apart: the number of the checkpoint, of the delivery
+   * @throws the signal's reason when it aborts first
+   */
+  async publish(
+    phase: string,
+    report: StepReport,
+    n = 0,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    await this.publisher.publish({
+      stream: STREAMS.reports,
+      subject: reportSubject(phase),
+      data: stepReportCodec.encode(report),
+      id: `${checkAttemptId(report.attemptId)}:${report.payload.case}:${n}`,
+      timeoutMs: Number.POSITIVE_INFINITY,
+      signal: options.signal,
+    });
+  }
+
+  /**
+   * Takes reports until stopped, together with all other replicas. Those of one run that this replica
+   * takes are handled one after another, in order; different runs in parallel.
+   */
+  async consume(
+    handler: (delivered: DeliveredReport) => Promise<void>,
+    options: ReportConsumeOptions = {},
+  ): Promise<Consumption> {
+    const { concurrency = 64, ackWaitMs = this.topology.ackWaitMs } = options;
+    return WorkConsumer.start<StepReport>(this.context, {
+      stream: STREAMS.reports,
+      consumer: REPORTS_CONSUMER,
+      origin: 'reports',
+      ensure: () => ensureReportsConsumer(this.context.connection, ackWaitMs),
+      decode: (data) => stepReportCodec.decode(data),
+      handle: ({ value, ...words }) => handler({ report: value, ...words }),
+      concurrency,
+      ackWaitMs,
+      keepAlive: true,
+      confirmsAcks: false,
+      keyOf: (report) => report.run,
+    });
+  }
+}

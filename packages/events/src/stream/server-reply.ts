@@ -1,0 +1,41 @@
+import { JetStreamApiError } from '@nats-io/jetstream';
+
+/** Error codes of the JetStream API: nats-server, server/errors.json. */
+export const API_CODES = {
+  wrongLastSequence: 10071,
+  streamNotFound: 10059,
+  consumerNotFound: 10014,
+  consumerExists: 10148,
+  streamNameInUse: 10058,
+  messageNotFound: 10037,
+  insufficientResources: 10023,
+  storageExceeded: 10047,
+  maxMessageExceeded: 10054,
+} as const;
+
+/** The error code of the JetStream API, when the server refused a request. */
+export function apiCodeOf(error: unknown): number | undefined {
+  return error instanceof JetStreamApiError ? error.code : undefined;
+}
+
+/** Whether the server says that it has no room left. */
+export function isOutOfRoom(error: unknown): boolean {
+  const code = apiCodeOf(error);
+  return code === API_CODES.insufficientResources || code === API_CODES.storageExceeded;
+}
+
+/** Errors of the client that say nothing about the request itself: no answer, no server, no JetStream yet. */
+const TRANSIENT_ERRORS = new Set([
+  'TimeoutError',
+  'RequestError',
+  'NoResponders',
+  'JetStreamNotEnabled',
+  'ConnectionError',
+  'ProtocolError',
+]);
+
+/** Whether a request may succeed when it is repeated; a server's status of 500 and above is about the server. */
+export function isTransient(error: unknown): boolean {
+  if (error instanceof JetStreamApiError) return error.status >= 500;
+  return error instanceof Error && TRANSIENT_ERRORS.has(error.name || error.constructor.name);
+}

@@ -1,0 +1,98 @@
+import { formatRunName, parseRunName } from '@agentforge/contracts';
+import { InvalidNameError, InvalidRunNameError } from './events.errors.js';
+
+/** Streams of the engine. */
+export const STREAMS = {
+  runs: 'FORGE_RUNS',
+  tasks: 'FORGE_TASKS',
+  reports: 'FORGE_REPORTS',
+  progress: 'FORGE_PROGRESS',
+  deadLetters: 'FORGE_DEAD_LETTERS',
+  audit: 'FORGE_AUDIT',
+} as const;
+
+/** Name of a stream. */
+export type StreamName = (typeof STREAMS)[keyof typeof STREAMS];
+
+/** Key-value buckets of the engine. */
+export const BUCKETS = {
+  phases: 'forge-phases',
+  checkpoints: 'forge-checkpoints',
+} as const;
+
+/** Name of the durable consumer that all orchestrator replicas share. */
+export const REPORTS_CONSUMER = 'orchestrator';
+
+/** Name of the durable consumer that all replicas of a phase share. */
+export function tasksConsumer(phase: string): string {
+  return `phase-${checkToken(phase, 'phase')}`;
+}
+
+/** Subject of a run's event log. @throws InvalidRunNameError INVALID_ARGUMENT */
+export function runSubject(run: string): string {
+  return `forge.runs.${runTokens(run)}`;
+}
+
+/** The run that a subject of the event log belongs to. */
+export function runOfSubject(subject: string): string {
+  const [, , project = '', run = ''] = subject.split('.');
+  return formatRunName({ project, run });
+}
+
+/** Subject of the task queue of a phase. */
+export function taskSubject(phase: string): string {
+  return `forge.tasks.${checkToken(phase, 'phase')}`;
+}
+
+/** Subject of reports about tasks of a phase. */
+export function reportSubject(phase: string): string {
+  return `forge.reports.${checkToken(phase, 'phase')}`;
+}
+
+/** Subject of a step's progress; without a step that of all steps of the run. */
+export function progressSubject(run: string, stepId?: string): string {
+  return `forge.progress.${runTokens(run)}.${stepId === undefined ? '*' : checkToken(stepId, 'step')}`;
+}
+
+/** Subject of dead letters of one origin. */
+export function deadLetterSubject(origin: string): string {
+  return `forge.dead.${checkToken(origin, 'origin')}`;
+}
+
+/** Subject on which workers ask what to do. */
+export const HEARTBEAT_SUBJECT = 'forge.heartbeat';
+
+/** Queue group of those who answer heartbeats. */
+export const HEARTBEAT_QUEUE = 'orchestrator';
+
+/** Subject on which the worker of an attempt is told what to do. */
+export function directiveSubject(attemptId: string): string {
+  return `forge.directives.${checkAttemptId(attemptId)}`;
+}
+
+/** Id of an attempt: unique over all runs, the same whoever computes it. */
+export function attemptIdOf(run: string, stepId: string, number: number): string {
+  return `${runTokens(run)}.${checkToken(stepId, 'step')}.${number}`;
+}
+
+/** Tokens of a subject that come from outside: no dots, wildcards or white space. */
+const TOKEN = /^[A-Za-z0-9_-]{1,63}$/;
+/** Attempt ids are tokens joined by dots. */
+const ATTEMPT_ID = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
+
+/** The id itself. @throws InvalidNameError INVALID_ARGUMENT: it cannot be part of a subject */
+export function checkAttemptId(attemptId: string): string {
+  if (attemptId.length > 255 || !ATTEMPT_ID.test(attemptId)) throw new InvalidNameError('attempt', attemptId);
+  return attemptId;
+}
+
+function checkToken(text: string, what: string): string {
+  if (!TOKEN.test(text)) throw new InvalidNameError(what, text);
+  return text;
+}
+
+function runTokens(run: string): string {
+  const name = parseRunName(run);
+  if (!name) throw new InvalidRunNameError(run);
+  return `${name.project}.${name.run}`;
+}

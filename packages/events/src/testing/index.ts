@@ -1,0 +1,8 @@
+export { connectForTest } from './connect-for-test.js';
+export {
+  findNatsServer,
+  NatsServer,
+  NatsServerError,
+  type NatsServerOptions,
+  startNatsServer,
+} from './nats-server.js';
