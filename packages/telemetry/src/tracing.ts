@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { useTracer } from './span.js';
 
 /** What a process got from {@link startTracing}. */
@@ -7,6 +8,9 @@ export interface Tracing {
   /** Exports what is left, then stops; resolves also when the collector is gone. */
   shutdown(): Promise<void>;
 }
+
+/** Longest wait for the last export when the process ends, ms. */
+const SHUTDOWN_MS = 3000;
 
 const OFF: Tracing = { enabled: false, shutdown: async () => {} };
 
@@ -46,7 +50,10 @@ export async function startTracing(service: string, env: NodeJS.ProcessEnv = pro
     enabled: true,
     shutdown: async () => {
       useTracer(undefined);
-      await provider.shutdown().catch(() => {});
+      await Promise.race([
+        provider.shutdown().catch(() => {}),
+        sleep(SHUTDOWN_MS, undefined, { ref: false }),
+      ]);
     },
   };
 }
