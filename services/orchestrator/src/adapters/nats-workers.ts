@@ -1,0 +1,47 @@
+import type { StepReport, StepTask, TaskDirective, TaskHeartbeat } from '@agentforge/contracts';
+import type { Consumption, Events } from '@agentforge/events';
+import { Workers } from '../ports/workers.port.js';
+
+/** Reports handled at once; those of one run one after another. */
+const CONCURRENCY = 256;
+
+/** Workers behind JetStream and core NATS. */
+export class NatsWorkers extends Workers {
+  #reports: Consumption | undefined;
+  #heartbeats: { stop(): Promise<void> } | undefined;
+
+  constructor(
+    private readonly events: Events,
+    private readonly ackWaitMs: number,
+  ) {
+    super();
+  }
+
+  dispatch(task: StepTask): Promise<void> {
+    return this.events.tasks.publish(task);
+  }
+
+  direct(directive: TaskDirective): void {
+    this.events.directives.push(directive);
+  }
+
+  forget(attemptId: string): Promise<void> {
+    return this.events.checkpoints.remove(attemptId);
+  }
+
+  async onReport(handler: (report: StepReport) => Promise<void>): Promise<void> {
+    const { ackWaitMs } = this;
+    this.#reports = await this.events.reports.consume(({ report }) => handler(report), {
+      concurrency: CONCURRENCY,
+      ackWaitMs,
+    });
+  }
+
+  onHeartbeat(handler: (heartbeat: TaskHeartbeat) => Promise<TaskDirective>): void {
+    this.#heartbeats = this.events.directives.answer(handler);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.#reports?.stop(), this.#heartbeats?.stop()]);
+  }
+}

@@ -1,0 +1,104 @@
+import { ValidationService } from '@agentforge/contracts';
+import { connectEvents, Events } from '@agentforge/events';
+import { Clients, Drain, Readiness, SERVICE_CONFIG } from '@agentforge/service-kit';
+import { Logger, Metrics } from '@agentforge/telemetry';
+import { Module } from '@nestjs/common';
+import { GrpcJudge } from './adapters/grpc-judge.js';
+import { NatsPhaseCatalog } from './adapters/nats-phase-catalog.js';
+import { NatsRunLog } from './adapters/nats-run-log.js';
+import { NatsWorkers } from './adapters/nats-workers.js';
+import type { Config } from './config.js';
+import { Engine } from './engine/engine.js';
+import { OrchestratorController } from './orchestrator.controller.js';
+import { GraphLimitsToken, OrchestratorUseCases } from './orchestrator.service.js';
+import { Judge } from './ports/judge.port.js';
+import { PhaseCatalog } from './ports/phase-catalog.port.js';
+import { RunLog } from './ports/run-log.port.js';
+import { Workers } from './ports/workers.port.js';
+
+/** Composition root: binds ports to NATS and gRPC, starts the engine. */
+@Module({
+  controllers: [OrchestratorController],
+  providers: [
+    OrchestratorUseCases,
+    { provide: GraphLimitsToken, inject: [SERVICE_CONFIG], useFactory: (config: Config) => config },
+    {
+      provide: Events,
+      inject: [SERVICE_CONFIG, Logger, Metrics, Readiness, Drain],
+      useFactory: startEvents,
+    },
+    { provide: RunLog, inject: [Events], useFactory: (events: Events) => new NatsRunLog(events) },
+    {
+      provide: Workers,
+      inject: [Events, SERVICE_CONFIG],
+      useFactory: (events: Events, config: Config) => new NatsWorkers(events, config.ackWaitMs),
+    },
+    {
+      provide: PhaseCatalog,
+      inject: [Events, Logger, Drain],
+      useFactory: (events: Events, logger: Logger, drain: Drain) =>
+        NatsPhaseCatalog.watch(events, logger, drain.signal),
+    },
+    {
+      provide: Judge,
+      inject: [Clients, SERVICE_CONFIG],
+      useFactory: (clients: Clients, config: Config) =>
+        new GrpcJudge(clients.get(ValidationService, config.validatorsAddress), config.validationTimeoutMs),
+    },
+    {
+      provide: Engine,
+      inject: [RunLog, Workers, Judge, PhaseCatalog, Logger, Metrics, SERVICE_CONFIG, Drain],
+      useFactory: startEngine,
+    },
+  ],
+})
+export class AppModule {}
+
+async function startEvents(
+  config: Config,
+  logger: Logger,
+  metrics: Metrics,
+  readiness: Readiness,
+  drain: Drain,
+): Promise<Events> {
+  readiness.report('nats', false, 'connecting');
+  const events = await connectEvents({
+    servers: config.natsUrl,
+    name: 'orchestrator',
+    logger,
+    metrics,
+    topology: { ackWaitMs: config.ackWaitMs },
+    signal: drain.signal,
+    onStatus: (status) => readiness.report('nats', status === 'connected', status),
+  });
+  events.registerMetrics(metrics);
+  drain.on('close', 'nats', () => events.close());
+  return events;
+}
+
+async function startEngine(
+  log: RunLog,
+  workers: Workers,
+  judge: Judge,
+  phases: PhaseCatalog,
+  logger: Logger,
+  metrics: Metrics,
+  config: Config,
+  drain: Drain,
+): Promise<Engine> {
+  const engine = new Engine(
+    { log, workers, judge, phases, logger, metrics },
+    {
+      actor: `orchestrator/${config.replica}`,
+      defaultParallelSteps: config.defaultParallelSteps,
+      takeoverMs: config.takeoverMs,
+      sweepMs: config.sweepMs,
+      maxActiveRuns: config.maxActiveRuns,
+      idleMs: 60_000,
+    },
+  );
+  await engine.start();
+  metrics.gauge('runsActive').collect(() => [{ labels: { state: 'active' }, value: engine.activeRuns }]);
+  drain.on('hand-back', 'engine', () => engine.stop());
+  return engine;
+}

@@ -1,0 +1,97 @@
+import { hostname } from 'node:os';
+import {
+  type ConfigOf,
+  defineSettings,
+  natsSettings,
+  serverSettings,
+  setting,
+  zDurationMs,
+  zSizeBytes,
+} from '@agentforge/service-kit';
+import { z } from 'zod';
+
+const zCount = z.coerce.number().int().min(1);
+
+/** The settings of the orchestrator. */
+export const settings = defineSettings({
+  ...serverSettings({ grpcPort: 7101, httpPort: 7201 }),
+  ...natsSettings(),
+  validatorsAddress: setting({
+    env: 'FORGE_VALIDATORS_ADDRESS',
+    schema: z.string().min(1),
+    default: '127.0.0.1:7102',
+    description: 'Where the validators serve gRPC',
+  }),
+  validationTimeoutMs: setting({
+    env: 'FORGE_VALIDATION_TIMEOUT_MS',
+    schema: zDurationMs.min(1),
+    default: 300_000,
+    unit: 'ms',
+    description: 'Longest time one judgement may take',
+  }),
+  replica: setting({
+    env: 'FORGE_REPLICA',
+    schema: z.string().max(100),
+    default: `${hostname()}-${process.pid}`,
+    description: 'Name of this replica, written into the events that it decides',
+  }),
+  ackWaitMs: setting({
+    env: 'FORGE_ACK_WAIT_MS',
+    schema: zDurationMs.min(100),
+    default: 30_000,
+    unit: 'ms',
+    description: 'Silence of a consumer after which its message is delivered again',
+  }),
+  sweepMs: setting({
+    env: 'FORGE_SWEEP_MS',
+    schema: zDurationMs.min(10),
+    default: 500,
+    unit: 'ms',
+    description: 'Time between looks for timeouts, retries and work that a crash left undone; at most 2 s',
+  }),
+  takeoverMs: setting({
+    env: 'FORGE_TAKEOVER_MS',
+    schema: zDurationMs.min(100),
+    default: 5_000,
+    unit: 'ms',
+    description: 'Silence of a run after which another replica looks after it',
+  }),
+  maxActiveRuns: setting({
+    env: 'FORGE_MAX_ACTIVE_RUNS',
+    schema: zCount,
+    default: 1_000,
+    unit: 'runs',
+    description: 'Runs that have not ended; more are refused with RESOURCE_EXHAUSTED',
+  }),
+  maxSteps: setting({
+    env: 'FORGE_MAX_STEPS',
+    schema: zCount.max(10_000),
+    default: 10_000,
+    unit: 'steps',
+    description: 'Most steps of a graph',
+  }),
+  maxGraphBytes: setting({
+    env: 'FORGE_MAX_GRAPH_BYTES',
+    schema: zSizeBytes,
+    default: 768 * 1024,
+    unit: 'bytes',
+    description: 'Largest graph; it is one message of the event log',
+  }),
+  defaultParallelSteps: setting({
+    env: 'FORGE_DEFAULT_PARALLEL_STEPS',
+    schema: zCount.max(1_000),
+    default: 64,
+    unit: 'steps',
+    description: 'Steps of a run that are executed at once when its graph does not say',
+  }),
+  maxParallelSteps: setting({
+    env: 'FORGE_MAX_PARALLEL_STEPS',
+    schema: zCount,
+    default: 1_000,
+    unit: 'steps',
+    description: 'Most steps of a run that a graph may ask to be executed at once',
+  }),
+});
+
+/** The parsed settings. */
+export type Config = ConfigOf<typeof settings>;

@@ -1,0 +1,75 @@
+import { AttemptState, type RunEvent, StepState, TaskAction } from '@agentforge/contracts';
+import { currentAttempt, openAttempt, type RunRecord, stepOf, stepsIn } from '@agentforge/events';
+import { timestampMs } from '@bufbuild/protobuf/wkt';
+
+/** Something to do in the world because of what was committed. */
+export type Effect =
+  | { readonly kind: 'dispatch'; readonly stepId: string }
+  | { readonly kind: 'judge-outputs'; readonly stepId: string }
+  | { readonly kind: 'direct'; readonly attemptId: string; readonly action: TaskAction }
+  | { readonly kind: 'wake'; readonly atMs: number }
+  | { readonly kind: 'forget'; readonly attemptId: string };
+
+/**
+ * What the events of a batch ask to be done, given the run after them. Doing an effect twice does no harm, and none
+ * is lost for good: {@link effectsOfState} finds those that a crash left undone.
+ */
+export function effectsOf(events: readonly RunEvent[], state: RunRecord): Effect[] {
+  return events.flatMap((event) => effectsOfEvent(event, state));
+}
+
+function effectsOfEvent({ payload }: RunEvent, state: RunRecord): Effect[] {
+  switch (payload.case) {
+    case 'stepScheduled':
+      return [{ kind: 'dispatch', stepId: payload.value.stepId }];
+    case 'stepReported':
+      return stepOf(state, payload.value.stepId)?.state === StepState.VALIDATING
+        ? [{ kind: 'judge-outputs', stepId: payload.value.stepId }]
+        : [];
+    case 'stepAttemptFailed': {
+      const { attemptId, nextAttemptTime } = payload.value;
+      const abandon: Effect = { kind: 'direct', attemptId, action: TaskAction.ABANDON };
+      return nextAttemptTime ? [abandon, { kind: 'wake', atMs: timestampMs(nextAttemptTime) }] : [abandon];
+    }
+    case 'stepCancelled':
+      return endOf(state, payload.value.stepId, true);
+    case 'stepCompleted':
+      return endOf(state, payload.value.stepId, false);
+    case 'runPaused':
+      return directStarted(state, TaskAction.RELEASE);
+    case 'runCancelRequested':
+      return directStarted(state, TaskAction.CANCEL);
+    default:
+      return [];
+  }
+}
+
+/** What is undone, judging by the state alone: tasks that may not be queued, outputs to judge, retries to wait for. */
+export function effectsOfState(state: RunRecord): Effect[] {
+  const effects: Effect[] = [];
+  for (const step of stepsIn(state, StepState.RUNNING))
+    if (openAttempt(step)?.state === AttemptState.QUEUED)
+      effects.push({ kind: 'dispatch', stepId: step.spec.id });
+  for (const step of stepsIn(state, StepState.VALIDATING))
+    effects.push({ kind: 'judge-outputs', stepId: step.spec.id });
+  for (const step of stepsIn(state, StepState.READY))
+    if (step.nextAttemptTime) effects.push({ kind: 'wake', atMs: timestampMs(step.nextAttemptTime) });
+  return effects;
+}
+
+function directStarted(state: RunRecord, action: TaskAction): Effect[] {
+  return [...stepsIn(state, StepState.RUNNING)].flatMap((step): Effect[] => {
+    const attempt = openAttempt(step);
+    return attempt?.state === AttemptState.STARTED ? [{ kind: 'direct', attemptId: attempt.id, action }] : [];
+  });
+}
+
+function endOf(state: RunRecord, stepId: string, isStopped: boolean): Effect[] {
+  const step = stepOf(state, stepId);
+  const attempt = step && (currentAttempt(step) ?? step.attempts.at(-1));
+  if (attempt === undefined) return [];
+  const effects: Effect[] = [];
+  if (isStopped) effects.push({ kind: 'direct', attemptId: attempt.id, action: TaskAction.ABANDON });
+  if (attempt.checkpoint) effects.push({ kind: 'forget', attemptId: attempt.id });
+  return effects;
+}

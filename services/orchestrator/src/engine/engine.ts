@@ -1,0 +1,182 @@
+import {
+  type StepReport,
+  TaskAction,
+  type TaskDirective,
+  TaskDirectiveSchema,
+  type TaskHeartbeat,
+} from '@agentforge/contracts';
+import { isTerminalRun, type RunBatch, type RunRecord } from '@agentforge/events';
+import { create } from '@bufbuild/protobuf';
+import { RunNotFoundError, TooManyRunsError } from '../orchestrator.errors.js';
+import { directiveFor } from './directives.js';
+import type { EngineOptions, EnginePorts } from './engine-ports.js';
+import type { CreateInput, EngineInput } from './inputs.js';
+import { RunActor } from './run-actor.js';
+
+/** When to try again after too many runs were active. */
+const RETRY_AFTER_MS = 5_000;
+
+/**
+ * The engine of one replica: keeps every run that has not ended in memory by following the log of all runs, takes
+ * reports and heartbeats, and looks for what is due. Any number of replicas may run.
+ */
+export class Engine {
+  readonly #actors = new Map<string, RunActor>();
+  readonly #stop = new AbortController();
+  #sweeper: NodeJS.Timeout | undefined;
+  #isCaughtUp = false;
+  #following: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly ports: EnginePorts,
+    private readonly options: EngineOptions,
+  ) {}
+
+  /** Resolves when the log has been read and every run that was in flight goes on. */
+  async start(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#following = this.#follow(resolve).catch(reject);
+    });
+    for (const actor of this.#actors.values()) {
+      this.ports.logger.info('run.recovered', { runId: actor.run });
+      actor.recover();
+    }
+    await this.ports.workers.onReport((report) => this.#report(report));
+    this.ports.workers.onHeartbeat((heartbeat) => this.#heartbeat(heartbeat));
+    this.#sweeper = setInterval(() => this.#sweep(), this.options.sweepMs);
+  }
+
+  /** Takes no more reports, and lets go of timers. What is in flight goes on at the next start, or elsewhere. */
+  async stop(): Promise<void> {
+    clearInterval(this.#sweeper);
+    await this.ports.workers.stop();
+    this.#stop.abort();
+    for (const actor of this.#actors.values()) actor.effects.stop();
+    await this.#following;
+  }
+
+  /** Runs that have not ended. */
+  get activeRuns(): number {
+    let count = 0;
+    for (const actor of this.#actors.values()) if (!actor.hasEnded) count++;
+    return count;
+  }
+
+  /**
+   * The newest state of a run, or undefined when there is no such run.
+   * @param isFresh  read the log even when the run is in memory: another replica may be ahead
+   */
+  async stateOf(run: string, isFresh = false): Promise<RunRecord | undefined> {
+    const actor = this.#actors.get(run);
+    if (actor?.state === undefined) return this.ports.log.load(run);
+    if (isFresh && (await this.ports.log.revisionOf(run)) > actor.state.revision) await actor.catchUp();
+    return actor.state;
+  }
+
+  /** Accepts a run. @throws RESOURCE_EXHAUSTED, FAILED_PRECONDITION when the run exists, UNAVAILABLE */
+  async create(run: string, input: CreateInput): Promise<RunRecord> {
+    if (this.activeRuns >= this.options.maxActiveRuns)
+      throw new TooManyRunsError(this.options.maxActiveRuns, RETRY_AFTER_MS);
+    return this.#actorOf(run, undefined).post(input);
+  }
+
+  /** Hands an input to a run that exists. @throws NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE */
+  async post(run: string, input: EngineInput): Promise<RunRecord> {
+    const actor = await this.#existing(run);
+    if (actor === undefined) throw new RunNotFoundError(run);
+    return actor.post(input);
+  }
+
+  /** Reads what other replicas committed to a run, so that a command is decided on the newest state. */
+  async refresh(run: string): Promise<void> {
+    await this.stateOf(run, true);
+  }
+
+  async #existing(run: string): Promise<RunActor | undefined> {
+    const actor = this.#actors.get(run);
+    if (actor?.state !== undefined) return actor;
+    const state = await this.ports.log.load(run);
+    if (state === undefined) return undefined;
+    const loaded = this.#actorOf(run, state);
+    // Batches that were committed while the log was read went past an actor that did not exist yet.
+    await loaded.catchUp();
+    return loaded;
+  }
+
+  #actorOf(run: string, state: RunRecord | undefined): RunActor {
+    let actor = this.#actors.get(run);
+    if (actor === undefined) {
+      actor = new RunActor(run, this.ports, this.options, state);
+      this.#actors.set(run, actor);
+    }
+    return actor;
+  }
+
+  async #follow(onCaughtUp: () => void): Promise<void> {
+    const caughtUp = () => {
+      this.#isCaughtUp = true;
+      onCaughtUp();
+    };
+    for await (const batch of this.ports.log.tail({ signal: this.#stop.signal, onCaughtUp: caughtUp })) {
+      try {
+        this.#observe(batch);
+      } catch (error) {
+        this.ports.logger.error('events.handler_failed', {
+          runId: batch.run,
+          revision: String(batch.revision),
+          error,
+        });
+      }
+    }
+  }
+
+  /** While the log is replayed, runs that have ended are dropped at once, so that memory follows active runs only. */
+  #observe(batch: RunBatch): void {
+    const actor = this.#actors.get(batch.run);
+    if (actor !== undefined) actor.observe(batch);
+    else if (batch.events[0]?.payload.case === 'runCreated')
+      this.#actorOf(batch.run, undefined).observe(batch);
+    else if (batch.events.some(({ payload }) => payload.case === 'runRetried'))
+      this.#existing(batch.run).catch((error: unknown) =>
+        this.ports.logger.error('events.handler_failed', { runId: batch.run, operation: 'load', error }),
+      );
+    const state = this.#actors.get(batch.run)?.state;
+    if (!this.#isCaughtUp && state && isTerminalRun(state.state)) this.#actors.delete(batch.run);
+  }
+
+  async #report(report: StepReport): Promise<void> {
+    const actor = await this.#existing(report.run);
+    if (actor === undefined) {
+      this.ports.logger.warn('step.fenced', {
+        runId: report.run,
+        attemptId: report.attemptId,
+        reason: 'no such run',
+      });
+      return;
+    }
+    actor.effects.sign(report.attemptId);
+    await actor.post({ kind: 'report', report });
+  }
+
+  /** ABANDON is final for a worker, so it is said only when the state is known to be the newest. */
+  async #heartbeat(heartbeat: TaskHeartbeat): Promise<TaskDirective> {
+    const actor = this.#actors.get(heartbeat.run);
+    const former = actor?.effects.formerWorkers(heartbeat.attemptId);
+    let action = directiveFor(actor?.state, heartbeat, former);
+    if (action === TaskAction.ABANDON)
+      action = directiveFor(await this.stateOf(heartbeat.run, true), heartbeat, former);
+    if (action !== TaskAction.ABANDON) actor?.effects.sign(heartbeat.attemptId);
+    return create(TaskDirectiveSchema, { attemptId: heartbeat.attemptId, action });
+  }
+
+  #sweep(): void {
+    const nowMs = Date.now();
+    for (const [run, actor] of this.#actors) {
+      const isGone = actor.hasEnded || actor.state === undefined;
+      if (isGone && actor.isIdle && nowMs - actor.idleSinceMs > this.options.idleMs) {
+        actor.effects.stop();
+        this.#actors.delete(run);
+      } else actor.sweep(nowMs);
+    }
+  }
+}

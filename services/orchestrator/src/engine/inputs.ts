@@ -1,0 +1,67 @@
+import type { Failure, GraphSpec, StepReport, Verdict } from '@agentforge/contracts';
+import type { JsonObject } from '@bufbuild/protobuf';
+
+/** What a run is accepted with. */
+export interface CreateInput {
+  readonly kind: 'create';
+  readonly displayName: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** With defaults filled in. */
+  readonly graph: GraphSpec;
+  readonly requestId: string;
+  readonly requestDigest: string;
+}
+
+/** What can happen to a run. Everything that changes a run enters as one of these. */
+export type EngineInput =
+  | CreateInput
+  | { readonly kind: 'pause' }
+  | { readonly kind: 'resume' }
+  | { readonly kind: 'cancel'; readonly reason: string }
+  | {
+      readonly kind: 'retry';
+      readonly stepIds: readonly string[];
+      readonly configOverrides: Readonly<Record<string, JsonObject>>;
+    }
+  | { readonly kind: 'report'; readonly report: StepReport }
+  | {
+      /** The inputs of a READY step were judged; a failure refuses them. */
+      readonly kind: 'inputs-judged';
+      readonly stepId: string;
+      readonly failure?: Failure;
+    }
+  | {
+      /** The outputs of a VALIDATING step were judged; a failure means that they could not be. */
+      readonly kind: 'outputs-judged';
+      readonly stepId: string;
+      readonly attemptId: string;
+      readonly verdicts: readonly Verdict[];
+      readonly failure?: Failure;
+    }
+  | {
+      /** Time passed: start what is due, end what took too long. */
+      readonly kind: 'tick';
+      /** Look at every step, not only at those next to a change: after a restart, or when a batch was cut. */
+      readonly isThorough: boolean;
+    };
+
+/** What the engine knows besides the run's log. None of it is needed to fold the log. */
+export interface DecideContext {
+  readonly nowMs: number;
+  /** Written into events. */
+  readonly actor: string;
+  /** Steps that run at once when the graph does not say. */
+  readonly defaultParallelSteps: number;
+  /** What is done when every attempt of the phase fails; empty for nothing. */
+  fallbackOf(phase: string): string;
+  /** Whether anything can be said about the outputs of the phase. */
+  hasOutputsToJudge(phase: string): boolean;
+  /** Whether the inputs of a READY step were judged and accepted. */
+  areInputsAccepted(stepId: string): boolean;
+  /** Steps whose inputs are being judged; they hold slots. */
+  readonly checking: ReadonlySet<string>;
+  /** When the run was last resumed, or this replica began to look after it; waiting is counted from then at most. */
+  readonly waitingSinceMs: number;
+  /** When a worker last said something about the attempt, or when this replica began to listen. */
+  lastSignMs(attemptId: string): number;
+}

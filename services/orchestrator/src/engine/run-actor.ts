@@ -1,0 +1,249 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { FailureClass, type RunEvent } from '@agentforge/contracts';
+import { AppError, isAppError } from '@agentforge/errors';
+import { foldRun, isTerminalRun, type RunBatch, type RunRecord } from '@agentforge/events';
+import { decide } from './decide.js';
+import type { EngineOptions, EnginePorts } from './engine-ports.js';
+import type { DecideContext, EngineInput } from './inputs.js';
+import { RunEffects } from './run-effects.js';
+
+/** Inputs that are decided together at most: enough to amortise an append, few enough to fit into a message. */
+const MAX_INPUTS = 64;
+/** How often an append whose outcome is unknown is tried again before its inputs are handed back. */
+const MAX_TRIES = 5;
+
+interface Pending {
+  readonly input: EngineInput;
+  readonly resolve: (state: RunRecord) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * One run in one replica: takes inputs one batch at a time, decides them on the folded log, appends with
+ * compare-and-set, then does what the committed events ask for. Other replicas may do the same with the same run;
+ * whoever appends second reads what happened and decides again.
+ */
+export class RunActor {
+  readonly effects: RunEffects;
+  #state: RunRecord | undefined;
+  #queue: Pending[] = [];
+  #isWorking = false;
+  #observed: RunBatch[] = [];
+  #lastChangeMs = Date.now();
+  #waitingSinceMs = Date.now();
+  #isMine = false;
+  #owesThoroughTick = false;
+
+  constructor(
+    readonly run: string,
+    private readonly ports: EnginePorts,
+    private readonly options: EngineOptions,
+    state?: RunRecord,
+  ) {
+    this.#state = state;
+    this.effects = new RunEffects(run, ports, (input) => this.tell(input));
+  }
+
+  /** The newest state that is known to be committed. */
+  get state(): RunRecord | undefined {
+    return this.#state;
+  }
+
+  get isIdle(): boolean {
+    return !this.#isWorking && this.#queue.length === 0 && this.effects.isIdle;
+  }
+
+  get idleSinceMs(): number {
+    return this.#lastChangeMs;
+  }
+
+  get hasEnded(): boolean {
+    return this.#state !== undefined && isTerminalRun(this.#state.state);
+  }
+
+  /** Resolves with the state after the input is committed, also when it changes nothing; rejects when it is refused. */
+  post(input: EngineInput): Promise<RunRecord> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ input, resolve, reject });
+      if (!this.#isWorking) void this.#work();
+    });
+  }
+
+  /** Posts an input whose outcome nobody waits for. */
+  tell(input: EngineInput): void {
+    this.post(input).catch((error: unknown) => {
+      if (input.kind === 'tick') this.#owesThoroughTick ||= input.isThorough;
+      this.ports.logger.debug('events.handler_failed', { runId: this.run, operation: input.kind, error });
+    });
+  }
+
+  /** Takes in a batch that was committed, by this replica or another one. */
+  observe(batch: RunBatch): void {
+    if (this.#isWorking) this.#observed.push(batch);
+    else this.#fold(batch);
+  }
+
+  /** Looks for what is due. Leaves a run alone while another replica looks after it. */
+  sweep(nowMs: number): void {
+    if (this.#state === undefined || this.hasEnded) return;
+    const isTakeover = !this.#isMine && nowMs - this.#lastChangeMs > this.options.takeoverMs;
+    if (!this.#isMine && !isTakeover) return;
+    this.effects.redo(this.#state, isTakeover, nowMs - this.options.takeoverMs);
+    const isThorough = isTakeover || this.#owesThoroughTick;
+    this.#owesThoroughTick = false;
+    if (isTakeover) this.#lastChangeMs = nowMs;
+    this.tell({ kind: 'tick', isThorough });
+  }
+
+  /** Takes a run over, whoever looked after it: finds everything that is due. */
+  recover(): void {
+    this.#isMine = true;
+    if (this.#state === undefined || this.hasEnded) return;
+    this.effects.redo(this.#state, true, Number.POSITIVE_INFINITY);
+    this.tell({ kind: 'tick', isThorough: true });
+  }
+
+  /** Reads what was committed since the state that is known. */
+  async catchUp(): Promise<void> {
+    const afterRevision = this.#state?.revision ?? 0n;
+    for (const batch of await this.ports.log.read(this.run, { afterRevision })) this.#fold(batch);
+  }
+
+  #fold(batch: RunBatch): void {
+    if (batch.revision <= (this.#state?.revision ?? 0n)) return;
+    this.#state = foldRun(this.#state, batch, batch.revision);
+    this.#isMine = false;
+    this.#committed(batch.events);
+  }
+
+  #committed(events: readonly RunEvent[]): void {
+    this.#lastChangeMs = Date.now();
+    if (events.some(({ payload }) => payload.case === 'runResumed')) this.#waitingSinceMs = Date.now();
+    if (this.#state) this.effects.remember(events, this.#state);
+  }
+
+  async #work(): Promise<void> {
+    this.#isWorking = true;
+    try {
+      while (this.#queue.length > 0) {
+        await this.#commit(this.#queue.splice(0, MAX_INPUTS));
+        this.#foldObserved();
+      }
+    } finally {
+      this.#isWorking = false;
+    }
+  }
+
+  #foldObserved(): void {
+    const observed = this.#observed;
+    this.#observed = [];
+    for (const batch of observed) this.#fold(batch);
+  }
+
+  async #commit(taken: Pending[]): Promise<void> {
+    let pending = taken;
+    for (let tries = 1; pending.length > 0; tries++) {
+      try {
+        await this.#decideAndAppend(pending);
+        return;
+      } catch (thrown) {
+        const error = AppError.from(thrown);
+        if (error.code === 'ABORTED') {
+          await this.#tryToCatchUp();
+        } else if (error.code === 'UNAVAILABLE' && tries < MAX_TRIES) {
+          pending = rejectCommands(pending, error);
+          await delay(50 * 2 ** tries);
+          await this.#tryToCatchUp();
+        } else if (error.code === 'RESOURCE_EXHAUSTED' && pending.length > 1) {
+          for (const one of pending) await this.#commit([one]);
+          return;
+        } else if (error.code === 'RESOURCE_EXHAUSTED' && !isGivenUp(pending)) {
+          pending = pending.map((one) => ({ ...one, input: withoutResult(one.input, error) }));
+        } else {
+          for (const { reject } of pending) reject(thrown);
+          return;
+        }
+      }
+    }
+  }
+
+  async #tryToCatchUp(): Promise<void> {
+    try {
+      await this.catchUp();
+    } catch (error) {
+      this.ports.logger.debug('events.handler_failed', { runId: this.run, operation: 'catch-up', error });
+    }
+  }
+
+  async #decideAndAppend(pending: readonly Pending[]): Promise<void> {
+    const before = this.#state;
+    const { transition, refusals } = decide(
+      this.run,
+      before,
+      pending.map(({ input }) => input),
+      this.#context(),
+    );
+    const { events } = transition;
+    if (events.length > 0) {
+      const revision = await this.ports.log.append(this.run, events, before?.revision ?? 0n);
+      this.#state = { ...transition.state, revision };
+      this.#isMine = true;
+      this.#committed(events);
+      this.effects.perform(events, this.#state);
+    }
+    if (this.#state) for (const stepId of transition.checks) this.effects.judgeInputs(this.#state, stepId);
+    if (transition.hasMore) this.tell({ kind: 'tick', isThorough: true });
+    pending.forEach(({ resolve, reject }, i) => {
+      if (refusals.has(i)) reject(refusals.get(i));
+      else if (this.#state) resolve(this.#state);
+      else reject(new AppError('NOT_FOUND', `there is no run "${this.run}"`));
+    });
+  }
+
+  #context(): DecideContext {
+    const { effects, ports } = this;
+    return {
+      nowMs: Date.now(),
+      actor: this.options.actor,
+      defaultParallelSteps: this.options.defaultParallelSteps,
+      waitingSinceMs: this.#waitingSinceMs,
+      fallbackOf: (phase) => ports.phases.get(phase)?.fallback ?? '',
+      hasOutputsToJudge: (phase) => ports.phases.get(phase)?.outputs.length !== 0,
+      areInputsAccepted: (stepId) => effects.areInputsAccepted(stepId),
+      checking: effects.checking,
+      lastSignMs: (attemptId) => effects.lastSignMs(attemptId),
+    };
+  }
+}
+
+/** Callers are told at once that the outcome is unknown; reports and ticks are tried again, which harms nothing. */
+function rejectCommands(pending: readonly Pending[], error: AppError): Pending[] {
+  return pending.filter(({ input, reject }) => {
+    const isCommand = ['create', 'pause', 'resume', 'cancel', 'retry'].includes(input.kind);
+    if (isCommand) reject(error);
+    return !isCommand;
+  });
+}
+
+const isGivenUp = (pending: readonly Pending[]): boolean =>
+  pending.every(({ input }) => input.kind !== 'report' || input.report.payload.case !== 'succeeded');
+
+/** A result that is too large for the log ends the attempt instead: the next one would be as large. */
+function withoutResult(input: EngineInput, error: AppError): EngineInput {
+  if (input.kind !== 'report' || input.report.payload.case !== 'succeeded') return input;
+  const failure = {
+    $typeName: 'agentforge.common.v1.Failure' as const,
+    code: 'RESOURCE_EXHAUSTED',
+    message: `the result does not fit into the event log: ${isAppError(error) ? error.message : ''}`,
+    reason: 'RESULT_TOO_LARGE',
+    fieldViolations: [],
+    failureClass: FailureClass.PERMANENT,
+  };
+  return {
+    kind: 'report',
+    report: {
+      ...input.report,
+      payload: { case: 'failed', value: { $typeName: 'agentforge.events.v1.TaskFailed', failure } },
+    },
+  };
+}

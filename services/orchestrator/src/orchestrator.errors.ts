@@ -1,0 +1,74 @@
+import { AppError, type FieldViolation } from '@agentforge/errors';
+
+/** INVALID_ARGUMENT (or UNIMPLEMENTED): the graph breaks rules; every violation is in the details. */
+export class InvalidGraphError extends AppError {
+  constructor(violations: readonly FieldViolation[], isOnlyUnimplemented: boolean) {
+    const [first] = violations;
+    const more = violations.length > 1 ? ` (and ${violations.length - 1} more violations)` : '';
+    super(
+      isOnlyUnimplemented ? 'UNIMPLEMENTED' : 'INVALID_ARGUMENT',
+      `graph is not valid: ${first?.field ?? ''} ${first?.description ?? ''}${more}`,
+      { reason: 'INVALID_GRAPH', fieldViolations: violations },
+    );
+  }
+}
+
+/** INVALID_ARGUMENT: a field of a request is malformed. */
+export class InvalidFieldError extends AppError {
+  constructor(violations: readonly FieldViolation[]) {
+    super('INVALID_ARGUMENT', violations.map((v) => `${v.field} ${v.description}`).join('; '), {
+      reason: 'INVALID_FIELD',
+      fieldViolations: violations,
+    });
+  }
+}
+
+/** NOT_FOUND: no such run. */
+export class RunNotFoundError extends AppError {
+  constructor(name: string) {
+    super('NOT_FOUND', `there is no run "${name}"`, { reason: 'RUN_NOT_FOUND', metadata: { run: name } });
+  }
+}
+
+/** NOT_FOUND: a run has no such step. */
+export class StepNotFoundError extends AppError {
+  constructor(run: string, stepIds: readonly string[]) {
+    super('NOT_FOUND', `run "${run}" has no step ${stepIds.map((id) => `"${id}"`).join(', ')}`, {
+      reason: 'STEP_NOT_FOUND',
+      metadata: { run },
+    });
+  }
+}
+
+/** ALREADY_EXISTS: another run has this name. */
+export class RunExistsError extends AppError {
+  constructor(name: string) {
+    super('ALREADY_EXISTS', `a different run has the name "${name}"; choose another name`, {
+      reason: 'RUN_EXISTS',
+      metadata: { run: name },
+    });
+  }
+}
+
+/** FAILED_PRECONDITION: the state of the run does not allow the transition. */
+export class IllegalRunStateError extends AppError {
+  constructor(run: string, state: string, wish: string, allowed: string) {
+    const description = `the run is ${state}; ${wish} needs a run that is ${allowed}`;
+    super('FAILED_PRECONDITION', `cannot ${wish} "${run}": ${description}`, {
+      reason: 'ILLEGAL_RUN_STATE',
+      metadata: { run, state },
+      fieldViolations: [{ field: run, description }],
+    });
+  }
+}
+
+/** RESOURCE_EXHAUSTED: as many runs are active as the service accepts. */
+export class TooManyRunsError extends AppError {
+  constructor(limit: number, retryAfterMs: number) {
+    super('RESOURCE_EXHAUSTED', `${limit} runs are active, as many as are accepted; try again later`, {
+      reason: 'TOO_MANY_ACTIVE_RUNS',
+      metadata: { limit: String(limit) },
+      retryAfterMs,
+    });
+  }
+}

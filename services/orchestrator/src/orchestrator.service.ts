@@ -1,0 +1,202 @@
+import { type GraphSpec, parseRunName, type StartExecutionRequest } from '@agentforge/contracts';
+import type { FieldViolation } from '@agentforge/errors';
+import { isAppError } from '@agentforge/errors';
+import { type RunRecord, stepOf } from '@agentforge/events';
+import type { JsonObject } from '@bufbuild/protobuf';
+import { Injectable } from '@nestjs/common';
+import { ConfigRules } from './domain/config-rules.js';
+import type { GraphLimits } from './domain/graph.js';
+import { judgeGraph } from './domain/graph-rules.js';
+import { Engine } from './engine/engine.js';
+import type { EngineInput } from './engine/inputs.js';
+import {
+  InvalidFieldError,
+  InvalidGraphError,
+  RunExistsError,
+  RunNotFoundError,
+} from './orchestrator.errors.js';
+import { fillDefaults, toGraphDraft, toPhaseFacts } from './orchestrator.mapper.js';
+import { PhaseCatalog } from './ports/phase-catalog.port.js';
+import { digestOfRequest } from './request-digest.js';
+
+/** A graph with defaults filled in, or what is wrong with it. */
+export interface GraphVerdict {
+  readonly violations: readonly FieldViolation[];
+  readonly isOnlyUnimplemented: boolean;
+  readonly graph?: GraphSpec;
+}
+
+/** Bounds of what a request may carry besides its graph. */
+const MAX_LABELS = 64;
+const LABEL_KEY = /^[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?$/;
+const MAX_TEXT = 256;
+
+/** What callers can do with runs. */
+@Injectable()
+export class OrchestratorUseCases {
+  readonly #configRules = new ConfigRules();
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly phases: PhaseCatalog,
+    private readonly limits: GraphLimitsToken,
+  ) {}
+
+  /** Checks a graph and keeps nothing. */
+  validate(graph: GraphSpec | undefined): GraphVerdict {
+    const isMissing = { field: 'graph', description: 'is missing' };
+    if (graph === undefined) return { violations: [isMissing], isOnlyUnimplemented: false };
+    const facts = new Map(this.phases.list().map((phase) => [phase.name, toPhaseFacts(phase)]));
+    const { violations, configs } = judgeGraph(toGraphDraft(graph), facts, this.limits, this.#configRules);
+    if (violations.length === 0)
+      return {
+        violations: [],
+        isOnlyUnimplemented: false,
+        graph: fillDefaults(graph, configs, (name) => this.phases.get(name)),
+      };
+    return {
+      violations: violations.map(({ field, description }) => ({ field, description })),
+      isOnlyUnimplemented: violations.every((violation) => violation.unimplemented === true),
+    };
+  }
+
+  /**
+   * Accepts a run. The same name with the same content returns the run that exists.
+   * @throws INVALID_ARGUMENT, UNIMPLEMENTED, ALREADY_EXISTS, RESOURCE_EXHAUSTED, UNAVAILABLE
+   */
+  async start(request: StartExecutionRequest): Promise<RunRecord> {
+    const violations = requestViolations(request);
+    if (violations.length > 0) throw new InvalidFieldError(violations);
+    const requestDigest = digestOfRequest(request);
+    const existing = await this.engine.stateOf(request.name);
+    if (existing !== undefined) return sameRun(existing, requestDigest);
+    const verdict = this.validate(request.graph);
+    if (verdict.graph === undefined)
+      throw new InvalidGraphError(prefixed(verdict.violations), verdict.isOnlyUnimplemented);
+    try {
+      const { displayName, labels, requestId } = request;
+      const { graph } = verdict;
+      return await this.engine.create(request.name, {
+        kind: 'create',
+        displayName,
+        labels,
+        graph,
+        requestId,
+        requestDigest,
+      });
+    } catch (error) {
+      if (!isAppError(error) || error.code !== 'FAILED_PRECONDITION') throw error;
+      const winner = await this.engine.stateOf(request.name, true);
+      if (winner === undefined) throw error;
+      return sameRun(winner, requestDigest);
+    }
+  }
+
+  /** @throws NOT_FOUND, INVALID_ARGUMENT */
+  async get(name: string): Promise<RunRecord> {
+    const state = await this.engine.stateOf(checked(name), true);
+    if (state === undefined) throw new RunNotFoundError(name);
+    return state;
+  }
+
+  /** Hands a command to a run. @throws NOT_FOUND, FAILED_PRECONDITION, INVALID_ARGUMENT, UNAVAILABLE */
+  async command(
+    name: string,
+    input: Extract<EngineInput, { kind: 'pause' | 'resume' | 'cancel' }>,
+  ): Promise<RunRecord> {
+    await this.engine.refresh(checked(name));
+    return this.engine.post(name, input);
+  }
+
+  /** Runs a run again from some steps on. @throws NOT_FOUND, FAILED_PRECONDITION, INVALID_ARGUMENT, UNAVAILABLE */
+  async retry(
+    name: string,
+    stepIds: readonly string[],
+    overrides: Readonly<Record<string, JsonObject>>,
+  ): Promise<RunRecord> {
+    await this.engine.refresh(checked(name));
+    const state = await this.get(name);
+    const configOverrides = this.#fillOverrides(state, overrides);
+    return this.engine.post(name, { kind: 'retry', stepIds, configOverrides });
+  }
+
+  #fillOverrides(
+    state: RunRecord,
+    overrides: Readonly<Record<string, JsonObject>>,
+  ): Readonly<Record<string, JsonObject>> {
+    const violations: FieldViolation[] = [];
+    const filled = Object.entries(overrides).map(([stepId, config]): [string, JsonObject] => {
+      const phase = this.phases.get(stepOf(state, stepId)?.spec.phase ?? '');
+      if (phase === undefined) return [stepId, config];
+      const judged = this.#configRules.judge(
+        toPhaseFacts(phase).configSchema,
+        config,
+        `config_overrides["${stepId}"]`,
+      );
+      violations.push(...judged.violations);
+      return [stepId, judged.config];
+    });
+    if (violations.length > 0) throw new InvalidFieldError(violations);
+    return Object.fromEntries(filled);
+  }
+}
+
+/** The limits of graphs, as an injectable value. */
+export abstract class GraphLimitsToken implements GraphLimits {
+  abstract readonly maxSteps: number;
+  abstract readonly maxGraphBytes: number;
+  abstract readonly maxParallelSteps: number;
+}
+
+const checked = (name: string): string => {
+  if (parseRunName(name) === undefined) throw new InvalidFieldError([badName(name)]);
+  return name;
+};
+
+const badName = (name: string): FieldViolation => ({
+  field: 'name',
+  description: `is ${JSON.stringify(name.slice(0, 200))}; must be "projects/{project}/runs/{run}" of a-z, 0-9 and "-"`,
+});
+
+const prefixed = (violations: readonly FieldViolation[]): FieldViolation[] =>
+  violations.map(({ field, description }) => ({
+    field: field === 'graph' ? field : `graph.${field}`,
+    description,
+  }));
+
+function sameRun(existing: RunRecord, requestDigest: string): RunRecord {
+  if (existing.requestDigest !== requestDigest) throw new RunExistsError(existing.name);
+  return existing;
+}
+
+function requestViolations(request: StartExecutionRequest): FieldViolation[] {
+  const violations: FieldViolation[] = [];
+  if (parseRunName(request.name) === undefined) violations.push(badName(request.name));
+  if (request.displayName.length > MAX_TEXT)
+    violations.push({
+      field: 'display_name',
+      description: `has ${request.displayName.length} characters; at most ${MAX_TEXT}`,
+    });
+  if (request.requestId.length > MAX_TEXT)
+    violations.push({
+      field: 'request_id',
+      description: `has ${request.requestId.length} characters; at most ${MAX_TEXT}`,
+    });
+  const labels = Object.entries(request.labels);
+  if (labels.length > MAX_LABELS)
+    violations.push({ field: 'labels', description: `has ${labels.length} entries; at most ${MAX_LABELS}` });
+  for (const [key, value] of labels) {
+    if (!LABEL_KEY.test(key))
+      violations.push({
+        field: `labels["${key.slice(0, 80)}"]`,
+        description:
+          'has a bad key; use 1 to 63 of a-z, 0-9, ".", "_", "/" and "-", with a letter or digit at both ends',
+      });
+    if (value.length > MAX_TEXT)
+      violations.push({
+        field: `labels["${key.slice(0, 80)}"]`,
+        description: `has ${value.length} characters; at most ${MAX_TEXT}`,
+      });
+  }
+  return violations;
+}

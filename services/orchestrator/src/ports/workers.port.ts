@@ -1,0 +1,17 @@
+import type { StepReport, StepTask, TaskDirective, TaskHeartbeat } from '@agentforge/contracts';
+
+/** The workers of all phases, as the engine talks with them. */
+export abstract class Workers {
+  /** Puts a task into the queue of its phase. The same attempt put twice within two minutes is there once. */
+  abstract dispatch(task: StepTask): Promise<void>;
+  /** Tells the worker of an attempt something at once, if there is one and it listens. */
+  abstract direct(directive: TaskDirective): void;
+  /** Forgets what workers remember of an attempt that has ended. */
+  abstract forget(attemptId: string): Promise<void>;
+  /** Calls for each report. A report whose handler fails is delivered again. */
+  abstract onReport(handler: (report: StepReport) => Promise<void>): Promise<void>;
+  /** Calls for each heartbeat; the answer goes back to the worker. */
+  abstract onHeartbeat(handler: (heartbeat: TaskHeartbeat) => Promise<TaskDirective>): void;
+  /** Takes no more reports and heartbeats; resolves when those in hand are done. */
+  abstract stop(): Promise<void>;
+}
