@@ -1,0 +1,200 @@
+import { memoryStats, noGrad, Philox, scope, tensor } from '@agentforge/tensor';
+import fc from 'fast-check';
+import { presetConfig } from '../config/model-config.js';
+import { LlamaModel } from '../llama/llama-model.js';
+import { byteTokenizer } from '../tokenizer/byte-tokenizer.js';
+import { type GenerateOptions, generate, generateText } from './generate.js';
+import { argmaxToken, sampleToken } from './sample-token.js';
+import { TextStream } from './text-stream.js';
+
+const tokenizer = byteTokenizer();
+const CONFIG = presetConfig('pico', {
+  vocabSize: 257,
+  hiddenSize: 32,
+  numLayers: 2,
+  numHeads: 2,
+  numKvHeads: 1,
+  headDim: 16,
+  intermediateSize: 48,
+  contextLength: 24,
+});
+const model = LlamaModel.init(CONFIG, new Philox(9));
+
+async function piecesOf(prompt: string, options: GenerateOptions): Promise<string[]> {
+  const pieces: string[] = [];
+  for await (const { text } of generate(model, tokenizer, prompt, options)) pieces.push(text);
+  return pieces;
+}
+
+describe('generate()', () => {
+  it('greedily gives what the full forward pass gives', async () => {
+    const { tokens, promptTokens, finish } = await generateText(model, tokenizer, 'ab', {
+      maxTokens: 10,
+      temperature: 0,
+    });
+    const ids = [...tokenizer.encode('ab')];
+    for (let i = 0; i < 10; i++) {
+      const logits = noGrad(() =>
+        scope(() => model.forward(tensor(ids, [1, ids.length], { dtype: 'i32' })).toFloat32Array()),
+      );
+      ids.push(argmaxToken(logits.subarray(-CONFIG.vocabSize)));
+    }
+    expect(tokens).toEqual(ids.slice(2));
+    expect([promptTokens, finish]).toEqual([2, 'length']);
+  });
+
+  it('repeats with the same seed and differs with another', async () => {
+    const run = async (seed: number) =>
+      (await generateText(model, tokenizer, 'x', { maxTokens: 12, seed })).tokens;
+    expect(await run(1)).toEqual(await run(1));
+    expect(await run(1)).not.toEqual(await run(2));
+  });
+
+  it('gives out pieces that make up the text, never half a character', async () => {
+    const options = { maxTokens: 20, seed: 3, stopAtEos: false };
+    const { text, tokens } = await generateText(model, tokenizer, 'x', options);
+    expect((await piecesOf('x', options)).join('')).toBe(text);
+    expect(text).toBe(tokenizer.decode(tokens, { skipSpecial: true }));
+  });
+
+  it('ends at a stop string, which is left out', async () => {
+    const options = { maxTokens: 20, temperature: 0 };
+    const whole = (await generateText(model, tokenizer, 'ab', options)).text;
+    const stop = whole.slice(3, 5);
+    const stopped = await generateText(model, tokenizer, 'ab', { ...options, stop: [stop] });
+    expect(stopped.text).toBe(whole.slice(0, whole.indexOf(stop)));
+    expect(stopped.finish).toBe('stop');
+    expect((await piecesOf('ab', { ...options, stop: [stop] })).join('')).toBe(stopped.text);
+  });
+
+  it('ends at the end-of-text token', async () => {
+    const greedy =
+      (await generateText(model, tokenizer, 'ab', { maxTokens: 3, temperature: 0 })).tokens[0] ?? 0;
+    const same = LlamaModel.fromState({ ...CONFIG, eosTokenId: greedy }, model.exportWeights());
+    const result = await generateText(same, tokenizer, 'ab', { maxTokens: 3, temperature: 0 });
+    expect([result.finish, result.tokens.length]).toEqual(['eos', 0]);
+    const on = await generateText(same, tokenizer, 'ab', { maxTokens: 3, temperature: 0, stopAtEos: false });
+    expect(on.tokens).toHaveLength(3);
+    same.dispose();
+  });
+
+  it('ends when the context is full', async () => {
+    const { tokens, finish } = await generateText(model, tokenizer, 'abcd', {
+      maxTokens: 100,
+      stopAtEos: false,
+    });
+    // 20 more positions, and the last prediction needs none.
+    expect([tokens.length, finish]).toEqual([21, 'length']);
+  });
+
+  it('starts from the end-of-text token when the prompt is empty', async () => {
+    expect((await generateText(model, tokenizer, '', { maxTokens: 1 })).promptTokens).toBe(1);
+  });
+
+  it('ends when aborted, and frees its cache when abandoned', async () => {
+    const controller = new AbortController();
+    controller.abort();
+    const { finish, tokens } = await generateText(model, tokenizer, 'a', {
+      maxTokens: 9,
+      signal: controller.signal,
+      stopAtEos: false,
+    });
+    expect([finish, tokens.length]).toEqual(['aborted', 1]);
+    const before = memoryStats().liveTensors;
+    for await (const _ of generate(model, tokenizer, 'a', { maxTokens: 9, stopAtEos: false })) break;
+    expect(memoryStats().liveTensors).toBe(before);
+  });
+
+  it('lists everything that is wrong with the settings', async () => {
+    const options = { maxTokens: 0, temperature: -1, topK: 0, topP: 2 };
+    await expect(generateText(model, tokenizer, 'x'.repeat(24), options)).rejects.toMatchObject({
+      name: 'InvalidGenerationError',
+      code: 'INVALID_ARGUMENT',
+      fieldViolations: ['maxTokens', 'temperature', 'topK', 'topP', 'prompt'].map((field) =>
+        expect.objectContaining({ field }),
+      ),
+    });
+    await expect(generateText(model, tokenizer, [300], { maxTokens: 1 })).rejects.toThrow(/token 300/);
+  });
+});
+
+describe('sampleToken()', () => {
+  const logits = Float32Array.from([0.1, 0.5, 0.25, 0.15], Math.log);
+  const shares = (options: Parameters<typeof sampleToken>[1]): number[] => {
+    const rng = new Philox(4);
+    const counts = [0, 0, 0, 0];
+    for (let i = 0; i < 4000; i++) {
+      const token = sampleToken(logits, options, rng);
+      counts[token] = (counts[token] ?? 0) + 1;
+    }
+    return counts.map((count) => count / 4000);
+  };
+  // 4000 draws: standard error of a share is below 0.008.
+  const near = (expected: number[]) => expected.map((share) => expect.closeTo(share, 1.2));
+
+  it('draws from the softmax', () => expect(shares({})).toEqual(near([0.1, 0.5, 0.25, 0.15])));
+  it('sharpens with a low temperature', () =>
+    expect(shares({ temperature: 0.5 })).toEqual(near([0.029, 0.725, 0.181, 0.065])));
+  it('keeps the k most likely', () => expect(shares({ topK: 2 })).toEqual(near([0, 0.667, 0.333, 0])));
+  it('keeps the fewest that reach p', () => {
+    expect(shares({ topP: 0.74 })).toEqual(near([0, 0.667, 0.333, 0]));
+    expect(shares({ topP: 0.76 })).toEqual(near([0, 0.556, 0.278, 0.167]));
+    expect(shares({ topP: 0.01 })).toEqual([0, 1, 0, 0]);
+  });
+  it('is greedy at temperature 0, the lowest id of equals, without a draw', () => {
+    const rng = new Philox(1);
+    const before = rng.state;
+    expect(sampleToken(Float32Array.of(1, 3, 3), { temperature: 0 }, rng)).toBe(1);
+    expect(rng.state).toEqual(before);
+  });
+  it('never draws what has no probability', () => {
+    const rng = new Philox(1);
+    const only = Float32Array.of(Number.NEGATIVE_INFINITY, 0, Number.NEGATIVE_INFINITY);
+    for (let i = 0; i < 50; i++) expect(sampleToken(only, {}, rng)).toBe(1);
+  });
+});
+
+describe('TextStream', () => {
+  it('gives the same text in any division into pieces', () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'grapheme' }),
+        fc.array(fc.integer({ min: 1, max: 5 })),
+        (text, sizes) => {
+          const stream = new TextStream();
+          const bytes = new TextEncoder().encode(text);
+          let out = '';
+          let at = 0;
+          for (const size of [...sizes, bytes.length]) {
+            out += stream.push(bytes.subarray(at, at + size));
+            expect(text.startsWith(out)).toBe(true);
+            at += size;
+          }
+          expect(out + stream.end()).toBe(text);
+        },
+      ),
+    );
+  });
+
+  it('finds stop strings across pieces and gives out nothing of them', () => {
+    const push = (stream: TextStream, text: string) => stream.push(new TextEncoder().encode(text));
+    const stream = new TextStream(['END', '']);
+    expect(['a', 'EN', 'x', 'E', 'ND', 'more'].map((text) => push(stream, text))).toEqual([
+      'a',
+      '',
+      'ENx',
+      '',
+      '',
+      '',
+    ]);
+    expect([stream.isStopped, stream.end()]).toEqual([true, '']);
+    const unfinished = new TextStream(['END']);
+    expect([push(unfinished, 'EN'), unfinished.end()]).toEqual(['', 'EN']);
+  });
+
+  it('ends an incomplete character with U+FFFD', () => {
+    const stream = new TextStream();
+    expect(stream.push(Uint8Array.of(0x61, 0xc3))).toBe('a');
+    expect(stream.end()).toBe('\uFFFD');
+  });
+});
