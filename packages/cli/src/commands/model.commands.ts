@@ -1,0 +1,88 @@
+import { type Command, Option } from 'commander';
+import type { Io } from '../session.js';
+import { action, decimal, wholeNumber } from './action.js';
+import type { EvalOptions, ExportOptions, GenerateCommandOptions } from './model.actions.js';
+
+const WHERE = `
+A model is a folder in Hugging Face layout, a model.safetensors file in such a folder, or the digest of an artifact
+(its first six digits are enough), which is fetched from the server.`;
+
+/** `forge model …`. The compute core is loaded only when one of these runs. */
+export function addModelCommands(program: Command, io: Io): void {
+  const model = program.command('model').description('Look at models and use them');
+  const actions = () => import('./model.actions.js');
+
+  model
+    .command('info <model>')
+    .description('Shape, parameters, tokenizer, tensors and files of a model')
+    .option('--tensors', 'list every tensor')
+    .addHelpText(
+      'after',
+      `${WHERE}\n\nExamples:\n  $ forge model info ./model\n  $ forge model info 4f2a91 -o json`,
+    )
+    .action(
+      action<{ tensors?: boolean }>(io, async (session, options, where = '') =>
+        (await actions()).modelInfo(session, options, where),
+      ),
+    );
+
+  model
+    .command('eval <model>')
+    .description('Loss, perplexity and bits per byte of a model on text')
+    .requiredOption('--corpus <path>', 'file or folder of text')
+    .addOption(
+      new Option('--split <split>', 'part of the text')
+        .choices(['all', 'train', 'fitness', 'report'])
+        .default('all'),
+    )
+    .option('--max-tokens <count>', 'only this many first tokens', wholeNumber(2))
+    .option(
+      '--stride <tokens>',
+      'tokens between windows; fewer gives each token more context',
+      wholeNumber(1),
+    )
+    .addHelpText(
+      'after',
+      `${WHERE}\n\nExamples:\n  $ forge model eval ./model --corpus book.txt --split report`,
+    )
+    .action(
+      action<EvalOptions>(io, async (session, options, where = '') =>
+        (await actions()).modelEval(session, options, where),
+      ),
+    );
+
+  model
+    .command('generate <model>')
+    .description('Continue a prompt')
+    .option('-p, --prompt <text>', 'text to continue; "-" reads standard input', '')
+    .option('-n, --max-tokens <count>', 'most tokens', wholeNumber(1, 1_000_000), 200)
+    .option('-t, --temperature <value>', '0 always takes the likeliest token', decimal(0, 10), 0.8)
+    .option('--top-k <count>', 'only the likeliest tokens', wholeNumber(1))
+    .option('--top-p <share>', 'only the likeliest tokens that make up this share', decimal(0, 1))
+    .option('--seed <seed>', 'same seed, same text', wholeNumber(0), 0)
+    .addHelpText(
+      'after',
+      `${WHERE}\n\nExamples:\n  $ forge model generate ./model -p "Once upon" -n 100 --seed 3`,
+    )
+    .action(
+      action<GenerateCommandOptions>(io, async (session, options, where = '') =>
+        (await actions()).modelGenerate(session, options, where),
+      ),
+    );
+
+  model
+    .command('export <model>')
+    .description('Write a model as files that other tools load')
+    .requiredOption('--to <folder>', 'folder to write')
+    .addOption(
+      new Option('--format <format>', 'hf: config.json, model.safetensors, tokenizer.json')
+        .choices(['hf'])
+        .default('hf'),
+    )
+    .addHelpText('after', `${WHERE}\n\nExamples:\n  $ forge model export 4f2a91 --to ./model`)
+    .action(
+      action<ExportOptions>(io, async (session, options, where = '') =>
+        (await actions()).modelExport(session, options, where),
+      ),
+    );
+}

@@ -1,0 +1,272 @@
+import { type Run, RunSchema, RunState } from '@agentforge/contracts';
+import { AppError } from '@agentforge/errors';
+import { toJson } from '@bufbuild/protobuf';
+import { listAllRuns, type RunQuery, runTable } from '../api/list-runs.js';
+import { loadCurves } from '../api/load-curves.js';
+import { readSpecSource } from '../api/spec-source.js';
+import { requireSpec, submitRun } from '../api/submit-run.js';
+import { RunNotCompletedError, UsageError } from '../errors.js';
+import type { Rendering } from '../output/format.js';
+import { formatClock } from '../output/units.js';
+import { printable } from '../output/width.js';
+import type { Session } from '../session.js';
+import { Checker } from '../spec/checker.js';
+import { SpecDocument } from '../spec/document.js';
+import { parsePath } from '../spec/path.js';
+import { didYouMean } from '../spec/suggest.js';
+import { renderEvent } from '../watch/event-line.js';
+import { followRun } from '../watch/follow.js';
+import { drawRunReport } from '../watch/run-report.js';
+import { RunView } from '../watch/run-view.js';
+import { paintRunState, runStateName } from '../watch/states.js';
+import { createViewer } from '../watch/viewers.js';
+
+/** Options of `run create`. */
+export interface CreateOptions {
+  readonly file: string;
+  readonly set?: readonly string[];
+  readonly name?: string;
+  readonly runId?: string;
+  readonly wait?: boolean;
+  readonly watch?: boolean;
+}
+
+/** Creates a run; waits for it or shows it when asked to. */
+export async function createRun(session: Session, options: CreateOptions): Promise<void> {
+  const ready = requireSpec(await readSpecSource(session.io, options.file, options.set ?? []));
+  const door = { pipeline: await session.pipeline(), artifacts: await session.artifacts() };
+  const run = await submitRun(ready, door, {
+    project: ready.spec.project ?? (await session.project()),
+    runId: options.runId ?? ready.spec.run,
+    signal: session.io.interruption(),
+    ...(options.name === undefined ? {} : { displayName: options.name }),
+  });
+  if (options.watch) await showRun(session, run.name);
+  else if (options.wait) await showRun(session, run.name, { silent: true });
+  else
+    await session.print({ ...runRendering(run), table: (style) => `${style.green('created')} ${run.name}` });
+}
+
+/** Options of `run list`. */
+export interface ListOptions extends RunQuery {
+  readonly allProjects?: boolean;
+}
+
+/** Lists runs. */
+export async function listRuns(session: Session, options: ListOptions): Promise<void> {
+  const project = options.allProjects ? '-' : await session.project();
+  const runs = await listAllRuns(await session.pipeline(), project, options);
+  await session.print(runTable(runs));
+}
+
+/** Shows one run. */
+export async function getRun(session: Session, _options: object, run: string): Promise<void> {
+  await printRun(session, await session.runName(run));
+}
+
+/** Shows a run until it ends. */
+export async function watchRun(session: Session, _options: object, run: string): Promise<void> {
+  await showRun(session, await session.runName(run));
+}
+
+/** Options of `run logs`. */
+export interface LogsOptions {
+  readonly follow?: boolean;
+  readonly step?: string;
+}
+
+/** Prints events and log lines; goes on with those to come when asked to. */
+export async function runLogs(session: Session, options: LogsOptions, run: string): Promise<void> {
+  const name = await session.runName(run);
+  const client = await session.pipeline();
+  const view = new RunView();
+  const { run: current } = await client.getRun({ name });
+  const wanted = (stepId: string | undefined) => options.step === undefined || stepId === options.step;
+  if (options.step !== undefined && !current?.steps.some(({ spec }) => spec?.id === options.step)) {
+    const ids = current?.steps.map(({ spec }) => spec?.id ?? '') ?? [];
+    throw new UsageError(`${name} has no step "${options.step}"${didYouMean(options.step, ids)}`);
+  }
+  let pageToken = '';
+  do {
+    const page = await client.listRunEvents({ name, pageSize: 500, pageToken });
+    for (const event of page.events) {
+      const value = event.payload.value;
+      if (wanted(value && 'stepId' in value ? value.stepId : undefined)) {
+        session.io.out.write(`${renderEvent(event, session.style)}\n`);
+      }
+    }
+    pageToken = page.nextPageToken;
+  } while (pageToken !== '');
+  if (!options.follow || !current) return;
+  view.apply({
+    $typeName: 'agentforge.pipeline.v1.WatchRunResponse',
+    revision: current.revision,
+    update: { case: 'run', value: current },
+  });
+  if (view.isFinal) return;
+  const viewer = createViewer({
+    terminal: { ...session.io.out, isTTY: false, write: (text) => session.io.out.write(text) },
+    style: session.style,
+    view,
+    showLog: true,
+  });
+  await followRun({
+    client,
+    name,
+    view,
+    includeProgress: true,
+    signal: session.io.interruption(),
+    onUpdate: (update) => {
+      const value = update.update.case === 'event' ? update.update.value.payload.value : update.update.value;
+      if (wanted(value && 'stepId' in value ? value.stepId : undefined)) viewer.update(update);
+    },
+  });
+}
+
+/** Pauses a run. */
+export async function pauseRun(session: Session, _options: object, run: string): Promise<void> {
+  const client = await session.pipeline();
+  const response = await client.pauseRun({ name: await session.runName(run) });
+  await printChange(session, response.run, 'paused');
+}
+
+/** Resumes a run. */
+export async function resumeRun(session: Session, _options: object, run: string): Promise<void> {
+  const client = await session.pipeline();
+  const response = await client.resumeRun({ name: await session.runName(run) });
+  await printChange(session, response.run, 'resumed');
+}
+
+/** Options of `run cancel`. */
+export interface CancelOptions {
+  readonly reason: string;
+  readonly wait?: boolean;
+}
+
+/** Cancels a run. */
+export async function cancelRun(session: Session, options: CancelOptions, run: string): Promise<void> {
+  const client = await session.pipeline();
+  const name = await session.runName(run);
+  const response = await client.cancelRun({ name, reason: options.reason });
+  if (options.wait) {
+    const signal = session.io.interruption();
+    await followRun({
+      client,
+      name,
+      view: new RunView(),
+      includeProgress: false,
+      signal,
+      onUpdate: () => undefined,
+    });
+  }
+  await printChange(session, response.run, options.wait ? 'cancelled' : 'being cancelled');
+}
+
+/** Options of `run retry`. */
+export interface RetryOptions {
+  readonly step?: readonly string[];
+  readonly set?: readonly string[];
+  readonly watch?: boolean;
+}
+
+/** Runs a finished run again from some steps on. */
+export async function retryRun(session: Session, options: RetryOptions, run: string): Promise<void> {
+  const client = await session.pipeline();
+  const name = await session.runName(run);
+  const { run: before } = await client.getRun({ name });
+  const response = await client.retryRun({
+    name,
+    stepIds: [...(options.step ?? [])],
+    configOverrides: before ? changedConfigs(before, options.set ?? []) : {},
+  });
+  if (options.watch) await showRun(session, name);
+  else await printChange(session, response.run, 'running again');
+}
+
+/** Configurations of steps with `step.key=value` changes applied; a step's whole configuration is replaced. */
+function changedConfigs(run: Run, changes: readonly string[]) {
+  const configs = new Map<string, SpecDocument>();
+  const overrides = new Map<string, string[]>();
+  for (const change of changes) {
+    const [stepId, ...path] = parsePath(change.split('=')[0] ?? '');
+    const step = run.steps.find(({ spec }) => spec?.id === stepId);
+    if (!step || path.length === 0 || !change.includes('=')) {
+      throw new UsageError(`--set ${change}: expected STEP.KEY=VALUE with a step of ${run.name}`);
+    }
+    overrides.set(String(stepId), [
+      ...(overrides.get(String(stepId)) ?? []),
+      change.slice(change.indexOf('.') + 1),
+    ]);
+  }
+  for (const [stepId, list] of overrides) {
+    const config = run.steps.find(({ spec }) => spec?.id === stepId)?.spec?.config ?? {};
+    configs.set(stepId, new SpecDocument(JSON.stringify(config), list));
+  }
+  const problems = [...configs.values()].flatMap((document) => document.problems);
+  if (problems.length > 0)
+    throw new UsageError(problems.map(({ origin, message }) => `${origin}: ${message}`).join('; '));
+  return Object.fromEntries(
+    [...configs].map(([stepId, document]) => {
+      const value = new Checker(document).json(document.toValue(), []);
+      return [stepId, value !== null && typeof value === 'object' && !Array.isArray(value) ? value : {}];
+    }),
+  );
+}
+
+/**
+ * Shows a run until it ends, then prints it.
+ * @throws RunNotCompletedError ABORTED: it failed or was cancelled
+ */
+export async function showRun(session: Session, name: string, { silent = false } = {}): Promise<void> {
+  const client = await session.pipeline();
+  const view = new RunView();
+  const terminal = (await session.format()) === 'table' ? session.io.out : session.io.err;
+  const viewer = silent ? undefined : createViewer({ terminal, style: session.style, view });
+  try {
+    await followRun({
+      client,
+      name,
+      view,
+      includeProgress: !silent,
+      signal: session.io.interruption(),
+      onUpdate: (update) => viewer?.update(update),
+      onLost: (error) => viewer?.note(`connection lost (${error.message}); trying again`),
+    });
+  } catch (error) {
+    viewer?.close();
+    if (AppError.from(error).code === 'CANCELLED') {
+      session.remark(`${name} goes on; "forge run watch" shows it, "forge run cancel" stops it`);
+    }
+    throw error;
+  }
+  viewer?.close();
+  await printRun(session, name);
+  if (view.state !== RunState.COMPLETED) {
+    throw new RunNotCompletedError(name, runStateName(view.state), view.failure);
+  }
+}
+
+async function printRun(session: Session, name: string): Promise<void> {
+  const { run } = await (await session.pipeline()).getRun({ name });
+  if (!run) throw new AppError('NOT_FOUND', `${name} does not exist`);
+  const curves =
+    (await session.format()) === 'table' ? await loadCurves(await session.artifacts(), run) : new Map();
+  await session.print({ ...runRendering(run), table: (style) => drawRunReport(run, curves, style) });
+}
+
+async function printChange(session: Session, run: Run | undefined, what: string): Promise<void> {
+  if (!run) return;
+  await session.print({
+    ...runRendering(run),
+    table: (style) =>
+      `${run.name} is ${what} (${paintRunState(run.state, style)}) ${style.dim(formatClock(new Date()))}`,
+  });
+}
+
+function runRendering(run: Run): Rendering {
+  return {
+    value: toJson(RunSchema, run),
+    names: [run.name],
+    table: () => printable(run.name),
+  };
+}

@@ -1,0 +1,146 @@
+import { type ArtifactRef, type Metric, type Run, type Step, StepState } from '@agentforge/contracts';
+import { durationMs, timestampDate } from '@bufbuild/protobuf/wkt';
+import { sparkline } from '../output/plot.js';
+import type { Style } from '../output/style.js';
+import { renderTable } from '../output/table.js';
+import { formatBytes, formatQuantity, formatSeconds, shortDigest } from '../output/units.js';
+import { printable } from '../output/width.js';
+import type { SeriesView } from './curves.js';
+import { paintRunState, stepMark } from './states.js';
+
+/** Curves by step, as far as they are known. */
+export type CurvesByStep = ReadonlyMap<string, readonly SeriesView[]>;
+
+/** The whole run for people: phases, durations, metrics, a sparkline of each curve, checks, artifacts. */
+export function drawRunReport(run: Run, curves: CurvesByStep, style: Style): string {
+  const seconds = elapsed(run);
+  const head = [
+    `${paintRunState(run.state, style)}  ${style.bold(printable(run.displayName || run.name))}`,
+    style.dim(
+      `${run.name} · seed ${run.graph?.seed ?? 0n}${seconds === undefined ? '' : ` · ${formatSeconds(seconds)}`}`,
+    ),
+  ];
+  if (run.failure) head.push(style.red(printable(`${run.failure.code}: ${run.failure.message}`)));
+  for (const violation of run.failure?.fieldViolations ?? []) {
+    head.push(style.red(printable(`  ${violation.field}: ${violation.description}`)));
+  }
+  const steps = run.steps.map((step) => drawStep(step, curves.get(step.spec?.id ?? '') ?? [], style));
+  return [...head, ...steps.flatMap((lines) => ['', ...lines])].join('\n');
+}
+
+/** Seconds from a run's start to its end, or until now. */
+export function elapsed(run: Pick<Run, 'createTime' | 'startTime' | 'endTime'>): number | undefined {
+  const start = run.startTime ?? run.createTime;
+  if (!start) return undefined;
+  const end = run.endTime ? timestampDate(run.endTime) : new Date();
+  return (end.getTime() - timestampDate(start).getTime()) / 1_000;
+}
+
+function drawStep(step: Step, curves: readonly SeriesView[], style: Style): string[] {
+  const id = step.spec?.id ?? '';
+  const usage = step.result?.usage;
+  const facts = [
+    step.result?.outcome ?? (StepState[step.state] ?? '').toLowerCase(),
+    usage ? formatSeconds(usage.wallSeconds) : '',
+    usage?.peakMemoryBytes ? `peak ${formatBytes(usage.peakMemoryBytes)}` : '',
+    usage?.backend ? `${usage.backend}, ${usage.threads} threads` : '',
+    step.attempts.length > 1 ? `${step.attempts.length} attempts` : '',
+    step.usedFallback ? 'fallback' : '',
+  ].filter((fact) => fact !== '');
+  const lines = [
+    `${stepMark(step.state, style)} ${style.bold(id)}  ${step.spec?.phase ?? ''}  ${style.dim(facts.join(' · '))}`,
+  ];
+  if (step.failure) lines.push(`  ${style.red(printable(`${step.failure.code}: ${step.failure.message}`))}`);
+  lines.push(...indent(drawMetrics(step.result?.metrics ?? [], style)));
+  lines.push(...indent(drawCurves(curves, style)));
+  lines.push(...indent(drawVerdicts(step, style)));
+  lines.push(...indent(drawArtifacts(step, style)));
+  return lines;
+}
+
+/** Metrics with subjects as rows (models) and name and split as columns; those of the step itself one per line. */
+function drawMetrics(metrics: readonly Metric[], style: Style): string[] {
+  const own = metrics.filter((metric) => metric.subject === '');
+  const lines = own.map(
+    (metric) => `${style.dim(labelOf(metric))}  ${formatQuantity(metric.value, metric.unit)}`,
+  );
+  const subjects = [...new Set(metrics.map((metric) => metric.subject))].filter((subject) => subject !== '');
+  if (subjects.length === 0) return lines;
+  const labels = [...new Set(metrics.filter((metric) => metric.subject !== '').map(labelOf))];
+  const find = (subject: string, label: string) =>
+    metrics.find((metric) => metric.subject === subject && labelOf(metric) === label);
+  const table = renderTable(
+    labels,
+    [
+      { title: 'metric', value: (label) => label },
+      ...subjects.map((subject) => ({
+        title: printable(subject),
+        align: 'right' as const,
+        value: (label: string) => {
+          const metric = find(subject, label);
+          return metric ? formatQuantity(metric.value, metric.unit) : '–';
+        },
+      })),
+    ],
+    style,
+  );
+  return [...lines, ...table.split('\n')];
+}
+
+function labelOf(metric: Metric): string {
+  return metric.split ? `${metric.name} (${metric.split})` : metric.name;
+}
+
+function drawCurves(curves: readonly SeriesView[], style: Style): string[] {
+  return curves.flatMap((curve) => {
+    const values = curve.points.map(({ y }) => y);
+    const [first, last] = [values[0], values[values.length - 1]];
+    if (first === undefined || last === undefined) return [];
+    const name = curve.subject ? `${curve.series} ${curve.subject}` : curve.series;
+    const range = `${formatQuantity(first, '')} → ${formatQuantity(last, '')}`;
+    return [`${style.cyan(sparkline(values, 40))}  ${printable(name)}  ${style.dim(range)}`];
+  });
+}
+
+function drawVerdicts(step: Step, style: Style): string[] {
+  return step.verdicts.flatMap((verdict) => {
+    const mark = verdict.valid ? style.green('✔') : verdict.blocking ? style.red('✖') : style.yellow('!');
+    const details = verdict.details.map(
+      ({ name, value, threshold, comparison, unit }) =>
+        `${name} ${formatQuantity(value, unit)} ${[' ', '≤', '≥', '='][comparison] ?? ''} ${formatQuantity(threshold, unit)}`,
+    );
+    const head = `${mark} ${verdict.validator}  ${style.dim(details.join(', '))}`;
+    const findings = [...verdict.errors, ...verdict.warnings].map(
+      ({ field, description }) => `    ${printable(`${field}: ${description}`)}`,
+    );
+    return [head, ...findings];
+  });
+}
+
+function drawArtifacts(step: Step, style: Style): string[] {
+  const rows = (step.result?.outputs ?? []).flatMap(({ port, artifacts }) =>
+    artifacts.map((artifact) => ({ port, artifact })),
+  );
+  if (rows.length === 0) return [];
+  const cell = (value: (artifact: ArtifactRef) => string) => (row: { artifact: ArtifactRef }) =>
+    value(row.artifact);
+  return renderTable(
+    rows,
+    [
+      { title: 'output', value: ({ port }) => port },
+      { title: 'name', value: cell(({ name }) => printable(name)) },
+      { title: 'size', align: 'right', value: cell(({ sizeBytes }) => formatBytes(sizeBytes)) },
+      { title: 'digest', value: cell(({ digest }) => shortDigest(digest)) },
+    ],
+    style,
+  ).split('\n');
+}
+
+function indent(lines: readonly string[]): string[] {
+  return lines.map((line) => `  ${line}`);
+}
+
+/** Milliseconds an attempt may take, as text. */
+export function formatTimeout(duration: Parameters<typeof durationMs>[0] | undefined): string {
+  return duration ? formatSeconds(durationMs(duration) / 1_000) : '–';
+}
