@@ -1,0 +1,50 @@
+import type { StepSpecSchema } from '@agentforge/contracts';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { LocalSystem } from './local-system.js';
+import { realText } from './real-text.js';
+
+/** A step as a request carries it. */
+export type StepInit = MessageInitShape<typeof StepSpecSchema>;
+
+/** Cognate, then EvoMerge, with models small enough for a test: about 100,000 parameters, some seconds of training. */
+export async function smallPipeline(
+  system: LocalSystem,
+  seed = 7n,
+): Promise<{ seed: bigint; steps: [found: StepInit, evolve: StepInit] }> {
+  const corpus = await system.uploadCorpus(realText());
+  return {
+    seed,
+    steps: [
+      {
+        id: 'found',
+        phase: 'cognate',
+        config: {
+          vocab_size: 320,
+          context_length: 64,
+          sequence_length: 64,
+          specialisations: [
+            { name: 'reasoning', arithmetic: 0.05 },
+            { name: 'memory' },
+            { name: 'speed', sequence_length: 32 },
+          ],
+          batch_size: 8,
+          steps: 60,
+          shared_steps: 20,
+          eval_interval: 20,
+          eval_tokens: 512,
+          checkpoint_interval_s: 1,
+        },
+        inputs: [{ port: 'corpus', source: { case: 'artifacts', value: { refs: [corpus] } } }],
+      },
+      {
+        id: 'evolve',
+        phase: 'evomerge',
+        config: { generations: 3, population: 8, eval_tokens: 1024 },
+        inputs: [
+          { port: 'models', source: { case: 'stepOutput', value: { stepId: 'found', output: 'models' } } },
+          { port: 'corpus', source: { case: 'artifacts', value: { refs: [corpus] } } },
+        ],
+      },
+    ],
+  };
+}
