@@ -32,6 +32,7 @@ export {
   corpusFromBytes,
   MAX_CORPUS_BYTES,
 } from './data/corpus.js';
+export { type DisjointSplits, splitDisjoint } from './data/disjoint-splits.js';
 export {
   type Decontaminated,
   ngramOverlap,

@@ -31,7 +31,7 @@ export interface CorpusFile {
 export interface CorpusOptions {
   /** Field of a JSONL record that holds its text. Default `text`. */
   readonly textField?: string;
-  /** Refuse more than this many bytes. Default 1 GiB. */
+  /** Refuse more than this many bytes. Default 256 MiB. */
   readonly maxBytes?: number;
   /** Called per file; throw from it to stop. */
   readonly checkCancelled?: () => void;
@@ -40,8 +40,8 @@ export interface CorpusOptions {
 /** Endings of the files that are read. */
 export const CORPUS_EXTENSIONS: readonly string[] = ['.txt', '.md', '.markdown', '.jsonl'];
 
-/** Default limit: all of it is held in memory as text and as tokens. */
-export const MAX_CORPUS_BYTES: number = 2 ** 30;
+/** Default limit: all of it is held in memory, as bytes, text (at most 512 MiB in one string) and tokens. */
+export const MAX_CORPUS_BYTES: number = 2 ** 28;
 
 /**
  * A corpus from files in memory; one JSONL line is one document, any other file is one.
@@ -60,7 +60,8 @@ export function corpusFromBytes(files: Iterable<CorpusFile>, options: CorpusOpti
     checkCancelled?.();
     const text = decodeText(file, violations);
     if (text === null) continue;
-    if (file.name.endsWith('.jsonl')) found.push(...parseJsonLines(file.name, text, textField, violations));
+    if (file.name.toLowerCase().endsWith('.jsonl'))
+      found.push(...parseJsonLines(file.name, text, textField, violations));
     else found.push({ name: file.name, text });
   }
   if (violations.length > 0) throw new UnreadableCorpusError(violations);

@@ -46,7 +46,8 @@ export interface Generation {
 /**
  * Continues a prompt token by token with a KV cache. Iterate for the pieces; the return value is the whole.
  * Text that is still held back at the end comes with the last piece, whose token is then repeated from the last step.
- * @param prompt  text, or token ids; when empty, the model's begin- or end-of-text token starts the text
+ * @param prompt  text, in which special tokens are recognised, or token ids; when empty, the model's begin- or
+ *                end-of-text token starts the text
  * @throws InvalidGenerationError  INVALID_ARGUMENT: every setting out of range; a prompt that fills the context
  */
 export async function* generate(

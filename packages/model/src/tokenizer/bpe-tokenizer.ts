@@ -55,7 +55,7 @@ export class BpeTokenizer implements Tokenizer {
   }
 
   encode(text: string, { parseSpecial = false }: EncodeOptions = {}): Int32Array {
-    const ids: number[] = [];
+    const ids = new IdBuffer();
     const clean = wellFormed(text);
     if (!parseSpecial || this.specialPattern === null) {
       this.encodePlain(clean, ids);
@@ -63,10 +63,10 @@ export class BpeTokenizer implements Tokenizer {
       for (const part of clean.split(this.specialPattern)) {
         const special = this.idOfSpecial.get(part);
         if (special === undefined) this.encodePlain(part, ids);
-        else ids.push(special);
+        else ids.append(Int32Array.of(special));
       }
     }
-    return Int32Array.from(ids);
+    return ids.take();
   }
 
   decode(ids: ArrayLike<number>, { skipSpecial = false }: DecodeOptions = {}): string {
@@ -99,7 +99,7 @@ export class BpeTokenizer implements Tokenizer {
     return bytes;
   }
 
-  private encodePlain(text: string, ids: number[]): void {
+  private encodePlain(text: string, ids: IdBuffer): void {
     for (const piece of preTokenize(text)) {
       let pieceIds = this.cache.get(piece);
       if (pieceIds === undefined) {
@@ -110,8 +110,30 @@ export class BpeTokenizer implements Tokenizer {
           this.cache.set(piece, pieceIds);
         }
       }
-      for (let i = 0; i < pieceIds.length; i++) ids.push(pieceIds[i] ?? 0);
+      ids.append(pieceIds);
     }
+  }
+}
+
+/** Ids in a buffer that doubles when full: a long text has too many for a list of numbers. */
+class IdBuffer {
+  private ids = new Int32Array(64);
+  private length = 0;
+
+  append(more: Int32Array): void {
+    const length = this.length + more.length;
+    if (length > this.ids.length) {
+      const grown = new Int32Array(Math.max(length, 2 * this.ids.length));
+      grown.set(this.ids.subarray(0, this.length));
+      this.ids = grown;
+    }
+    // Most pieces are a few ids, for which a loop beats set().
+    for (let i = 0; i < more.length; i++) this.ids[this.length + i] = more[i] ?? 0;
+    this.length = length;
+  }
+
+  take(): Int32Array {
+    return this.ids.slice(0, this.length);
   }
 }
 

@@ -1,0 +1,78 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { noGrad, Philox, scope, tensor } from '@agentforge/tensor';
+import { LlamaModel, presetConfig, saveModel, trainBpe } from '../src/index.js';
+
+const python = process.env['FORGE_TEST_PYTHON'];
+const script = fileURLToPath(new URL('./compare_logits.py', import.meta.url));
+const usable =
+  python !== undefined &&
+  spawnSync(python, ['-c', 'import torch, transformers'], { timeout: 120_000 }).status === 0;
+
+if (!usable) {
+  const reason = python === undefined ? 'is not set' : `(${python}) cannot import torch and transformers`;
+  console.warn(`SKIPPED: loading a saved model in transformers: FORGE_TEST_PYTHON ${reason}`);
+}
+
+const TEXTS = [
+  'First Citizen: Before we proceed any further, hear me speak.',
+  'naïve café — 你好 🎉\n\n  tabs\t',
+  'x',
+];
+
+interface Answer {
+  readonly class: string;
+  readonly eos: number;
+  readonly loading: Record<string, string[]>;
+  readonly results: { ids: number[]; logits: number[] }[];
+}
+
+(usable ? describe : describe.skip)('saveModel() and transformers', () => {
+  it('gives a folder that loads completely, with the same ids and logits to 1e-3', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'transformers-'));
+    const tokenizer = trainBpe([TEXTS.join('\n').repeat(3)], { vocabSize: 400 });
+    const random = LlamaModel.init(presetConfig('pico'), new Philox(1));
+    // Ten times the usual start values: logits of a few units, far from the tolerance.
+    const weights = random.exportWeights();
+    for (const [name, values] of weights) {
+      if (!name.includes('norm'))
+        weights.set(
+          name,
+          values.map((value) => 10 * value),
+        );
+    }
+    const model = LlamaModel.fromState(random.config, weights);
+    try {
+      await saveModel(directory, model, tokenizer);
+      const { stdout, stderr, status } = spawnSync(python ?? '', [script, directory], {
+        input: JSON.stringify(TEXTS),
+        encoding: 'utf8',
+        maxBuffer: 2 ** 28,
+      });
+      if (status !== 0) throw new Error(stderr);
+      const answer = JSON.parse(stdout) as Answer;
+      expect(answer.class).toBe('LlamaForCausalLM');
+      expect(answer.eos).toBe(tokenizer.eosId);
+      expect(answer.loading).toEqual({ missing_keys: [], unexpected_keys: [], mismatched_keys: [] });
+      for (const [i, { ids, logits }] of answer.results.entries()) {
+        expect(ids).toEqual([...tokenizer.encode(TEXTS[i] ?? '')]);
+        const ours = noGrad(() =>
+          scope(() => model.forward(tensor(Int32Array.from(ids), [1, ids.length])).toFloat32Array()),
+        );
+        const worst = ours.reduce(
+          (max, value, at) => Math.max(max, Math.abs(value - (logits[at] ?? Number.NaN))),
+          0,
+        );
+        expect(worst).toBeLessThan(1e-3);
+        expect(Math.max(...ours)).toBeGreaterThan(1);
+      }
+    } finally {
+      await rm(directory, { recursive: true });
+      model.dispose();
+      random.dispose();
+    }
+  }, 180_000);
+});
