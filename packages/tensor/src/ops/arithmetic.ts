@@ -10,24 +10,24 @@ import { neg } from './pointwise.js';
 /** An operand of + − × ÷: a tensor, or one number for all elements. */
 export type Operand = Tensor | number;
 
-/** Whether `b` repeats over the leading axes of `a`, or is one element. */
-function broadcastsTo(b: Shape, bSize: number, a: Shape): boolean {
-  if (bSize === 1) return true;
-  const offset = a.length - b.length;
+/** Whether `b` has a's shape, repeats over its leading axes, or is one element. */
+function broadcastsTo(b: Tensor, a: Tensor): boolean {
+  if (sameShape(a.shape, b.shape) || b.size === 1) return true;
+  const offset = a.shape.length - b.shape.length;
   if (offset < 0) return false;
-  for (let i = 0; i < b.length; i++) if (a[offset + i] !== b[i]) return false;
+  for (let i = 0; i < b.shape.length; i++) if (a.shape[offset + i] !== b.shape[i]) return false;
   return true;
 }
 
 function checkBroadcast(op: string, a: Tensor, b: Tensor): void {
-  if (!sameShape(a.shape, b.shape) && !broadcastsTo(b.shape, b.size, a.shape)) {
+  if (!broadcastsTo(b, a)) {
     refuseShapes(op, 'shapes must be equal, or one the trailing axes of the other, or one element', a, b);
   }
 }
 
 /** Whether `b` has to be the first operand, because `a` is the one that repeats. */
 function mustSwap(a: Tensor, b: Tensor): boolean {
-  return a.size < b.size || (a.size === b.size && a.shape.length < b.shape.length);
+  return !broadcastsTo(b, a) && broadcastsTo(a, b);
 }
 
 /** dy, which this call takes over, summed over the axes that `b` repeats on. */

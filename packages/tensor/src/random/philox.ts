@@ -13,6 +13,7 @@ export interface PhiloxState {
 
 const WORDS_PER_BLOCK = 4;
 const TWO_32 = 0x1_0000_0000;
+const FLOAT_STEP = 2 ** -24;
 
 /**
  * A stream of random numbers that is a pure function of a 64-bit key and a position: Philox4x32-10.
@@ -52,7 +53,7 @@ export class Philox {
 
   /** A multiple of 2⁻²⁴ in [0, 1); one word. */
   float(): number {
-    return (this.uint32() >>> 8) * 2 ** -24;
+    return (this.uint32() >>> 8) * FLOAT_STEP;
   }
 
   /**
@@ -147,7 +148,7 @@ export class Philox {
   }
 
   private fillBlock(): void {
-    const number = Math.floor(this.position / WORDS_PER_BLOCK);
-    philox4x32(this.block, this.keyLow, this.keyHigh, number % TWO_32, Math.floor(number / TWO_32));
+    const number = (this.position - (this.position % WORDS_PER_BLOCK)) / WORDS_PER_BLOCK;
+    philox4x32(this.block, this.keyLow, this.keyHigh, number % TWO_32, (number - (number % TWO_32)) / TWO_32);
   }
 }

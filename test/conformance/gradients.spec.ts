@@ -1,0 +1,23 @@
+import { gradCheck } from '@agentforge/tensor';
+import { fill, own } from './operands.js';
+import { OPERATIONS } from './operations.js';
+import { TOLERANCES } from './tolerances.js';
+
+const rows = OPERATIONS.filter(({ gradients }) => gradients.length > 0).flatMap((operation) =>
+  (['regular', 'odd'] as const).flatMap((size) => {
+    const operands = operation.sizes[size];
+    const name = [operation.op, operation.variant, size].filter(Boolean).join(', ');
+    return operands === undefined ? [] : [{ name, operation, operands }];
+  }),
+);
+
+describe('every gradient against finite differences', () => {
+  it.each(rows)('$name', ({ name, operation, operands }) => {
+    const tensors = operands.map((operand, i) => own(operand, fill(operand, `${name}/${i}`)));
+    const moved = tensors.filter((_, i) => operation.gradients.includes(i));
+    const result = gradCheck(() => operation.run(...tensors), moved);
+    for (const tensor of tensors) tensor.dispose();
+    const allowed = TOLERANCES[operation.op]?.gradient ?? -1;
+    expect({ ...result.at, isWithin: result.worst <= allowed }).toEqual({ ...result.at, isWithin: true });
+  });
+});

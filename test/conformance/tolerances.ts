@@ -1,0 +1,65 @@
+/** How far an op may be from its reference, and its gradient from finite differences. */
+export interface Tolerance {
+  /** Largest |result − reference|, relative to the largest |reference|, at least 1. */
+  readonly forward: number;
+  /** Largest |gradient − difference| / max(1, |difference|). */
+  readonly gradient: number;
+  readonly reason: string;
+}
+
+// One f32 rounding is 6e-8. Central differences with step 1e-2 carry 1e-4/6 of the third derivative and
+// 6e-8/1e-2 of the rounding of each result that the moved input reaches.
+const DIFFERENCES = 2e-3;
+
+function tolerance(forward: number, reason: string, gradient = DIFFERENCES): Tolerance {
+  return { forward, gradient, reason };
+}
+
+const exact = tolerance(0, 'moves elements, computes nothing');
+const oneRounding = tolerance(
+  1.2e-7,
+  'one rounding, half a unit in the last place, and that of the comparison',
+);
+const polynomial = tolerance(5e-7, 'a polynomial for the exponential or logarithm, a few roundings');
+
+/** The one table of tolerances, by op; f32. */
+export const TOLERANCES: Readonly<Record<string, Tolerance>> = {
+  add: oneRounding,
+  sub: oneRounding,
+  mul: oneRounding,
+  div: tolerance(1.2e-7, 'one rounding; a number divides by its reciprocal, one more', 5e-3),
+  addScalar: oneRounding,
+  mulScalar: oneRounding,
+  neg: exact,
+  abs: exact,
+  relu: exact,
+  relu2: oneRounding,
+  sqrt: oneRounding,
+  exp: polynomial,
+  log: polynomial,
+  tanh: polynomial,
+  sigmoid: polynomial,
+  silu: polynomial,
+  swiglu: polynomial,
+  sum: tolerance(5e-6, 'partial sums in lanes and blocks: error grows slower than √n roundings'),
+  mean: tolerance(2e-6, 'the same sums as sum'),
+  max: exact,
+  argmax: exact,
+  softmax: tolerance(1e-6, 'exponential, sum of a row, one division'),
+  crossEntropy: tolerance(2e-6, 'log of a sum of exponentials; mean over rows'),
+  rmsNorm: tolerance(1e-6, 'sum of squares of a row, one root, two products'),
+  rope: tolerance(2e-6, 'angles up to the position in f32, sine and cosine, two products and a sum'),
+  attention: tolerance(
+    5e-6,
+    'two dot products with an exponential between them, running rescale over key blocks',
+  ),
+  matmul: tolerance(1e-5, 'blocked sums over K: error grows slower than √K roundings of the partial sums'),
+  linear: tolerance(1e-5, 'the same product as matmul'),
+  embedding: exact,
+  gatherRows: exact,
+  reshape: exact,
+  slice: exact,
+  concat: exact,
+  permute: exact,
+  transpose: exact,
+};
