@@ -43,6 +43,22 @@ export class Directives {
     );
   }
 
+  /** Sees every heartbeat, also those that another replica answers. */
+  observe(listener: (heartbeat: TaskHeartbeat) => void): { stop(): Promise<void> } {
+    return drainable(
+      this.connection.nats.subscribe(HEARTBEAT_SUBJECT, {
+        callback: (error, message) => {
+          if (error) return;
+          try {
+            listener(taskHeartbeatCodec.decode(message.data));
+          } catch (failure) {
+            this.logger?.warn('events.handler_failed', { subject: HEARTBEAT_SUBJECT, error: failure });
+          }
+        },
+      }),
+    );
+  }
+
   /**
    * Tells that a worker lives and asks what to do.
    * @returns undefined when nobody answered in time: go on

@@ -13,6 +13,7 @@ import { Publisher } from './stream/publisher.js';
 import { ensureTopology, type Topology, type TopologyOptions, topologyOf } from './stream/topology.js';
 import { BUCKETS } from './subjects.js';
 import { TaskQueue } from './task-queue.js';
+import { UploadIndex } from './upload-index.js';
 
 /** How the engine's streams are reached. */
 export interface EventsOptions extends ConnectionOptions {
@@ -30,10 +31,11 @@ export class Events {
   readonly deadLetters: DeadLetters;
   readonly phases: PhaseRegistry;
   readonly checkpoints: CheckpointIndex;
+  readonly uploads: UploadIndex;
 
   private constructor(
     private readonly connection: Connection,
-    buckets: { phases: Awaited<ReturnType<Kvm['open']>>; checkpoints: Awaited<ReturnType<Kvm['open']>> },
+    buckets: Readonly<Record<keyof typeof BUCKETS, Awaited<ReturnType<Kvm['open']>>>>,
     topology: Topology,
     { logger, metrics }: EventsOptions,
   ) {
@@ -47,6 +49,7 @@ export class Events {
     this.progress = new ProgressChannel(connection, logger);
     this.phases = new PhaseRegistry(connection, buckets.phases, logger);
     this.checkpoints = new CheckpointIndex(buckets.checkpoints);
+    this.uploads = new UploadIndex(connection, buckets.uploads, logger);
   }
 
   /** Connects and creates what is missing; waits while NATS is not there. */
@@ -56,11 +59,12 @@ export class Events {
       const topology = topologyOf(options.topology);
       await ensureTopology(connection, topology, options.logger, options.signal);
       const kvm = new Kvm(connection.jetstream);
-      const [phases, checkpoints] = await Promise.all([
+      const [phases, checkpoints, uploads] = await Promise.all([
         kvm.open(BUCKETS.phases),
         kvm.open(BUCKETS.checkpoints),
+        kvm.open(BUCKETS.uploads),
       ]);
-      return new Events(connection, { phases, checkpoints }, topology, options);
+      return new Events(connection, { phases, checkpoints, uploads }, topology, options);
     } catch (error) {
       await connection.close();
       throw error;

@@ -55,3 +55,4 @@ export type { TopologyOptions } from './stream/topology.js';
 export type { Consumption } from './stream/work-consumer.js';
 export { attemptIdOf, BUCKETS, STREAMS } from './subjects.js';
 export type { DeliveredTask, TaskConsumeOptions, TaskQueue } from './task-queue.js';
+export type { Upload, UploadIndex } from './upload-index.js';

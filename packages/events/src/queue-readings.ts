@@ -58,7 +58,7 @@ async function oldestWaiting(
     next_by_subj: consumer.config.filter_subject ?? '>',
   };
   try {
-    const message = await connection.manager.direct.getMessage(stream, query);
+    const message = await connection.manager.streams.getMessage(stream, query);
     return message?.time.getTime();
   } catch (error) {
     // taken by a worker since the consumer was read

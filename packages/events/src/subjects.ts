@@ -18,6 +18,7 @@ export type StreamName = (typeof STREAMS)[keyof typeof STREAMS];
 export const BUCKETS = {
   phases: 'forge-phases',
   checkpoints: 'forge-checkpoints',
+  uploads: 'forge-uploads',
 } as const;
 
 /** Name of the durable consumer that all orchestrator replicas share. */

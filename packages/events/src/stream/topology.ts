@@ -80,6 +80,7 @@ export async function ensureTopology(
       () => ensureStream(connection, config),
     ]),
     [BUCKETS.phases, () => ensureBucket(connection, BUCKETS.phases, topology, 0)],
+    [BUCKETS.uploads, () => ensureBucket(connection, BUCKETS.uploads, topology, 0)],
     [
       BUCKETS.checkpoints,
       () => ensureBucket(connection, BUCKETS.checkpoints, topology, topology.checkpointAgeMs),

@@ -239,7 +239,7 @@ export class WorkConsumer<T> implements Consumption {
       return;
     }
     const keepAlive = options.keepAlive
-      ? setInterval(() => received.working(), options.ackWaitMs / 3)
+      ? setInterval(() => received.working(), options.ackWaitMs / 3).unref()
       : undefined;
     try {
       const key = options.keyOf?.(value);

@@ -8,7 +8,7 @@ const CONCURRENCY = 256;
 /** Workers behind JetStream and core NATS. */
 export class NatsWorkers extends Workers {
   #reports: Consumption | undefined;
-  #heartbeats: { stop(): Promise<void> } | undefined;
+  #heartbeats: { stop(): Promise<void> }[] = [];
 
   constructor(
     private readonly events: Events,
@@ -37,11 +37,15 @@ export class NatsWorkers extends Workers {
     });
   }
 
-  onHeartbeat(handler: (heartbeat: TaskHeartbeat) => Promise<TaskDirective>): void {
-    this.#heartbeats = this.events.directives.answer(handler);
+  onHeartbeat(
+    answer: (heartbeat: TaskHeartbeat) => Promise<TaskDirective>,
+    observe: (heartbeat: TaskHeartbeat) => void,
+  ): void {
+    const { directives } = this.events;
+    this.#heartbeats = [directives.answer(answer), directives.observe(observe)];
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#reports?.stop(), this.#heartbeats?.stop()]);
+    await Promise.all([this.#reports?.stop(), ...this.#heartbeats.map((heartbeats) => heartbeats.stop())]);
   }
 }

@@ -42,7 +42,10 @@ export class Engine {
       actor.recover();
     }
     await this.ports.workers.onReport((report) => this.#report(report));
-    this.ports.workers.onHeartbeat((heartbeat) => this.#heartbeat(heartbeat));
+    this.ports.workers.onHeartbeat(
+      (heartbeat) => this.#heartbeat(heartbeat),
+      ({ run, attemptId }) => this.#actors.get(run)?.effects.sign(attemptId),
+    );
     this.#sweeper = setInterval(() => this.#sweep(), this.options.sweepMs);
   }
 
@@ -165,7 +168,6 @@ export class Engine {
     let action = directiveFor(actor?.state, heartbeat, former);
     if (action === TaskAction.ABANDON)
       action = directiveFor(await this.stateOf(heartbeat.run, true), heartbeat, former);
-    if (action !== TaskAction.ABANDON) actor?.effects.sign(heartbeat.attemptId);
     return create(TaskDirectiveSchema, { attemptId: heartbeat.attemptId, action });
   }
 

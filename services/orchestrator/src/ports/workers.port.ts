@@ -10,8 +10,15 @@ export abstract class Workers {
   abstract forget(attemptId: string): Promise<void>;
   /** Calls for each report. A report whose handler fails is delivered again. */
   abstract onReport(handler: (report: StepReport) => Promise<void>): Promise<void>;
-  /** Calls for each heartbeat; the answer goes back to the worker. */
-  abstract onHeartbeat(handler: (heartbeat: TaskHeartbeat) => Promise<TaskDirective>): void;
+  /**
+   * Calls for heartbeats.
+   * @param answer   for those that this replica is asked; the answer goes back to the worker
+   * @param observe  for all, also those that another replica answers
+   */
+  abstract onHeartbeat(
+    answer: (heartbeat: TaskHeartbeat) => Promise<TaskDirective>,
+    observe: (heartbeat: TaskHeartbeat) => void,
+  ): void;
   /** Takes no more reports and heartbeats; resolves when those in hand are done. */
   abstract stop(): Promise<void>;
 }
