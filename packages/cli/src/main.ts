@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { interruptionOf } from './interruption.js';
+import { endWithLifeline } from './lifeline.js';
 import { terminalOf } from './output/terminal.js';
 import { runCommand } from './run-command.js';
 
@@ -8,6 +9,8 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
+
+endWithLifeline(process.env);
 
 async function readStdin(): Promise<string> {
   const chunks: Buffer[] = [];
