@@ -25,8 +25,8 @@ export function splitDisjoint(corpus: Corpus): DisjointSplits {
     splits: { train, fitness: cleanFitness.split, report: cleanReport.split },
     removedBytes: cleanFitness.removedBytes + againstTrain.removedBytes + cleanReport.removedBytes,
     overlap: Math.max(
-      ngramOverlap(cleanFitness.split, train, OVERLAP_NGRAM).fraction,
-      ngramOverlap(cleanReport.split, train, OVERLAP_NGRAM).fraction,
+      ngramOverlap(train, cleanFitness.split, OVERLAP_NGRAM).fraction,
+      ngramOverlap(train, cleanReport.split, OVERLAP_NGRAM).fraction,
     ),
   };
 }

@@ -1,0 +1,109 @@
+import { hostname } from 'node:os';
+import { connectEvents, type Events } from '@agentforge/events';
+import { Drain, Readiness } from '@agentforge/service-kit';
+import type { Logger, Metrics } from '@agentforge/telemetry';
+import { describePhase } from '../definition/descriptor.js';
+import type { PhaseDefinition } from '../definition/phase-definition.js';
+import { PhaseTasks } from '../host/phase-tasks.js';
+import type { RuntimeOptions } from '../host/runtime-options.js';
+import type { PhaseServiceConfig } from './phase-settings.js';
+
+/** How often the descriptor is written again, so that it survives a lost registry. */
+const REGISTER_EVERY_MS = 60_000;
+
+/** What a phase host is made of. */
+export interface PhaseHostParts {
+  readonly phase: PhaseDefinition;
+  readonly config: PhaseServiceConfig;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly readiness: Readiness;
+  readonly drain: Drain;
+}
+
+/**
+ * A replica of a phase service as a member of the system: connects to NATS and waits for it, registers the phase,
+ * pulls tasks, and hands them back when the service drains. The service answers RPCs while NATS is away.
+ */
+export class PhaseHost {
+  readonly tasks: PhaseTasks;
+  readonly phase: PhaseDefinition;
+  private address: string;
+  private events: Events | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private readonly waiting = new AbortController();
+
+  constructor(private readonly parts: PhaseHostParts) {
+    const { phase, config, log, metrics } = parts;
+    this.phase = phase;
+    this.address = config.grpcPort === 0 ? '' : `${config.grpcHost}:${config.grpcPort}`;
+    this.tasks = new PhaseTasks(phase, runtimeOptions(config), log, metrics);
+  }
+
+  /** Starts in the background; readiness follows the connection. */
+  onApplicationBootstrap(): void {
+    const { readiness, drain, log } = this.parts;
+    readiness.report('nats', false, 'connecting');
+    drain.on('stop-pulling', 'phase tasks', () => this.tasks.stopPulling());
+    drain.on('finish', 'phase tasks', () => this.tasks.release());
+    drain.on('close', 'events', () => this.close());
+    this.start().catch((error: unknown) => {
+      if (!this.waiting.signal.aborted) log.error('events.disconnected', { error });
+    });
+  }
+
+  /** Says where this replica serves, once the port is known; the registry gets it at once. */
+  announce(address: string): void {
+    this.address = address;
+    void this.register();
+  }
+
+  /** The descriptor of the phase as this replica registers it. */
+  describe() {
+    return describePhase(this.phase, this.address);
+  }
+
+  private async start(): Promise<void> {
+    const { config, log, metrics, readiness, phase } = this.parts;
+    this.events = await connectEvents({
+      servers: [...config.natsUrl],
+      name: `phase-${phase.name}`,
+      logger: log,
+      metrics,
+      signal: this.waiting.signal,
+      topology: { ackWaitMs: config.ackWaitMs },
+      onStatus: (status) => readiness.report('nats', status === 'connected', status),
+    });
+    await this.register();
+    this.timer = setInterval(() => void this.register(), REGISTER_EVERY_MS).unref();
+    await this.tasks.start(this.events);
+    readiness.report('nats', true);
+  }
+
+  private async register(): Promise<void> {
+    try {
+      await this.events?.phases.put(this.describe());
+    } catch (error) {
+      this.parts.log.warn('events.handler_failed', { error, operation: 'register phase' });
+    }
+  }
+
+  private async close(): Promise<void> {
+    clearInterval(this.timer);
+    this.waiting.abort();
+    await this.events?.close();
+  }
+}
+
+function runtimeOptions(config: PhaseServiceConfig): RuntimeOptions {
+  return {
+    workerId: config.workerId || `${hostname()}-${process.pid}`,
+    artifactDirectory: config.artifactDir,
+    concurrency: config.concurrency,
+    threads: config.computeThreads,
+    heartbeatMs: config.heartbeatMs,
+    checkpointIntervalMs: config.checkpointIntervalMs,
+    grace: { abortMs: config.cancelGraceMs, releaseMs: config.releaseGraceMs },
+    ackWaitMs: config.ackWaitMs,
+  };
+}

@@ -1,0 +1,84 @@
+import { availableParallelism } from 'node:os';
+import { artifactSettings } from '@agentforge/artifacts';
+import {
+  type ConfigOf,
+  type DefaultPorts,
+  dataSettings,
+  defineSettings,
+  natsSettings,
+  serverSettings,
+  setting,
+} from '@agentforge/service-kit';
+import { z } from 'zod';
+
+const zCount = z.coerce.number().int().min(1);
+
+/** The settings of a phase service: those of every service, and how it executes tasks. */
+export function phaseSettings(ports: DefaultPorts) {
+  const { artifactDir, artifactMaxBytes } = artifactSettings();
+  return defineSettings({
+    ...serverSettings(ports),
+    ...natsSettings(),
+    ...dataSettings(),
+    artifactDir: setting(artifactDir),
+    artifactMaxBytes: setting(artifactMaxBytes),
+    concurrency: setting({
+      env: 'FORGE_TASK_CONCURRENCY',
+      schema: zCount.max(64),
+      default: 1,
+      unit: 'tasks',
+      description: 'Tasks that one replica executes at once',
+    }),
+    computeThreads: setting({
+      env: 'FORGE_COMPUTE_THREADS',
+      schema: zCount.max(1024),
+      default: availableParallelism(),
+      unit: 'threads',
+      description: 'Threads of the compute pool of one task',
+    }),
+    workerId: setting({
+      env: 'FORGE_WORKER_ID',
+      schema: z.string().max(200),
+      default: '',
+      description: 'Name of this replica in reports; made from host and process when empty',
+    }),
+    heartbeatMs: setting({
+      env: 'FORGE_HEARTBEAT_MS',
+      schema: zCount.max(60_000),
+      default: 1000,
+      unit: 'ms',
+      description: 'Time between two heartbeats of a running task',
+    }),
+    ackWaitMs: setting({
+      env: 'FORGE_TASK_ACK_WAIT_MS',
+      schema: zCount.min(500),
+      default: 30_000,
+      unit: 'ms',
+      description: 'Silence of a worker after which its task is delivered to another one',
+    }),
+    checkpointIntervalMs: setting({
+      env: 'FORGE_CHECKPOINT_INTERVAL_MS',
+      schema: zCount,
+      default: 20_000,
+      unit: 'ms',
+      description: 'Work between two checkpoints of a phase that does not configure it',
+    }),
+    cancelGraceMs: setting({
+      env: 'FORGE_CANCEL_GRACE_MS',
+      schema: zCount.max(60_000),
+      default: 1500,
+      unit: 'ms',
+      description: 'Time a cancelled computation gets to stop by itself before its thread is terminated',
+    }),
+    releaseGraceMs: setting({
+      env: 'FORGE_RELEASE_GRACE_MS',
+      schema: zCount,
+      default: 15_000,
+      unit: 'ms',
+      description: 'Time a released computation gets to store a checkpoint before its thread is terminated',
+    }),
+  });
+}
+
+/** Configuration of a phase service. */
+export type PhaseServiceConfig = ConfigOf<ReturnType<typeof phaseSettings>>;

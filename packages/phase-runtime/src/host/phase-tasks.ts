@@ -1,0 +1,99 @@
+import type { StepProgress } from '@agentforge/contracts';
+import { AppError } from '@agentforge/errors';
+import type { Consumption, DeliveredTask, Events } from '@agentforge/events';
+import type { Logger, Metrics } from '@agentforge/telemetry';
+import type { PhaseDefinition } from '../definition/phase-definition.js';
+import { STOP } from '../worker/control.js';
+import type { RuntimeOptions } from './runtime-options.js';
+import { TaskExecution } from './task-execution.js';
+
+/** A task that this replica does not execute. */
+export class TaskNotFoundError extends AppError {
+  constructor(attemptId: string) {
+    super('NOT_FOUND', `this replica does not execute an attempt ${attemptId}`, { reason: 'TASK_NOT_FOUND' });
+  }
+}
+
+/** The tasks of one replica: pulled from the queue of the phase, executed, listed, watched and stopped. */
+export class PhaseTasks {
+  private readonly executions = new Map<string, TaskExecution>();
+  private consumption: Consumption | undefined;
+  private isDraining = false;
+
+  constructor(
+    private readonly phase: PhaseDefinition,
+    private readonly options: RuntimeOptions,
+    private readonly log: Logger,
+    private readonly metrics: Metrics,
+  ) {}
+
+  /** Begins to pull tasks. */
+  async start(events: Events): Promise<void> {
+    const { concurrency, ackWaitMs } = this.options;
+    this.consumption = await events.tasks.consume(
+      this.phase.name,
+      (delivered) => this.execute(delivered, events),
+      { concurrency, ackWaitMs },
+    );
+    if (this.isDraining) await this.consumption.stopPulling();
+  }
+
+  /** What this replica executes, oldest first. */
+  list(): readonly TaskExecution[] {
+    return [...this.executions.values()];
+  }
+
+  /**
+   * The progress of a task until it ends.
+   * @throws TaskNotFoundError  NOT_FOUND
+   */
+  watch(attemptId: string, signal: AbortSignal): AsyncGenerator<StepProgress> {
+    return this.execution(attemptId).feed.watch(signal);
+  }
+
+  /**
+   * Stops a task without a checkpoint.
+   * @throws TaskNotFoundError  NOT_FOUND
+   */
+  cancel(attemptId: string): void {
+    this.execution(attemptId).stop(STOP.cancel);
+  }
+
+  /** Pulls nothing more. */
+  async stopPulling(): Promise<void> {
+    this.isDraining = true;
+    await this.consumption?.stopPulling();
+  }
+
+  /** Hands every task back with a checkpoint; resolves when all reports are out. */
+  async release(): Promise<void> {
+    for (const execution of this.executions.values()) execution.stop(STOP.release);
+    await this.consumption?.finished();
+  }
+
+  private async execute(delivered: DeliveredTask, events: Events): Promise<void> {
+    const { attemptId, run, stepId } = delivered.task;
+    const log = this.log.child({ runId: run, stepId, attemptId, phase: this.phase.name });
+    const execution = new TaskExecution(delivered, { phase: this.phase, events, options: this.options, log });
+    this.executions.set(attemptId, execution);
+    if (this.isDraining) execution.stop(STOP.release);
+    const labels = { phase: this.phase.name };
+    this.metrics.gauge('stepsInFlight').set(labels, this.executions.size);
+    try {
+      const outcome = await execution.run();
+      const seconds = (Date.now() - execution.startTime.getTime()) / 1000;
+      this.metrics.counter('stepAttempts').inc({ ...labels, outcome });
+      this.metrics.histogram('stepDuration').observe({ ...labels, outcome }, seconds);
+      log.info(outcome === 'released' ? 'step.handed_back' : 'step.finished', { outcome });
+    } finally {
+      this.executions.delete(attemptId);
+      this.metrics.gauge('stepsInFlight').set(labels, this.executions.size);
+    }
+  }
+
+  private execution(attemptId: string): TaskExecution {
+    const execution = this.executions.get(attemptId);
+    if (!execution) throw new TaskNotFoundError(attemptId);
+    return execution;
+  }
+}

@@ -1,0 +1,19 @@
+import type { StopGrace } from './compute-job.js';
+
+/** How a phase service executes tasks. */
+export interface RuntimeOptions {
+  /** Name of this worker: unique among replicas. */
+  readonly workerId: string;
+  readonly artifactDirectory: string;
+  /** Tasks executed at once. */
+  readonly concurrency: number;
+  /** Threads of the compute pool of one task. */
+  readonly threads: number;
+  /** Time between two heartbeats of a task. */
+  readonly heartbeatMs: number;
+  /** Work after which a checkpoint is due, when the phase's configuration does not say. */
+  readonly checkpointIntervalMs: number;
+  readonly grace: StopGrace;
+  /** Time after which a task whose worker died is delivered again. */
+  readonly ackWaitMs: number;
+}

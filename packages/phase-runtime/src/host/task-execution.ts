@@ -1,0 +1,219 @@
+import {
+  type ArtifactRef,
+  type StepReport,
+  StepReportSchema,
+  type StepTask,
+  TaskAction,
+  type TaskDirective,
+  TaskHeartbeatSchema,
+} from '@agentforge/contracts';
+import type { DeliveredTask, Events } from '@agentforge/events';
+import type { Logger } from '@agentforge/telemetry';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { timestampNow } from '@bufbuild/protobuf/wkt';
+import type { PhaseDefinition } from '../definition/phase-definition.js';
+import { STOP, type StopReason } from '../worker/control.js';
+import type { WorkerMessage } from '../worker/messages.js';
+import { toAppError } from '../worker/system-error.js';
+import { ComputeJob, type JobEnd } from './compute-job.js';
+import { toFailure } from './failure.js';
+import type { RuntimeOptions } from './runtime-options.js';
+import { toStepResult } from './step-result.js';
+import { checkTask } from './task-check.js';
+import { TaskFeed } from './task-feed.js';
+
+/** How an execution ended: the outcome label of metrics. */
+export type ExecutionEnd = 'succeeded' | 'failed' | 'cancelled' | 'released' | 'abandoned';
+
+/** What a task execution needs. */
+export interface ExecutionDependencies {
+  readonly phase: PhaseDefinition;
+  readonly events: Events;
+  readonly options: RuntimeOptions;
+  readonly log: Logger;
+}
+
+type Payload = NonNullable<MessageInitShape<typeof StepReportSchema>['payload']>;
+
+/**
+ * Executes one delivery of one task: asks whether the attempt is still wanted, finds the newest checkpoint,
+ * computes in a worker thread, keeps the orchestrator informed, and reports how it ended. When `run` resolves the
+ * outcome is on the durable stream and the task may be acknowledged; when it rejects the task is to be delivered again.
+ */
+export class TaskExecution {
+  readonly startTime = new Date();
+  readonly feed: TaskFeed;
+  readonly task: StepTask;
+  private job: ComputeJob | undefined;
+  private wantedStop: StopReason | undefined;
+  private checkpoint: ArtifactRef | undefined;
+  private sequence = 0;
+  /** Reports leave in the order of what they report. */
+  private reports: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly delivered: DeliveredTask,
+    private readonly deps: ExecutionDependencies,
+  ) {
+    this.task = delivered.task;
+    this.feed = new TaskFeed(this.task, (progress) => deps.events.progress.publish(progress));
+  }
+
+  /** Executes the task to its end. */
+  async run(): Promise<ExecutionEnd> {
+    const { events, log } = this.deps;
+    const directives = events.directives.watch(this.task.attemptId, (directive) => this.obey(directive));
+    try {
+      await this.beat();
+      if (this.wantedStop === STOP.abandon) return 'abandoned';
+      await this.findCheckpoint();
+      if (this.wantedStop) return await this.reportEnd({ kind: 'stopped', reason: this.wantedStop });
+      log.info('step.started', { attempt: this.task.attemptNumber, deliveries: this.delivered.delivery });
+      return await this.reportEnd(await this.compute().catch(failed));
+    } finally {
+      directives.stop();
+      this.feed.close();
+    }
+  }
+
+  /** Stops the execution: as soon as the work allows, at the latest when the grace is over. */
+  stop(reason: StopReason): void {
+    const order: (StopReason | undefined)[] = [undefined, STOP.release, STOP.cancel, STOP.abandon];
+    if (order.indexOf(reason) > order.indexOf(this.wantedStop)) this.wantedStop = reason;
+    this.job?.stop(reason);
+  }
+
+  private async compute(): Promise<JobEnd> {
+    const { phase, options } = this.deps;
+    const config = checkTask(phase, this.task);
+    await this.report(
+      { case: 'started', value: { delivery: this.delivered.delivery } },
+      this.delivered.delivery,
+    );
+    const job = new ComputeJob(
+      phase.workerUrl,
+      {
+        phase: phase.name,
+        version: phase.version,
+        config,
+        seed: this.task.seed,
+        fallback: this.task.fallback,
+        inputs: this.task.inputs.map(({ port, artifacts }) => ({ port, artifacts })),
+        checkpoint: this.checkpoint,
+        checkpointSequence: this.sequence,
+        checkpointIntervalMs: checkpointIntervalMs(config) ?? options.checkpointIntervalMs,
+        artifactDirectory: options.artifactDirectory,
+        threads: options.threads,
+      },
+      options.grace,
+      (message) => this.receive(message),
+    );
+    this.job = job;
+    if (this.wantedStop) job.stop(this.wantedStop);
+    const heart = setInterval(() => void this.beat(), options.heartbeatMs);
+    try {
+      return await job.ended;
+    } finally {
+      clearInterval(heart);
+      await this.reports;
+    }
+  }
+
+  private receive(message: WorkerMessage): void {
+    const { log } = this.deps;
+    if (message.kind === 'progress') this.feed.progress(message);
+    else if (message.kind === 'log') {
+      this.feed.log(message);
+      if (message.level !== 'info') log.warn('phase.progress', { message: message.text });
+    } else if (message.kind === 'resumed') {
+      log.info('phase.resumed', { checkpointDigest: message.checkpoint.digest });
+    } else if (message.kind === 'checkpointed') {
+      this.checkpoint = message.checkpoint;
+      this.sequence = message.sequence;
+      this.reports = this.reports.then(() => this.announceCheckpoint(message.checkpoint, message.sequence));
+    }
+  }
+
+  /** Index first, then report: whoever reads the report finds at least this checkpoint in the index. */
+  private async announceCheckpoint(checkpoint: ArtifactRef, sequence: number): Promise<void> {
+    const { events, log } = this.deps;
+    const { attemptId, fencingToken } = this.task;
+    log.info('phase.checkpoint', { checkpointDigest: checkpoint.digest, sequence });
+    try {
+      await events.checkpoints.put(attemptId, { checkpoint, fencingToken, sequence });
+      await this.report({ case: 'checkpointed', value: { checkpoint } }, sequence);
+    } catch (error) {
+      if (isStale(error)) this.stop(STOP.abandon);
+      else log.warn('events.handler_failed', { error, operation: 'announce checkpoint' });
+    }
+  }
+
+  private async findCheckpoint(): Promise<void> {
+    const { attemptId, checkpoint } = this.task;
+    const indexed = await this.deps.events.checkpoints.get(attemptId);
+    this.checkpoint = indexed?.checkpoint ?? checkpoint;
+    this.sequence = indexed?.sequence ?? 0;
+  }
+
+  private async beat(): Promise<void> {
+    const directive = await this.deps.events.directives
+      .heartbeat(create(TaskHeartbeatSchema, this.identity()))
+      .catch(() => undefined);
+    if (directive) this.obey(directive);
+  }
+
+  private obey({ action }: TaskDirective): void {
+    if (action === TaskAction.CANCEL) this.stop(STOP.cancel);
+    else if (action === TaskAction.ABANDON) this.stop(STOP.abandon);
+    else if (action === TaskAction.RELEASE) this.stop(STOP.release);
+  }
+
+  private async reportEnd(end: JobEnd): Promise<ExecutionEnd> {
+    const n = this.delivered.delivery;
+    if (end.kind === 'succeeded') {
+      await this.report({ case: 'succeeded', value: { result: toStepResult(end.result) } }, n);
+      return 'succeeded';
+    }
+    if (end.kind === 'failed') {
+      this.deps.log.warn('step.failed', { error: end.error, code: end.error.code });
+      await this.report({ case: 'failed', value: { failure: toFailure(end.error) } }, n);
+      return 'failed';
+    }
+    if (end.reason === STOP.abandon) return 'abandoned';
+    if (end.reason === STOP.cancel) {
+      await this.report({ case: 'cancelled', value: {} }, n);
+      return 'cancelled';
+    }
+    const { checkpoint } = this;
+    await this.report({ case: 'released', value: checkpoint ? { checkpoint } : {} }, n);
+    return 'released';
+  }
+
+  private report(payload: Payload, n: number): Promise<void> {
+    const { events, phase } = this.deps;
+    const report: StepReport = create(StepReportSchema, {
+      ...this.identity(),
+      time: timestampNow(),
+      payload,
+    });
+    return events.reports.publish(phase.name, report, n);
+  }
+
+  private identity() {
+    const { run, stepId, attemptId, fencingToken } = this.task;
+    return { run, stepId, attemptId, fencingToken, worker: this.deps.options.workerId };
+  }
+}
+
+function failed(error: unknown): JobEnd {
+  return { kind: 'failed', error: toAppError(error) };
+}
+
+function isStale(error: unknown): boolean {
+  return error instanceof Error && error.name === 'StaleFencingTokenError';
+}
+
+function checkpointIntervalMs(config: unknown): number | undefined {
+  const seconds = (config as { checkpoint_interval_s?: unknown }).checkpoint_interval_s;
+  return typeof seconds === 'number' ? seconds * 1000 : undefined;
+}

@@ -1,0 +1,62 @@
+import type { ArtifactRef } from '@agentforge/contracts';
+import type { CanonicalCode, FieldViolation } from '@agentforge/errors';
+import type { StopReason } from './control.js';
+import type { CurvePoint, LogLevel, PhaseMetricValue, PhaseOutput } from './phase-context.js';
+
+/** What a worker thread is started with. */
+export interface WorkerInput {
+  readonly phase: string;
+  readonly version: string;
+  /** Checked, defaults filled in. */
+  readonly config: unknown;
+  readonly seed: bigint;
+  /** Name of the fallback to execute; empty for the phase's own work. */
+  readonly fallback: string;
+  readonly inputs: readonly { readonly port: string; readonly artifacts: readonly ArtifactRef[] }[];
+  /** The checkpoint to go on from. */
+  readonly checkpoint: ArtifactRef | undefined;
+  /** Number of the last checkpoint of this attempt, 0 for none. */
+  readonly checkpointSequence: number;
+  readonly checkpointIntervalMs: number;
+  readonly artifactDirectory: string;
+  /** Threads of the compute pool. */
+  readonly threads: number;
+  /** Memory of the {@link StopFlag}. */
+  readonly stop: SharedArrayBuffer;
+}
+
+/** An error on its way from the worker to the host. */
+export interface ErrorMessage {
+  readonly name: string;
+  readonly code: CanonicalCode;
+  readonly message: string;
+  readonly reason: string | undefined;
+  readonly fieldViolations: readonly FieldViolation[];
+  readonly stack: string | undefined;
+}
+
+/** What a worker thread tells its host. The last message is one of succeeded, stopped and failed. */
+export type WorkerMessage =
+  | {
+      readonly kind: 'progress';
+      readonly fraction: number;
+      readonly stage: string;
+      readonly points: readonly CurvePoint[];
+    }
+  | { readonly kind: 'log'; readonly level: LogLevel; readonly text: string; readonly timeMs: number }
+  | { readonly kind: 'resumed'; readonly checkpoint: ArtifactRef }
+  | { readonly kind: 'checkpointed'; readonly checkpoint: ArtifactRef; readonly sequence: number }
+  | { readonly kind: 'succeeded'; readonly result: WorkerResult }
+  | { readonly kind: 'stopped'; readonly reason: StopReason }
+  | { readonly kind: 'failed'; readonly error: ErrorMessage };
+
+/** What a computation delivered, with what it took. */
+export interface WorkerResult {
+  readonly outcome: string;
+  readonly outputs: readonly PhaseOutput[];
+  readonly metrics: readonly PhaseMetricValue[];
+  readonly backend: string;
+  readonly threads: number;
+  /** Wall time of the computation over all deliveries. */
+  readonly wallSeconds: number;
+}

@@ -1,0 +1,46 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { FolderArtifactStore } from '@agentforge/artifacts';
+import type { ErrorMessage, WorkerInput, WorkerMessage } from './messages.js';
+import type { PhaseContext, PhaseResult } from './phase-context.js';
+import { toAppError } from './system-error.js';
+import { StoppedError } from './worker.errors.js';
+import { WorkerContext } from './worker-context.js';
+
+/** The work of a phase. */
+export type PhaseWork<Config> = (context: PhaseContext<Config>) => Promise<PhaseResult>;
+
+/**
+ * Runs a phase in the worker thread that loaded this module: the only statement of a worker's entry file. Whatever
+ * happens, the host gets exactly one last message.
+ */
+export async function servePhase<Config>(work: PhaseWork<Config>): Promise<void> {
+  const port = parentPort;
+  if (!port) throw new Error('servePhase() runs in worker threads only');
+  const input = workerData as WorkerInput;
+  const last = await runPhase(input, work, (message) => port.postMessage(message));
+  port.postMessage(last);
+  port.close();
+}
+
+/** Runs a phase in the calling thread. @returns the last message */
+export async function runPhase<Config>(
+  input: WorkerInput,
+  work: PhaseWork<Config>,
+  send: (message: WorkerMessage) => void,
+): Promise<WorkerMessage> {
+  try {
+    const artifacts = await FolderArtifactStore.open({ directory: input.artifactDirectory });
+    const context = new WorkerContext<Config>(input, artifacts, send);
+    const result = await work(context);
+    context.flush();
+    return { kind: 'succeeded', result: { ...result, wallSeconds: context.wallSeconds } };
+  } catch (error) {
+    if (error instanceof StoppedError) return { kind: 'stopped', reason: error.stopReason };
+    return { kind: 'failed', error: describeError(error) };
+  }
+}
+
+function describeError(thrown: unknown): ErrorMessage {
+  const { name, code, message, reason, fieldViolations, stack } = toAppError(thrown);
+  return { name, code, message, reason, fieldViolations, stack };
+}

@@ -1,0 +1,188 @@
+import { countParameters, type ModelConfig, presetConfig } from '@agentforge/model';
+import { z } from 'zod';
+
+const share = z.number().min(0).max(0.9);
+
+const specialisation = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,39}$/)
+    .describe('Lower-case name; the model is called founder-<name>'),
+  sequence_length: z
+    .int()
+    .min(8)
+    .max(131_072)
+    .optional()
+    .describe(
+      'Tokens per row of this model; rows per batch change so that a step keeps its tokens. Default: that of the phase',
+    ),
+  arithmetic: share.default(0).describe('Share of rows that are generated arithmetic with exact answers'),
+  region: z
+    .strictObject({
+      from: z.number().min(0).max(1).describe('Where the region begins, as a part of the train split'),
+      to: z.number().min(0).max(1).describe('Where it ends'),
+      share: share.describe('Share of rows that come from the region only'),
+    })
+    .optional()
+    .describe('A part of the train split that this model sees more often'),
+});
+
+/** What sets one founding model apart: the data it learns from. */
+export type Specialisation = z.output<typeof specialisation>;
+
+/** Configuration of the phase. Lengths in tokens. */
+export const cognateConfig = z.strictObject({
+  architecture: z.enum(['llama']).default('llama').describe('Model family'),
+  preset: z.enum(['pico', 'nano', 'small', 'base']).default('pico').describe('Size of the models'),
+  vocab_size: z
+    .int()
+    .min(257)
+    .max(65_536)
+    .optional()
+    .describe('Ids of the tokenizer. Default: that of the preset'),
+  context_length: z
+    .int()
+    .min(16)
+    .max(131_072)
+    .optional()
+    .describe('Positions of the models. Default: that of the preset'),
+  tokenizer: z
+    .enum(['bpe', 'byte'])
+    .default('bpe')
+    .describe('bpe: byte-level BPE trained on the train split; byte: one id per byte'),
+  count: z.int().min(1).max(8).default(3).describe('Models to create'),
+  specialisations: z
+    .array(specialisation)
+    .min(1)
+    .max(8)
+    .default([
+      { name: 'reasoning', arithmetic: 0.05 },
+      { name: 'memory', arithmetic: 0, sequence_length: 256 },
+      { name: 'speed', arithmetic: 0, sequence_length: 64 },
+    ])
+    .describe('What sets the models apart; used in order, and again from the start when count is larger'),
+  steps: z
+    .int()
+    .min(1)
+    .max(10_000_000)
+    .default(450)
+    .describe('Optimizer steps of each model, the shared ones included'),
+  shared_steps: z
+    .int()
+    .min(0)
+    .max(10_000_000)
+    .default(250)
+    .describe('First steps, on the plain corpus, that all models have in common; computed once'),
+  batch_size: z.int().min(1).max(4096).default(16).describe('Rows per batch'),
+  sequence_length: z.int().min(8).max(131_072).default(128).describe('Tokens per row'),
+  accumulation: z.int().min(1).max(1024).default(1).describe('Batches per optimizer step'),
+  optimizer: z.enum(['adamw']).default('adamw').describe('Optimizer'),
+  learning_rate: z
+    .number()
+    .min(1e-8)
+    .max(1)
+    .default(3e-3)
+    .describe('Largest learning rate, reached after the warm-up'),
+  min_learning_rate: z.number().min(0).max(1).default(3e-4).describe('Learning rate of the last step'),
+  warmup_steps: z
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .default(20)
+    .describe('Steps of linear warm-up before the cosine'),
+  beta1: z.number().min(0).max(0.9999).default(0.9).describe('AdamW: decay of the first moment'),
+  beta2: z.number().min(0).max(0.99999).default(0.95).describe('AdamW: decay of the second moment'),
+  weight_decay: z.number().min(0).max(10).default(0.1).describe('AdamW: decoupled decay of matrices'),
+  clip_norm: z.number().min(1e-4).max(1e6).default(1).describe('Largest norm of all gradients together'),
+  eval_interval: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(50)
+    .describe('Steps between two points of the fitness curve'),
+  eval_tokens: z
+    .int()
+    .min(16)
+    .max(100_000_000)
+    .default(8192)
+    .describe('Tokens of the fitness split for such a point'),
+  checkpoint_interval_s: z
+    .number()
+    .min(1)
+    .max(30)
+    .default(15)
+    .describe('Seconds of work between two checkpoints'),
+});
+
+/** A checked configuration. */
+export type CognateConfig = z.output<typeof cognateConfig>;
+
+/** One thing wrong with a configuration. */
+export interface ConfigViolation {
+  readonly field: string;
+  readonly description: string;
+}
+
+/** Rules that span fields. */
+export function checkCognateConfig(config: CognateConfig): ConfigViolation[] {
+  const violations: ConfigViolation[] = [];
+  const refuse = (field: string, description: string) => violations.push({ field, description });
+  const context = config.context_length ?? presetConfig(config.preset).contextLength;
+  if (config.sequence_length > context) {
+    refuse('sequence_length', `is ${config.sequence_length}; the models have ${context} positions`);
+  }
+  config.specialisations.forEach((one, i) => {
+    const at = `specialisations[${i}]`;
+    if (one.sequence_length !== undefined && one.sequence_length > context) {
+      refuse(`${at}.sequence_length`, `is ${one.sequence_length}; the models have ${context} positions`);
+    }
+    if (one.region && one.region.from >= one.region.to) refuse(`${at}.region.to`, 'must be above from');
+    if (one.arithmetic + (one.region?.share ?? 0) > 0.95) {
+      refuse(at, 'arithmetic and region together leave less than 5 % of the rows to the corpus');
+    }
+    if (config.specialisations.findIndex(({ name }) => name === one.name) !== i) {
+      refuse(`${at}.name`, `"${one.name}" occurs twice`);
+    }
+  });
+  if (config.shared_steps >= config.steps) {
+    refuse('shared_steps', `is ${config.shared_steps}; must be below steps (${config.steps})`);
+  }
+  if (config.warmup_steps > config.steps) {
+    refuse('warmup_steps', `is ${config.warmup_steps}; must be at most steps (${config.steps})`);
+  }
+  if (config.min_learning_rate > config.learning_rate) {
+    refuse(
+      'min_learning_rate',
+      `is ${config.min_learning_rate}; must be at most learning_rate (${config.learning_rate})`,
+    );
+  }
+  return violations;
+}
+
+/** The shape of the models. */
+export function modelConfigOf(config: CognateConfig): ModelConfig {
+  return presetConfig(config.preset, {
+    ...(config.vocab_size === undefined ? {} : { vocabSize: config.vocab_size }),
+    ...(config.context_length === undefined ? {} : { contextLength: config.context_length }),
+  });
+}
+
+/** Optimizer steps computed in all: the shared ones once. */
+export function totalSteps(config: CognateConfig): number {
+  return config.shared_steps + config.count * (config.steps - config.shared_steps);
+}
+
+/** What a configuration takes: f32 weights, gradients and moments, the shared state, and activations of one batch. */
+export function estimateCognate(config: CognateConfig) {
+  const shape = modelConfigOf(config);
+  const { total: parameters } = countParameters(shape);
+  const tokens = config.batch_size * config.sequence_length;
+  const perToken =
+    shape.numLayers * (16 * shape.hiddenSize + 4 * shape.intermediateSize) + 3 * shape.vocabSize;
+  return {
+    parameters,
+    memoryBytes: 4 * (parameters * (4 + 3 + 6) + tokens * perToken),
+    // 6 N per trained token: 2 forward, 4 backward (Kaplan et al. 2020, arXiv:2001.08361 §2.1).
+    flop: 6 * parameters * tokens * config.accumulation * totalSteps(config),
+  };
+}

@@ -1,0 +1,26 @@
+/**
+ * Relative distance of two models: ‖a - b‖ / (½ (‖a‖ + ‖b‖)) over all tensors together.
+ * @param a, b  weights by name, same names and lengths
+ * @returns 0 for equal models; about √2 for unrelated ones of one size
+ */
+export function relativeDistance(
+  a: ReadonlyMap<string, Float32Array>,
+  b: ReadonlyMap<string, Float32Array>,
+): number {
+  let difference = 0;
+  let squareA = 0;
+  let squareB = 0;
+  for (const [name, x] of a) {
+    const y = b.get(name);
+    if (!y) continue;
+    for (let i = 0; i < x.length; i++) {
+      const p = x[i] as number;
+      const q = y[i] as number;
+      difference += (p - q) ** 2;
+      squareA += p * p;
+      squareB += q * q;
+    }
+  }
+  const size = (Math.sqrt(squareA) + Math.sqrt(squareB)) / 2;
+  return size === 0 ? 0 : Math.sqrt(difference) / size;
+}

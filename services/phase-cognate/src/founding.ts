@@ -1,0 +1,214 @@
+import {
+  type BatchCursor,
+  byteTokenizer,
+  corpusFromBytes,
+  type DisjointSplits,
+  encodeModelFiles,
+  evaluate,
+  type ModelConfig,
+  readTokenizer,
+  splitDisjoint,
+  TOKENIZER_CONFIG_FILE,
+  TOKENIZER_FILE,
+  type Tokenizer,
+  type TokenStream,
+  trainBpe,
+} from '@agentforge/model';
+import type { FileSet, PhaseContext, StoredBlob } from '@agentforge/phase-runtime/worker';
+import { Philox } from '@agentforge/tensor';
+import { type CognateConfig, modelConfigOf, totalSteps } from './domain/cognate-config.js';
+import { CurveRecorder } from './domain/curves.js';
+import type { Founder, SplitLoss } from './domain/founder.js';
+import { type FounderPlan, planFounders } from './domain/founder-plan.js';
+import { encodeData, type FoundingData, founderCursor, sharedCursor } from './domain/founding-data.js';
+import { Learner, type LearnerState } from './domain/learner.js';
+import { decodeFounding, encodeFounding, encodeLearner, type LearnerBlobs } from './founding-checkpoint.js';
+
+/** What the founding delivers. */
+export interface Founded {
+  readonly shape: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly data: FoundingData;
+  readonly checked: DisjointSplits;
+  /** The models by name, in the order of the configuration. */
+  readonly founders: ReadonlyMap<string, Founder>;
+  readonly recorder: CurveRecorder;
+}
+
+/** Name under which the curves of the shared steps appear. */
+const SHARED = 'shared';
+
+/**
+ * Trains the founding models: one initialisation, the shared steps, then each model from there on its own mix.
+ * At any moment the state is (model in training, step, tensors, cursor, curves, finished models): all of it goes into a
+ * checkpoint, and nothing else has an influence on what comes out.
+ */
+export class Founding {
+  private readonly config: CognateConfig;
+  private readonly rng: Philox;
+  private readonly shape: ModelConfig;
+  private readonly plans: readonly FounderPlan[];
+  private recorder: CurveRecorder;
+  private finished = new Map<string, Founder>();
+  private shared: { state: LearnerState; files: LearnerBlobs } | null = null;
+  private tokenizerFiles: ReadonlyMap<string, Uint8Array> = new Map();
+  private corpusDigest = '';
+  private founder = -1;
+  private step = 0;
+
+  constructor(private readonly context: PhaseContext<CognateConfig>) {
+    this.config = context.config;
+    this.rng = new Philox(context.seed).stream('cognate');
+    this.shape = modelConfigOf(this.config);
+    this.plans = planFounders(this.config);
+    this.recorder = new CurveRecorder(this.config.steps);
+  }
+
+  /** Does the work, from the last checkpoint where there is one. */
+  async run(): Promise<Founded> {
+    const checked = await this.readCorpus();
+    const restored = await this.context.restore(async (checkpoint) => {
+      const saved = await decodeFounding(checkpoint, this.config.shared_steps);
+      if (saved.corpusDigest !== this.corpusDigest) throw new Error('it was made from another corpus');
+      return saved;
+    });
+    const tokenizer = restored ? tokenizerFrom(restored.tokenizer) : this.trainTokenizer(checked);
+    this.tokenizerFiles = tokenizer.files();
+    const data = encodeData(checked.splits, tokenizer, this.config, this.plans, this.rng);
+    if (restored) {
+      const { founder, step, points, shared, finished } = restored;
+      Object.assign(this, { founder, step, shared, finished: new Map(finished) });
+      this.recorder = new CurveRecorder(this.config.steps, points);
+    }
+    let saved = restored?.learner;
+    for (; this.founder < this.plans.length; this.founder++) {
+      await this.train(data, tokenizer, saved);
+      saved = undefined;
+    }
+    return { shape: this.shape, tokenizer, data, checked, founders: this.finished, recorder: this.recorder };
+  }
+
+  private async readCorpus(): Promise<DisjointSplits> {
+    const { context } = this;
+    context.progress(0, 'reading the corpus');
+    const files = await Promise.all(
+      context.inputs('corpus').map(async ({ ref, bytes }, i) => {
+        const extension = ref.mediaType.includes('jsonl') ? 'jsonl' : 'txt';
+        return { name: `corpus-${i}.${extension}`, bytes: await bytes() };
+      }),
+    );
+    const corpus = corpusFromBytes(files, { checkCancelled: () => context.throwIfAborted() });
+    this.corpusDigest = corpus.digest;
+    return splitDisjoint(corpus);
+  }
+
+  private trainTokenizer({ splits }: DisjointSplits): Tokenizer {
+    const { config, context } = this;
+    context.progress(0, 'training the tokenizer');
+    if (config.tokenizer === 'byte') return byteTokenizer();
+    return trainBpe(splits.train.documents, {
+      vocabSize: this.shape.vocabSize,
+      checkCancelled: () => context.throwIfAborted(),
+    });
+  }
+
+  /** Trains the shared steps (founder -1) or one model to its end. */
+  private async train(
+    data: FoundingData,
+    tokenizer: Tokenizer,
+    saved: LearnerState | undefined,
+  ): Promise<void> {
+    const plan = this.plans[this.founder];
+    const { config } = this;
+    const cursor = plan ? founderCursor(data, plan, this.rng) : sharedCursor(data, config, this.rng);
+    const learner = this.learner(cursor, saved);
+    const end = plan ? config.steps : config.shared_steps;
+    if (!saved) this.step = plan ? config.shared_steps : 0;
+    try {
+      while (this.step < end) await this.trainStep(learner, data, plan?.name ?? SHARED, end);
+      if (plan) await this.finish(plan, learner, tokenizer, data);
+      else await this.share(learner);
+    } finally {
+      learner.dispose();
+    }
+  }
+
+  private learner(cursor: BatchCursor, saved: LearnerState | undefined): Learner {
+    const { config, shape } = this;
+    if (saved) return Learner.restore(shape, saved, cursor, config);
+    if (this.shared) return Learner.fork(shape, this.shared.state, cursor, config);
+    return Learner.begin(shape, cursor, config, this.rng);
+  }
+
+  private async trainStep(learner: Learner, data: FoundingData, subject: string, end: number): Promise<void> {
+    const { config, context } = this;
+    const loss = learner.step(this.step);
+    this.step += 1;
+    const points = [this.recorder.train(subject, this.step, loss)];
+    if (this.step % config.eval_interval === 0 || this.step === end) {
+      const { lossNats } = this.evaluate(learner, data.fitness, config.eval_tokens);
+      points.push(this.recorder.fitness(subject, this.step, lossNats));
+    }
+    context.progress(this.fraction(), `training ${subject}`, points);
+    if (context.isSafePointDue()) await context.safePoint(() => this.snapshot(learner));
+  }
+
+  /** Keeps the state after the shared steps: in memory to fork from, in the store for checkpoints. */
+  private async share(learner: Learner): Promise<void> {
+    const state = learner.state();
+    const files = new Map<string, StoredBlob>();
+    for (const [path, bytes] of encodeLearner('shared', state))
+      files.set(path, await this.context.store(bytes));
+    this.shared = { state, files };
+  }
+
+  private async finish(plan: FounderPlan, learner: Learner, tokenizer: Tokenizer, data: FoundingData) {
+    this.context.progress(this.fraction(), `evaluating ${plan.name}`);
+    const losses = {
+      train: this.evaluate(learner, data.train, data.report.tokens.length),
+      fitness: this.evaluate(learner, data.fitness),
+      report: this.evaluate(learner, data.report),
+    };
+    const files = new Map<string, StoredBlob>();
+    for (const [path, bytes] of encodeModelFiles(learner.model, tokenizer)) {
+      files.set(path, await this.context.store(bytes));
+    }
+    this.finished.set(plan.name, { files, losses, weights: learner.model.exportWeights() });
+  }
+
+  private evaluate(learner: Learner, stream: TokenStream, maxTokens = stream.tokens.length): SplitLoss {
+    const { lossNats, bitsPerByte } = evaluate(learner.model, stream, {
+      length: this.config.sequence_length,
+      maxTokens,
+      batchSize: this.config.batch_size,
+      checkCancelled: () => this.context.throwIfAborted(),
+    });
+    return { lossNats, bitsPerByte };
+  }
+
+  private snapshot(learner: Learner): FileSet {
+    const position = {
+      corpusDigest: this.corpusDigest,
+      founder: this.founder,
+      step: this.step,
+      points: this.recorder.saved(),
+    };
+    return encodeFounding(position, learner.state(), {
+      shared: this.shared?.files ?? new Map(),
+      tokenizer: this.tokenizerFiles,
+      finished: this.finished,
+    });
+  }
+
+  /** Share of all optimizer steps; evaluating at the end takes the last hundredth. */
+  private fraction(): number {
+    const { shared_steps, steps } = this.config;
+    const before = this.founder < 0 ? 0 : shared_steps + this.founder * (steps - shared_steps) - shared_steps;
+    return (0.99 * (before + this.step)) / totalSteps(this.config);
+  }
+}
+
+/** The tokenizer of a checkpoint. */
+function tokenizerFrom(files: ReadonlyMap<string, Uint8Array>): Tokenizer {
+  return readTokenizer(files.get(TOKENIZER_FILE) ?? new Uint8Array(), files.get(TOKENIZER_CONFIG_FILE));
+}

@@ -1,0 +1,116 @@
+import { z } from 'zod';
+import { DARE_RESCALE } from './operators/sparsify.js';
+import { OPERATORS } from './recipe.js';
+
+const weight = (share: number) => z.number().min(0).max(1).default(share);
+
+/** Configuration of the phase. */
+export const evomergeConfig = z.strictObject({
+  strategy: z.enum(['tournament']).default('tournament').describe('How the search goes'),
+  operators: z
+    .array(z.enum(OPERATORS))
+    .min(1)
+    .max(OPERATORS.length)
+    .default([...OPERATORS])
+    .describe('Operators of the genome'),
+  generations: z.int().min(0).max(500).default(50).describe('Generations after the first'),
+  population: z.int().min(4).max(64).default(8).describe('Individuals of a generation'),
+  mutation_sigma: z.number().min(1e-4).max(1).default(0.15).describe('Size of the largest mutations'),
+  plateau_generations: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(3)
+    .describe('Generations without progress that end the search'),
+  plateau_delta: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.001)
+    .describe('Gain of the best fitness that counts as progress'),
+  diversity_floor: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.2)
+    .describe('Diversity below which a quarter of the next generation is random'),
+  extra_layers: z.int().min(0).max(16).default(0).describe('Layers that frankenmerge and dfs may add'),
+  base: z
+    .enum(['mean', 'first'])
+    .default('mean')
+    .describe('What task vectors are measured from: the mean of the models, or the first one'),
+  dare_rescale: z
+    .enum([DARE_RESCALE.matchL1, DARE_RESCALE.inverseDensity, DARE_RESCALE.none])
+    .default(DARE_RESCALE.matchL1)
+    .describe('How DARE makes up for what it drops: as mergekit, as the paper, or not'),
+  fitness_weights: z
+    .strictObject({
+      perplexity: weight(0.4).describe('Perplexity on the fitness split'),
+      tasks: weight(0.3).describe('Task accuracy; its weight goes to the others while there are no tasks'),
+      speed: weight(0.2).describe('Operations per token'),
+      size: weight(0.1).describe('Parameters'),
+    })
+    .prefault({})
+    .describe('Weights of the parts of the fitness, relative to each other'),
+  fitness_tokens: z
+    .int()
+    .min(16)
+    .max(100_000_000)
+    .default(16_384)
+    .describe('Tokens of the fitness split that individuals are measured on'),
+  sequence_length: z
+    .int()
+    .min(8)
+    .max(131_072)
+    .default(128)
+    .describe('Tokens per row when measuring; at most the positions of the models'),
+  batch_size: z.int().min(1).max(4096).default(16).describe('Rows per forward pass when measuring'),
+  max_memory_mib: z
+    .int()
+    .min(16)
+    .max(1_048_576)
+    .default(2048)
+    .describe('Weights of individuals kept in memory; what does not fit is merged again when needed'),
+  checkpoint_interval_s: z
+    .number()
+    .min(1)
+    .max(30)
+    .default(15)
+    .describe('Seconds of work between two checkpoints'),
+});
+
+/** A checked configuration. */
+export type EvomergeConfig = z.output<typeof evomergeConfig>;
+
+/** One thing wrong with a configuration. */
+export interface ConfigViolation {
+  readonly field: string;
+  readonly description: string;
+}
+
+/** Rules that span fields. */
+export function checkEvomergeConfig(config: EvomergeConfig): ConfigViolation[] {
+  const violations: ConfigViolation[] = [];
+  const { perplexity, speed, size } = config.fitness_weights;
+  if (perplexity + speed + size === 0) {
+    violations.push({ field: 'fitness_weights', description: 'perplexity, speed and size are all 0' });
+  }
+  if (new Set(config.operators).size !== config.operators.length) {
+    violations.push({ field: 'operators', description: 'an operator occurs twice' });
+  }
+  return violations;
+}
+
+/** Parameters of a model whose size is not known before its artifact is read: the `pico` preset. */
+const ASSUMED_PARAMETERS = 2_000_000;
+
+/** What a configuration takes, for models of the smallest preset; larger ones scale in proportion. */
+export function estimateEvomerge(config: EvomergeConfig) {
+  const evaluations = config.population * (config.generations + 1);
+  return {
+    parameters: ASSUMED_PARAMETERS,
+    memoryBytes: 4 * ASSUMED_PARAMETERS * (2 * config.population + 8),
+    // 2 N per token of a forward pass (Kaplan et al. 2020, arXiv:2001.08361 §2.1).
+    flop: 2 * ASSUMED_PARAMETERS * config.fitness_tokens * evaluations,
+  };
+}

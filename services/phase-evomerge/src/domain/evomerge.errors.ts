@@ -1,0 +1,22 @@
+import { AppError, type FieldViolation } from '@agentforge/errors';
+
+/** Models that cannot be merged with each other; one violation per reason. */
+export class IncompatibleModelsError extends AppError {
+  constructor(violations: readonly FieldViolation[]) {
+    const reasons = violations.map(({ field, description }) => `${field} ${description}`).join('; ');
+    super('INVALID_ARGUMENT', `the models cannot be merged: ${reasons}`, {
+      reason: 'INCOMPATIBLE_MODELS',
+      fieldViolations: violations,
+    });
+  }
+}
+
+/** Rows longer than the models have positions for. */
+export class SequenceTooLongError extends AppError {
+  constructor(length: number, positions: number) {
+    super('INVALID_ARGUMENT', `sequence_length is ${length}; the models have ${positions} positions`, {
+      reason: 'SEQUENCE_TOO_LONG',
+      fieldViolations: [{ field: 'config.sequence_length', description: `must be at most ${positions}` }],
+    });
+  }
+}

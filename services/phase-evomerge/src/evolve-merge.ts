@@ -1,0 +1,115 @@
+import { countParameters, type Evaluation, encodeModelFiles } from '@agentforge/model';
+import {
+  MEDIA_TYPES,
+  type PhaseContext,
+  type PhaseOutput,
+  type PhaseResult,
+} from '@agentforge/phase-runtime/worker';
+import { backendInfo, selectDevice } from '@agentforge/tensor';
+import { CandidateMeter } from './candidate-meter.js';
+import { bestOf, bestParentOf, type EvolutionState } from './domain/evolution.js';
+import type { EvomergeConfig } from './domain/evomerge-config.js';
+import { layersOf, type Weights } from './domain/layout.js';
+import { judge, OUTCOMES, type Outcome } from './domain/verdict.js';
+import { Evolving, uniformAverage } from './evolving.js';
+import { mergeMetrics, mergeReport, type SplitEvaluations } from './evolving-report.js';
+import { type MergeInputs, type Parent, readInputs } from './merge-inputs.js';
+
+/** Name of the model that the phase makes. */
+const BEST = 'best';
+
+/** Name under which the uniform average is reported. */
+const UNIFORM = 'uniform-average';
+
+/** Evolves a merge, or makes the uniform average when the fallback is asked for: the work of the phase. */
+export async function evolveMerge(context: PhaseContext<EvomergeConfig>): Promise<PhaseResult> {
+  selectDevice('cpu', { threads: context.threads });
+  const inputs = await readInputs(context);
+  const meter = new CandidateMeter(inputs.config, context);
+  const uniform = uniformAverage(inputs.parents.map(({ weights }) => weights));
+  if (context.fallback !== '') return deliver(context, inputs, meter, { best: uniform, uniform });
+  const { state, pool } = await new Evolving(context, inputs, meter).run();
+  return deliver(context, inputs, meter, { best: pool.get(bestOf(state).id), uniform, state });
+}
+
+interface Candidates {
+  readonly best: Weights;
+  readonly uniform: Weights;
+  /** Absent for the fallback. */
+  readonly state?: EvolutionState;
+}
+
+async function deliver(
+  context: PhaseContext<EvomergeConfig>,
+  inputs: MergeInputs,
+  meter: CandidateMeter,
+  { best, uniform, state }: Candidates,
+): Promise<PhaseResult> {
+  context.progress(0.95, 'measuring on the report split');
+  const evaluations = evaluateAll(inputs, meter, best, uniform);
+  const lossOf = (name: string) => (evaluations.get(name) as SplitEvaluations).report.lossNats;
+  const outcome: Outcome = state
+    ? judge({
+        best: lossOf(BEST),
+        uniform: lossOf(UNIFORM),
+        parents: inputs.parents.map(({ name }) => lossOf(name)),
+      })
+    : OUTCOMES.fallback;
+  const handedOn = outcome === OUTCOMES.noGain && state ? bestParent(inputs, state) : null;
+  const model = handedOn ? handedOn.artifact.ref : await putModel(context, inputs, meter, best, outcome);
+  const parameters = countParameters(meter.shapeOf(handedOn?.weights ?? best)).total;
+  const metrics = mergeMetrics(evaluations, parameters, BEST, state);
+  const bytes = mergeReport(context, inputs, { outcome, metrics, state, handedOn: handedOn?.name });
+  const report = await context.putBlob(
+    { name: 'evomerge-report', type: 'report', mediaType: MEDIA_TYPES.report },
+    bytes,
+  );
+  const outputs: PhaseOutput[] = [
+    { port: 'model', artifacts: [model] },
+    { port: 'report', artifacts: [report] },
+  ];
+  const { device, isa, threads } = backendInfo();
+  return { outcome, outputs, metrics, backend: `${device}-${isa}`, threads };
+}
+
+/** Losses of best, parents and uniform average on the whole fitness and report splits. */
+function evaluateAll(inputs: MergeInputs, meter: CandidateMeter, best: Weights, uniform: Weights) {
+  const subjects: [string, Weights][] = [
+    [BEST, best],
+    [UNIFORM, uniform],
+    ...inputs.parents.map(({ name, weights }): [string, Weights] => [name, weights]),
+  ];
+  return new Map<string, Record<'fitness' | 'report', Evaluation>>(
+    subjects.map(([name, weights]) => [
+      name,
+      { fitness: meter.evaluate(weights, inputs.fitness), report: meter.evaluate(weights, inputs.report) },
+    ]),
+  );
+}
+
+function bestParent({ parents }: MergeInputs, state: EvolutionState): Parent {
+  const { id } = bestParentOf(state);
+  return parents.find((parent) => parent.id === id) as Parent;
+}
+
+function putModel(
+  context: PhaseContext<EvomergeConfig>,
+  { tokenizer }: MergeInputs,
+  meter: CandidateMeter,
+  weights: Weights,
+  outcome: Outcome,
+) {
+  const config = meter.shapeOf(weights);
+  const name = outcome === OUTCOMES.fallback ? UNIFORM : 'evolved';
+  return context.putManifest(
+    { name, type: 'model', mediaType: MEDIA_TYPES.model },
+    encodeModelFiles({ config, weights }, tokenizer),
+    {
+      architecture: 'llama',
+      parameters: String(countParameters(config).total),
+      layers: String(layersOf(weights)),
+      phase: 'evomerge',
+      outcome,
+    },
+  );
+}

@@ -1,0 +1,93 @@
+import type { Evaluation } from '@agentforge/model';
+import type { PhaseContext, PhaseMetricValue } from '@agentforge/phase-runtime/worker';
+import { bestOf, type EvolutionState } from './domain/evolution.js';
+import type { EvomergeConfig } from './domain/evomerge-config.js';
+import type { Outcome } from './domain/verdict.js';
+import type { MergeInputs } from './merge-inputs.js';
+
+/** A model measured on both held-out splits. */
+export type SplitEvaluations = Readonly<Record<'fitness' | 'report', Evaluation>>;
+
+/**
+ * The metrics of the step.
+ * @param evaluations  by subject: best, uniform average, parents
+ * @param parameters   of the model that is handed on
+ */
+export function mergeMetrics(
+  evaluations: ReadonlyMap<string, SplitEvaluations>,
+  parameters: number,
+  best: string,
+  state: EvolutionState | undefined,
+): PhaseMetricValue[] {
+  const metrics: PhaseMetricValue[] = [];
+  const add = (name: string, value: number, unit: string, split = '', subject = '') =>
+    metrics.push({ name, value, unit, split, subject });
+  for (const [subject, bySplit] of evaluations) {
+    for (const [split, { lossNats, perplexity, bitsPerByte }] of Object.entries(bySplit)) {
+      add('loss', lossNats, 'nats/token', split, subject);
+      add('perplexity', perplexity, '1', split, subject);
+      add('bits_per_byte', bitsPerByte, 'bit/byte', split, subject);
+    }
+  }
+  add('parameters', parameters, '1', '', best);
+  if (state) {
+    add('fitness', bestOf(state).fitness ?? 0, '1', 'fitness', best);
+    add('generations', state.history.length - 1, '1');
+    add('individuals', state.individuals.length, '1');
+    add('diversity', state.history.at(-1)?.diversity ?? 0, '1');
+  }
+  return metrics;
+}
+
+/** What the report says besides what the context and the inputs know. */
+export interface ReportFacts {
+  readonly outcome: Outcome;
+  readonly metrics: readonly PhaseMetricValue[];
+  /** Absent for the fallback. */
+  readonly state: EvolutionState | undefined;
+  /** Name of the parent that is handed on, when the search gained nothing. */
+  readonly handedOn: string | undefined;
+}
+
+/** The report of the phase: JSON, the same bytes for the same configuration, inputs and seed. */
+export function mergeReport(
+  context: PhaseContext<EvomergeConfig>,
+  { parents, corpus, fitness, report, config }: MergeInputs,
+  { outcome, metrics, state, handedOn }: ReportFacts,
+): Uint8Array {
+  const curve = (series: string, value: (record: EvolutionState['history'][number]) => number) => ({
+    series,
+    subject: '',
+    points: (state?.history ?? []).map((record) => [record.generation, value(record)]),
+  });
+  const contents = {
+    phase: 'evomerge',
+    outcome,
+    seed: String(context.seed),
+    config: context.config,
+    model: config,
+    parents: parents.map(({ id, name, artifact }) => ({ id, name, digest: artifact.ref.digest })),
+    data: {
+      selected_by: {
+        split: 'fitness',
+        tokens: Math.min(fitness.tokens.length, context.config.fitness_tokens),
+      },
+      judged_by: { split: 'report', tokens: report.tokens.length },
+      held_out_bytes_removed: corpus.removedBytes,
+      held_out_13gram_overlap: corpus.overlap,
+    },
+    ...(handedOn === undefined ? {} : { handed_on: handedOn }),
+    ...(state ? { best: bestOf(state).id, ended: state.ended } : {}),
+    metrics,
+    curves: state
+      ? [
+          curve('fitness/best', ({ best }) => best),
+          curve('fitness/mean', ({ mean }) => mean),
+          curve('diversity', ({ diversity }) => diversity),
+        ]
+      : [],
+    history: state?.history ?? [],
+    lineage: state?.individuals ?? [],
+  };
+  return new TextEncoder().encode(`${JSON.stringify(contents, null, 1)}\n`);
+}

@@ -1,0 +1,164 @@
+import type { FileSet, PhaseContext } from '@agentforge/phase-runtime/worker';
+import { Philox } from '@agentforge/tensor';
+import type { CandidateMeter } from './candidate-meter.js';
+import { diversityOf, sketch } from './domain/diversity.js';
+import {
+  advance,
+  beginEvolution,
+  type EvolutionOptions,
+  type EvolutionState,
+  populationOf,
+  recordMeasurement,
+  unmeasured,
+} from './domain/evolution.js';
+import type { EvomergeConfig } from './domain/evomerge-config.js';
+import type { Individual } from './domain/individual.js';
+import type { Weights } from './domain/layout.js';
+import { linear } from './domain/operators/linear.js';
+import type { SourceId } from './domain/recipe.js';
+import { WeightPool } from './domain/weight-pool.js';
+import { decodeEvolution, encodeEvolution } from './evolution-checkpoint.js';
+import type { MergeInputs } from './merge-inputs.js';
+
+/** What a search found. */
+export interface Evolved {
+  readonly state: EvolutionState;
+  readonly pool: WeightPool;
+}
+
+/**
+ * The search. Its whole state is the list of individuals with their recipes and measurements: weights are made from
+ * recipes, and the randomness of a generation comes from its number, so a checkpoint is a few kilobytes of JSON.
+ */
+export class Evolving {
+  private readonly rng: Philox;
+  private readonly options: EvolutionOptions;
+  private readonly pool: WeightPool;
+  private readonly parents: ReadonlyMap<SourceId, Weights>;
+  private state: EvolutionState;
+  private byId = new Map<SourceId, Individual>();
+
+  constructor(
+    private readonly context: PhaseContext<EvomergeConfig>,
+    private readonly inputs: MergeInputs,
+    private readonly meter: CandidateMeter,
+  ) {
+    const { config } = context;
+    this.rng = new Philox(context.seed).stream('evomerge');
+    this.parents = new Map(inputs.parents.map(({ id, weights }) => [id, weights]));
+    this.options = optionsOf(config, [...this.parents.keys()], inputs.config.numLayers);
+    this.pool = new WeightPool(
+      this.parents,
+      baseOf(config, [...this.parents.values()]),
+      (id) => this.individual(id),
+      config.max_memory_mib * 2 ** 20,
+    );
+    this.state = this.enter(beginEvolution(this.options, this.rng));
+  }
+
+  /** Searches until generations or patience run out. */
+  async run(): Promise<Evolved> {
+    const identity = this.inputs.parents.map(({ artifact }) => artifact.ref.digest);
+    const restored = await this.context.restore((checkpoint) => decodeEvolution(checkpoint, identity));
+    if (restored) this.state = this.enter(restored);
+    while (!this.state.ended) {
+      for (const individual of unmeasured(this.state)) {
+        this.measure(individual);
+        if (this.context.isSafePointDue()) {
+          await this.context.safePoint(() => this.snapshot(identity));
+        }
+      }
+      this.closeGeneration();
+    }
+    return { state: this.state, pool: this.pool };
+  }
+
+  private measure(individual: Individual): void {
+    const { context, state } = this;
+    const known = state.individuals.find(
+      (other) => other.measured && other.recipe && isSameRecipe(other, individual),
+    );
+    const measured = known?.measured ?? this.meter.measure(this.pool.get(individual.id), this.inputs.fitness);
+    this.state = this.enter(recordMeasurement(state, individual.id, measured));
+    const { generations, population } = this.options;
+    const done = Math.min(1, 1 - unmeasured(this.state).length / population);
+    const fraction = (0.95 * (state.generation + Math.max(0, done))) / (generations + 1);
+    context.progress(fraction, `measuring generation ${state.generation}`);
+  }
+
+  private closeGeneration(): void {
+    const names = [...(this.inputs.parents[0]?.weights.keys() ?? [])];
+    const population = populationOf(this.state).map(({ id }) => sketch(this.pool.get(id), names));
+    const parents = [...this.parents.values()].map((weights) => sketch(weights, names));
+    this.state = this.enter(advance(this.state, diversityOf(population, parents), this.options, this.rng));
+    this.pool.dropBefore(this.state.generation - 2);
+    const last = this.state.history.at(-1);
+    if (!last) return;
+    const { generation: step, best, mean, diversity } = last;
+    this.context.progress((0.95 * (step + 1)) / (this.options.generations + 1), `generation ${step}`, [
+      { series: 'fitness/best', subject: '', step, value: best },
+      { series: 'fitness/mean', subject: '', step, value: mean },
+      { series: 'diversity', subject: '', step, value: diversity },
+    ]);
+  }
+
+  private snapshot(identity: readonly string[]): FileSet {
+    return encodeEvolution(this.state, identity);
+  }
+
+  private individual(id: SourceId): Individual {
+    const individual = this.byId.get(id);
+    if (!individual) throw new TypeError(`there is no individual ${id}`);
+    return individual;
+  }
+
+  private enter(state: EvolutionState): EvolutionState {
+    this.byId = new Map(state.individuals.map((individual) => [individual.id, individual]));
+    return state;
+  }
+}
+
+function optionsOf(config: EvomergeConfig, parents: readonly SourceId[], layers: number): EvolutionOptions {
+  return {
+    generations: config.generations,
+    population: config.population,
+    plateauGenerations: config.plateau_generations,
+    plateauDelta: config.plateau_delta,
+    diversityFloor: config.diversity_floor,
+    weights: config.fitness_weights,
+    sigma: config.mutation_sigma,
+    parents,
+    space: {
+      operators: config.operators,
+      layers,
+      extraLayers: config.extra_layers,
+      dareRescale: config.dare_rescale,
+    },
+  };
+}
+
+/** What task vectors are measured from. */
+export function baseOf(config: Pick<EvomergeConfig, 'base'>, parents: readonly Weights[]): Weights {
+  return config.base === 'first' ? (parents[0] ?? new Map()) : uniformAverage(parents);
+}
+
+/** The mean of all parents, tensor by tensor. */
+export function uniformAverage(parents: readonly Weights[]): Map<string, Float32Array> {
+  const weights = parents.map(() => 1);
+  const average = new Map<string, Float32Array>();
+  for (const name of parents[0]?.keys() ?? []) {
+    average.set(
+      name,
+      linear(
+        parents.map((parent) => parent.get(name) ?? new Float32Array()),
+        weights,
+      ),
+    );
+  }
+  return average;
+}
+
+/** Sources have names for life, so equal recipes make equal models. */
+function isSameRecipe(a: Individual, b: Individual): boolean {
+  return JSON.stringify(a.recipe) === JSON.stringify(b.recipe);
+}

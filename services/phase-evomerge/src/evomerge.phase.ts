@@ -1,0 +1,65 @@
+import { definePhase } from '@agentforge/phase-runtime';
+import { checkEvomergeConfig, estimateEvomerge, evomergeConfig } from './domain/evomerge-config.js';
+
+/** What the phase is: its name, ports, configuration and metrics, and the module that computes it. */
+export const evomergePhase = definePhase({
+  name: 'evomerge',
+  version: '1.0.0',
+  summary: 'Evolves a merge of models that have one ancestor.',
+  inputs: [
+    {
+      name: 'models',
+      artifactType: 'model',
+      minCount: 2,
+      maxCount: 16,
+      summary: 'The parents: one architecture, one tokenizer, one initialisation.',
+    },
+    {
+      name: 'corpus',
+      artifactType: 'corpus',
+      minCount: 1,
+      maxCount: 1,
+      summary: 'The text the parents learnt from; only its held-out parts are read.',
+    },
+  ],
+  outputs: [
+    {
+      name: 'model',
+      artifactType: 'model',
+      minCount: 1,
+      maxCount: 1,
+      summary: 'The best merge, or the best parent when nothing beats it.',
+    },
+    {
+      name: 'report',
+      artifactType: 'report',
+      minCount: 1,
+      maxCount: 1,
+      summary: 'Losses of best, parents and average, the search, and the lineage of every individual.',
+    },
+  ],
+  config: evomergeConfig,
+  checkConfig: checkEvomergeConfig,
+  metrics: [
+    {
+      name: 'loss',
+      unit: 'nats/token',
+      summary: 'Mean negative log-likelihood per token, by subject and split.',
+    },
+    { name: 'perplexity', unit: '1', summary: 'exp(loss).' },
+    {
+      name: 'bits_per_byte',
+      unit: 'bit/byte',
+      summary: 'Loss per byte of text: independent of the vocabulary.',
+    },
+    { name: 'parameters', unit: '1', summary: 'Parameters of the model that is handed on.' },
+    { name: 'fitness', unit: '1', summary: 'Fitness of the best individual; the best parent has 1.' },
+    { name: 'generations', unit: '1', summary: 'Generations after the first.' },
+    { name: 'individuals', unit: '1', summary: 'Individuals that were born.' },
+    { name: 'diversity', unit: '1', summary: 'Spread of the last generation relative to the parents.' },
+  ],
+  estimate: estimateEvomerge,
+  fallback: 'uniform-average',
+  startToCloseMs: 24 * 3_600_000,
+  workerUrl: new URL('../dist/evomerge.worker.js', import.meta.url),
+});
