@@ -1,4 +1,7 @@
-"""Loads a model folder in transformers and prints its logits for some texts: compare_logits.py FOLDER < texts.json"""
+"""Loads a model folder in transformers, prints its logits for some texts, and saves it again.
+
+    compare_logits.py FOLDER FOLDER_TO_SAVE_TO < texts.json
+"""
 
 import json
 import sys
@@ -15,4 +18,6 @@ with torch.no_grad():
         ids = tokenizer(text, return_tensors="pt")["input_ids"]
         results.append({"ids": ids[0].tolist(), "logits": model(ids).logits[0].flatten().tolist()})
 loading = {key: sorted(map(str, value)) for key, value in report.items() if key in ("missing_keys", "unexpected_keys", "mismatched_keys")}
+model.save_pretrained(sys.argv[2])
+tokenizer.save_pretrained(sys.argv[2])
 json.dump({"class": type(model).__name__, "eos": tokenizer.eos_token_id, "loading": loading, "results": results}, sys.stdout)

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { noGrad, Philox, scope, tensor } from '@agentforge/tensor';
-import { LlamaModel, presetConfig, saveModel, trainBpe } from '../src/index.js';
+import { LlamaModel, loadModel, presetConfig, saveModel, trainBpe } from '../src/index.js';
 
 const python = process.env['FORGE_TEST_PYTHON'];
 const script = fileURLToPath(new URL('./compare_logits.py', import.meta.url));
@@ -31,7 +31,7 @@ interface Answer {
 }
 
 (usable ? describe : describe.skip)('saveModel() and transformers', () => {
-  it('gives a folder that loads completely, with the same ids and logits to 1e-3', async () => {
+  it('gives a folder that loads completely, with the same ids and logits to 1e-3, and reads it back when saved there', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'transformers-'));
     const tokenizer = trainBpe([TEXTS.join('\n').repeat(3)], { vocabSize: 400 });
     const random = LlamaModel.init(presetConfig('pico'), new Philox(1));
@@ -45,9 +45,10 @@ interface Answer {
         );
     }
     const model = LlamaModel.fromState(random.config, weights);
+    const resaved = join(directory, 'resaved');
     try {
       await saveModel(directory, model, tokenizer);
-      const { stdout, stderr, status } = spawnSync(python ?? '', [script, directory], {
+      const { stdout, stderr, status } = spawnSync(python ?? '', [script, directory, resaved], {
         input: JSON.stringify(TEXTS),
         encoding: 'utf8',
         maxBuffer: 2 ** 28,
@@ -69,6 +70,11 @@ interface Answer {
         expect(worst).toBeLessThan(1e-3);
         expect(Math.max(...ours)).toBeGreaterThan(1);
       }
+      const back = await loadModel(resaved);
+      expect(back.config).toEqual(model.config);
+      expect(back.model.exportWeights()).toEqual(model.exportWeights());
+      for (const text of TEXTS) expect(back.tokenizer.encode(text)).toEqual(tokenizer.encode(text));
+      back.model.dispose();
     } finally {
       await rm(directory, { recursive: true });
       model.dispose();

@@ -45,6 +45,13 @@ describe('readTokenizer()', () => {
     expect(readTokenizer(old).vocabulary).toEqual(tokenizer.vocabulary);
   });
 
+  it('reads the template of transformers, which adds nothing', () => {
+    const resaved = edited((value) => {
+      value.post_processor = { type: 'TemplateProcessing', single: [{ Sequence: { id: 'A', type_id: 0 } }] };
+    });
+    expect(readTokenizer(resaved).vocabulary).toEqual(tokenizer.vocabulary);
+  });
+
   it('takes the end of text from tokenizer_config.json, as text or as an object', () => {
     expect(readTokenizer(json, '{"eos_token": {"content": "<|endoftext|>"}}').eosId).toBe(0);
     expect(violationsOf(json, '{"eos_token": "</s>"}')).toEqual(['eos_token']);
@@ -73,7 +80,18 @@ describe('readTokenizer()', () => {
     ],
     [
       'a begin token',
-      edited((v) => (v.post_processor = { type: 'TemplateProcessing' })),
+      edited((v) => {
+        const begin = { SpecialToken: { id: '<|endoftext|>', type_id: 0 } };
+        v.post_processor = {
+          type: 'TemplateProcessing',
+          single: [begin, { Sequence: { id: 'A', type_id: 0 } }],
+        };
+      }),
+      ['post_processor.single.0.Sequence'],
+    ],
+    [
+      'a post-processor of another kind',
+      edited((v) => (v.post_processor = { type: 'Bert' })),
       ['post_processor.type'],
     ],
     ['an id used twice', edited((v) => (v.model.vocab['!'] = 2)), ['model.vocab."', 'model.vocab']],

@@ -9,6 +9,23 @@ import { TOKENIZER_CONFIG_FILE, TOKENIZER_FILE } from './tokenizer-files.js';
 
 const falsy = z.literal([false, null]).optional();
 
+/** Nothing, byte offsets, or a template of the text alone, which transformers writes: none adds a token. */
+const postProcessor = z
+  .discriminatedUnion(
+    'type',
+    [
+      z.looseObject({ type: z.literal('ByteLevel') }),
+      z.looseObject({
+        type: z.literal('TemplateProcessing'),
+        single: z.array(
+          z.looseObject({ Sequence: z.looseObject({}, 'must be the text itself: no token is added') }),
+        ),
+      }),
+    ],
+    'must be null, ByteLevel or a TemplateProcessing of the text alone',
+  )
+  .nullish();
+
 /** The part of Hugging Face's `tokenizer.json` that a byte-level BPE uses; anything else is refused by name. */
 const tokenizerSchema = z.looseObject({
   added_tokens: z
@@ -29,11 +46,7 @@ const tokenizerSchema = z.looseObject({
     add_prefix_space: z.literal(false, 'must be false'),
     use_regex: z.literal(true, 'must be true').optional(),
   }),
-  post_processor: z
-    .looseObject({
-      type: z.literal('ByteLevel', 'must be null or ByteLevel (no tokens are added to a text)'),
-    })
-    .nullish(),
+  post_processor: postProcessor,
   model: z.looseObject({
     type: z.literal('BPE', 'must be BPE').optional(),
     dropout: z.null('must be null: encoding is deterministic').optional(),
