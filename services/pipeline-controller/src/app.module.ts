@@ -1,0 +1,93 @@
+import { ArtifactStore, FolderArtifactStore } from '@agentforge/artifacts';
+import { OrchestrationService, RunState } from '@agentforge/contracts';
+import { connectEvents, Events } from '@agentforge/events';
+import { Clients, Drain, Readiness, SERVICE_CONFIG } from '@agentforge/service-kit';
+import { Logger, Metrics } from '@agentforge/telemetry';
+import { Module } from '@nestjs/common';
+import { GrpcEngine } from './adapters/grpc-engine.js';
+import { NatsRunHistory } from './adapters/nats-run-history.js';
+import { ArtifactController } from './artifacts.controller.js';
+import { ArtifactUseCases } from './artifacts.service.js';
+import type { Config } from './config.js';
+import { PipelineController } from './pipeline-controller.controller.js';
+import { PipelineUseCases } from './pipeline-controller.service.js';
+import { EnginePort } from './ports/engine.port.js';
+import { PhaseRegistryPort } from './ports/phase-registry.port.js';
+import { RunHistory } from './ports/run-history.port.js';
+import { UploadLog } from './ports/upload-log.port.js';
+import { ReadModel } from './projection/read-model.js';
+
+/** Composition root: binds ports to NATS, gRPC and the artifact store, starts the read model. */
+@Module({
+  controllers: [PipelineController, ArtifactController],
+  providers: [
+    PipelineUseCases,
+    ArtifactUseCases,
+    { provide: Events, inject: [SERVICE_CONFIG, Logger, Metrics, Readiness, Drain], useFactory: startEvents },
+    { provide: RunHistory, inject: [Events], useFactory: (events: Events) => new NatsRunHistory(events) },
+    { provide: PhaseRegistryPort, inject: [Events], useFactory: (events: Events) => events.phases },
+    { provide: UploadLog, inject: [Events], useFactory: (events: Events) => events.uploads },
+    {
+      provide: EnginePort,
+      inject: [Clients, SERVICE_CONFIG],
+      useFactory: (clients: Clients, config: Config) =>
+        new GrpcEngine(
+          clients.get(OrchestrationService, config.orchestratorAddress, {
+            deadlineMs: config.orchestratorTimeoutMs,
+            maxMessageBytes: config.maxMessageBytes,
+          }),
+        ),
+    },
+    {
+      provide: ArtifactStore,
+      inject: [SERVICE_CONFIG],
+      useFactory: ({ artifactDir, artifactMaxBytes }: Config) =>
+        FolderArtifactStore.open({ directory: artifactDir, maxBlobBytes: artifactMaxBytes }),
+    },
+    {
+      provide: ReadModel,
+      inject: [RunHistory, UploadLog, Logger, Metrics, Drain],
+      useFactory: startReadModel,
+    },
+  ],
+})
+export class AppModule {}
+
+async function startEvents(
+  { natsUrl: servers }: Config,
+  logger: Logger,
+  metrics: Metrics,
+  readiness: Readiness,
+  drain: Drain,
+): Promise<Events> {
+  readiness.report('nats', false, 'connecting');
+  const events = await connectEvents({
+    servers,
+    name: 'pipeline-controller',
+    logger,
+    metrics,
+    signal: drain.signal,
+    onStatus: (status) => readiness.report('nats', status === 'connected', status),
+  });
+  drain.on('close', 'nats', () => events.close());
+  return events;
+}
+
+async function startReadModel(
+  history: RunHistory,
+  uploads: UploadLog,
+  logger: Logger,
+  metrics: Metrics,
+  drain: Drain,
+): Promise<ReadModel> {
+  const readModel = new ReadModel(history, uploads, logger);
+  await readModel.start();
+  metrics.gauge('runsActive').collect(() =>
+    [...readModel.runs.countByState()].map(([state, value]) => ({
+      labels: { state: RunState[state] ?? '' },
+      value,
+    })),
+  );
+  drain.on('hand-back', 'read model', () => readModel.stop());
+  return readModel;
+}

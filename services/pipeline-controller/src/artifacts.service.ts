@@ -1,0 +1,176 @@
+import { ArtifactStore, isDigest, MEDIA_TYPES } from '@agentforge/artifacts';
+import type {
+  Artifact,
+  ArtifactRef,
+  ListArtifactsRequest,
+  UploadArtifactRequest,
+  UploadHeader,
+} from '@agentforge/contracts';
+import { ArtifactRefSchema, ArtifactSchema } from '@agentforge/contracts';
+import type { FieldViolation } from '@agentforge/errors';
+import { create } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { Injectable } from '@nestjs/common';
+import { matches } from './domain/filter.js';
+import { encodePageToken } from './domain/page-token.js';
+import { ArtifactNotFoundError, InvalidRequestError } from './pipeline-controller.errors.js';
+import { UploadLog } from './ports/upload-log.port.js';
+import { ARTIFACT_FIELDS, type ArtifactEntry, artifactFields } from './projection/artifact-index.js';
+import { ReadModel } from './projection/read-model.js';
+import { checkFilter, checkPageToken, pageSizeViolations, takePage } from './queries.js';
+
+const PAGE = { standard: 50, most: 1_000 };
+const MAX_CHUNK_BYTES = 2 ** 20;
+const TYPE = /^[a-z][a-z0-9_-]{0,62}$/;
+const MAX_NAME = 256;
+const MANIFESTS: ReadonlySet<string> = new Set([MEDIA_TYPES.model, MEDIA_TYPES.checkpoint]);
+
+/** What callers can do with artifacts. */
+@Injectable()
+export class ArtifactUseCases {
+  constructor(
+    private readonly store: ArtifactStore,
+    private readonly readModel: ReadModel,
+    private readonly uploads: UploadLog,
+  ) {}
+
+  /** @throws NOT_FOUND, INVALID_ARGUMENT */
+  async get(digest: string): Promise<Artifact> {
+    checkDigest(digest);
+    const stored = await this.store.stat(digest);
+    if (stored === undefined) throw new ArtifactNotFoundError(digest);
+    const entry = this.readModel.artifacts.get(digest);
+    const ref = entry?.ref ?? create(ArtifactRefSchema, { digest, sizeBytes: BigInt(stored.sizeBytes) });
+    const artifact = describe({ ref, timeMs: stored.createTime.getTime(), ...producerOf(entry) });
+    if (MANIFESTS.has(ref.mediaType)) {
+      const { files, annotations } = await this.store.getManifest(digest);
+      artifact.files = files;
+      artifact.annotations = annotations;
+    }
+    return artifact;
+  }
+
+  /** One page of artifacts, newest first. @throws INVALID_ARGUMENT */
+  list(request: ListArtifactsRequest): { readonly artifacts: Artifact[]; readonly nextPageToken: string } {
+    const violations = pageSizeViolations(request.pageSize, PAGE);
+    if (violations.length > 0) throw new InvalidRequestError(violations);
+    const terms = checkFilter(request.filter, ARTIFACT_FIELDS);
+    const query = ['artifacts', request.filter];
+    const from = checkPageToken(query, request.pageToken);
+    const { page, hasMore } = takePage(
+      this.readModel.artifacts.newestFirst(from),
+      request.pageSize || PAGE.standard,
+      (entry) => terms.length === 0 || matches(terms, artifactFields(entry)),
+    );
+    const last = page.at(-1);
+    return {
+      artifacts: page.map(describe),
+      nextPageToken: hasMore && last ? encodePageToken(query, last) : '',
+    };
+  }
+
+  /** Stores one file, as it comes. @throws INVALID_ARGUMENT, RESOURCE_EXHAUSTED */
+  async upload(parts: AsyncIterable<UploadArtifactRequest>, signal: AbortSignal): Promise<ArtifactRef> {
+    const iterator = parts[Symbol.asyncIterator]();
+    const first = await iterator.next();
+    const header = first.done || first.value.part.case !== 'header' ? undefined : first.value.part.value;
+    const violations = headerViolations(header);
+    if (header === undefined || violations.length > 0) throw new InvalidRequestError(violations);
+    const { name, type, mediaType, digest } = header;
+    const body = chunksOf(iterator);
+    const start = await body.next();
+    if (start.done)
+      throw new InvalidRequestError([{ field: 'chunk', description: 'is missing; the body is empty' }]);
+    const ref = await this.store.put(prepend(start.value, body), {
+      name,
+      type,
+      mediaType: mediaType || MEDIA_TYPES.binary,
+      signal,
+      ...(digest === '' ? {} : { expectedDigest: digest }),
+    });
+    await this.uploads.put(ref);
+    this.readModel.artifacts.addUpload(ref, Date.now());
+    return ref;
+  }
+
+  /** The bytes of an artifact or of a file of its manifest. @throws NOT_FOUND, DATA_LOSS, INVALID_ARGUMENT */
+  download(digest: string, path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    checkDigest(digest);
+    return path === '' ? this.store.open(digest, { signal }) : this.store.openFile(digest, path);
+  }
+
+  /** Reads every byte and compares digests. @throws NOT_FOUND, INVALID_ARGUMENT */
+  verify(digest: string) {
+    checkDigest(digest);
+    return this.store.verify(digest);
+  }
+}
+
+function checkDigest(digest: string): void {
+  if (!isDigest(digest))
+    throw new InvalidRequestError([
+      {
+        field: 'digest',
+        description: `is ${JSON.stringify(digest.slice(0, 80))}; must be "sha256:" and 64 lower-case hexadecimal digits`,
+      },
+    ]);
+}
+
+const producerOf = (entry: ArtifactEntry | undefined) =>
+  entry?.producer ? { producer: entry.producer } : {};
+
+const describe = (entry: Pick<ArtifactEntry, 'ref' | 'timeMs' | 'producer'>): Artifact =>
+  create(ArtifactSchema, {
+    ref: entry.ref,
+    createTime: timestampFromMs(entry.timeMs),
+    ...(entry.producer ? { producer: entry.producer } : {}),
+  });
+
+function headerViolations(header: UploadHeader | undefined): FieldViolation[] {
+  if (header === undefined) return [{ field: 'header', description: 'is missing; it is the first message' }];
+  const violations: FieldViolation[] = [];
+  if (!TYPE.test(header.type))
+    violations.push({
+      field: 'header.type',
+      description: `is ${JSON.stringify(header.type.slice(0, 80))}; must be a type as ports name it, for example "corpus"`,
+    });
+  if (header.name.length > MAX_NAME)
+    violations.push({
+      field: 'header.name',
+      description: `has ${header.name.length} characters; at most ${MAX_NAME}`,
+    });
+  if (header.digest !== '' && !isDigest(header.digest))
+    violations.push({
+      field: 'header.digest',
+      description: 'is malformed; leave it empty or send "sha256:…"',
+    });
+  if (MANIFESTS.has(header.mediaType))
+    violations.push({
+      field: 'header.media_type',
+      description: 'is that of a manifest; an upload is one file',
+    });
+  return violations;
+}
+
+/** The bytes of an upload, without empty chunks. */
+async function* chunksOf(parts: AsyncIterator<UploadArtifactRequest>): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const next = await parts.next();
+    if (next.done) return;
+    const { part } = next.value;
+    if (part.case !== 'chunk')
+      throw new InvalidRequestError([
+        { field: 'part', description: 'is no chunk; only the first message is a header' },
+      ]);
+    if (part.value.length > MAX_CHUNK_BYTES)
+      throw new InvalidRequestError([
+        { field: 'chunk', description: `has ${part.value.length} bytes; at most ${MAX_CHUNK_BYTES}` },
+      ]);
+    if (part.value.length > 0) yield part.value;
+  }
+}
+
+async function* prepend(first: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield first;
+  yield* rest;
+}

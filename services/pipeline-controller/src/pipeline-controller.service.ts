@@ -1,0 +1,220 @@
+import {
+  type CreateRunRequest,
+  formatRunName,
+  type GraphSpec,
+  type ListRunEventsRequest,
+  type ListRunsRequest,
+  type PhaseDescriptor,
+  type Run,
+  type RunEvent,
+  type WatchRunRequest,
+} from '@agentforge/contracts';
+import { toRun } from '@agentforge/events';
+import type { JsonObject } from '@bufbuild/protobuf';
+import { Injectable } from '@nestjs/common';
+import { matches } from './domain/filter.js';
+import { encodePageToken } from './domain/page-token.js';
+import { newRunId, runIdOfRequest } from './domain/run-id.js';
+import {
+  InvalidRequestError,
+  PhaseNotFoundError,
+  RequestIdReusedError,
+  RunNotFoundError,
+} from './pipeline-controller.errors.js';
+import { EnginePort } from './ports/engine.port.js';
+import { PhaseRegistryPort } from './ports/phase-registry.port.js';
+import { RunHistory } from './ports/run-history.port.js';
+import { ReadModel } from './projection/read-model.js';
+import { RUN_FIELDS, runFields } from './projection/run-index.js';
+import {
+  checkFilter,
+  checkPageToken,
+  checkParent,
+  checkRunName,
+  pageSizeViolations,
+  takePage,
+} from './queries.js';
+import { watchRun } from './watch.js';
+
+const RUN_PAGE = { standard: 50, most: 1_000 };
+const EVENT_PAGE = { standard: 100, most: 1_000 };
+/** How long an answer waits until a list would show what it did. */
+const READ_YOUR_WRITES_MS = 5_000;
+const RUN_ID = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** What callers can do with runs and phases. */
+@Injectable()
+export class PipelineUseCases {
+  constructor(
+    private readonly engine: EnginePort,
+    private readonly history: RunHistory,
+    private readonly readModel: ReadModel,
+    private readonly phases: PhaseRegistryPort,
+  ) {}
+
+  /** Accepts a run. The same request id gives the same run. @throws what the engine throws; INVALID_ARGUMENT, ALREADY_EXISTS */
+  async create(request: CreateRunRequest): Promise<Run> {
+    const project = checkParent(request.parent, false);
+    const { requestId, runId } = request;
+    if (runId !== '' && !RUN_ID.test(runId))
+      throw new InvalidRequestError([
+        {
+          field: 'run_id',
+          description: `is ${JSON.stringify(runId.slice(0, 80))}; must be 1 to 63 of a-z, 0-9 and "-", with a letter or digit at both ends`,
+        },
+      ]);
+    const earlier = requestId === '' ? undefined : this.readModel.runs.nameOfRequest(project, requestId);
+    const chosen = requestId === '' ? newRunId(Date.now()) : runIdOfRequest(project, requestId);
+    const name = formatRunName({ project, run: runId || chosen });
+    if (earlier !== undefined && runId !== '' && earlier !== name)
+      throw new RequestIdReusedError(requestId, earlier);
+    const { displayName, labels, graph } = request;
+    return this.#shown(
+      await this.engine.start({ name: earlier ?? name, displayName, labels, graph, requestId }),
+    );
+  }
+
+  /** Checks a graph and keeps nothing. */
+  validate(graph: GraphSpec | undefined) {
+    return this.engine.validate(graph);
+  }
+
+  /** @throws NOT_FOUND, INVALID_ARGUMENT */
+  async get(name: string): Promise<Run> {
+    const record = await this.readModel.run(checkRunName(name));
+    if (record === undefined) throw new RunNotFoundError(name);
+    return toRun(record);
+  }
+
+  /** One page of runs. @throws INVALID_ARGUMENT */
+  list(request: ListRunsRequest): { readonly runs: Run[]; readonly nextPageToken: string } {
+    const project = checkParent(request.parent, true);
+    const violations = [
+      ...pageSizeViolations(request.pageSize, RUN_PAGE),
+      ...orderViolations(request.orderBy),
+    ];
+    if (violations.length > 0) throw new InvalidRequestError(violations);
+    const terms = checkFilter(request.filter, RUN_FIELDS);
+    const isDescending = !/^create_time( asc)?$/.test(normalized(request.orderBy));
+    const query = ['runs', project, request.filter, String(isDescending)];
+    const from = checkPageToken(query, request.pageToken);
+    const { page, hasMore } = takePage(
+      this.readModel.runs.entries(project, isDescending, from),
+      request.pageSize || RUN_PAGE.standard,
+      ({ record }) => terms.length === 0 || matches(terms, runFields(record)),
+    );
+    const last = page.at(-1);
+    return {
+      runs: page.map(({ record }) => toRun(record, { view: 'basic' })),
+      nextPageToken: hasMore && last ? encodePageToken(query, last) : '',
+    };
+  }
+
+  /** One page of a run's events. @throws NOT_FOUND, INVALID_ARGUMENT */
+  async listEvents(
+    request: ListRunEventsRequest,
+    signal: AbortSignal,
+  ): Promise<{ readonly events: RunEvent[]; readonly nextPageToken: string }> {
+    const name = checkRunName(request.name);
+    const violations = pageSizeViolations(request.pageSize, EVENT_PAGE);
+    if (violations.length > 0) throw new InvalidRequestError(violations);
+    const query = ['events', name];
+    const from = checkPageToken(query, request.pageToken) ?? { sequence: 0n, offset: 0 };
+    const record = await this.readModel.run(name);
+    if (record === undefined) throw new RunNotFoundError(name);
+    const size = request.pageSize || EVENT_PAGE.standard;
+    const events: RunEvent[] = [];
+    if (from.sequence > record.revision) return { events, nextPageToken: '' };
+    const end = new AbortController();
+    const stop = AbortSignal.any([signal, end.signal]);
+    // The position names the batch in which the page begins, so reading starts one before it.
+    const afterRevision = from.sequence > 0n ? from.sequence - 1n : 0n;
+    try {
+      for await (const batch of this.history.tailRun(name, { afterRevision, signal: stop })) {
+        const skip = batch.revision === from.sequence ? from.offset : 0;
+        const taken = batch.events.slice(skip, skip + size - events.length);
+        events.push(...taken);
+        const offset = skip + taken.length;
+        if (offset < batch.events.length)
+          return { events, nextPageToken: encodePageToken(query, { sequence: batch.revision, offset }) };
+        if (batch.revision >= record.revision) break;
+        if (events.length === size)
+          return {
+            events,
+            nextPageToken: encodePageToken(query, { sequence: batch.revision + 1n, offset: 0 }),
+          };
+      }
+    } finally {
+      end.abort();
+    }
+    signal.throwIfAborted();
+    return { events, nextPageToken: '' };
+  }
+
+  /** The run, then what happens to it. @throws NOT_FOUND, INVALID_ARGUMENT */
+  async *watch(request: WatchRunRequest, signal: AbortSignal, draining: AbortSignal) {
+    const record = await this.readModel.run(checkRunName(request.name));
+    if (record === undefined) throw new RunNotFoundError(request.name);
+    const { afterRevision, includeProgress: includesProgress } = request;
+    yield* watchRun(
+      { record, afterRevision, includesProgress, signal, draining },
+      this.history,
+      this.readModel.runs,
+    );
+  }
+
+  async pause(name: string): Promise<Run> {
+    return this.#shown(await this.engine.pause(checkRunName(name)));
+  }
+
+  async resume(name: string): Promise<Run> {
+    return this.#shown(await this.engine.resume(checkRunName(name)));
+  }
+
+  async cancel(name: string, reason: string): Promise<Run> {
+    return this.#shown(await this.engine.cancel(checkRunName(name), reason));
+  }
+
+  async retry(
+    name: string,
+    stepIds: readonly string[],
+    configOverrides: Readonly<Record<string, JsonObject>>,
+  ): Promise<Run> {
+    return this.#shown(await this.engine.retry(checkRunName(name), stepIds, configOverrides));
+  }
+
+  /** The phases that are installed, by name. */
+  async listPhases(): Promise<PhaseDescriptor[]> {
+    return [...(await this.phases.list())].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** @throws NOT_FOUND */
+  async getPhase(name: string): Promise<PhaseDescriptor> {
+    const phases = await this.listPhases();
+    const phase = phases.find((known) => known.name === name);
+    if (phase === undefined)
+      throw new PhaseNotFoundError(
+        name,
+        phases.map((known) => known.name),
+      );
+    return phase;
+  }
+
+  /** Waits until queries of this replica see what the engine did. */
+  async #shown(run: Run): Promise<Run> {
+    await this.readModel.runs.waitFor(run.name, run.revision, READ_YOUR_WRITES_MS);
+    return run;
+  }
+}
+
+const normalized = (orderBy: string): string => orderBy.trim().replace(/\s+/g, ' ');
+
+const orderViolations = (orderBy: string) =>
+  /^(|create_time|create_time (asc|desc))$/.test(normalized(orderBy))
+    ? []
+    : [
+        {
+          field: 'order_by',
+          description: `is ${JSON.stringify(orderBy.slice(0, 80))}; must be "create_time" or "create_time desc"`,
+        },
+      ];
