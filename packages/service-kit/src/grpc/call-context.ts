@@ -81,7 +81,10 @@ export class ServerCall implements CallContext {
       );
       this.timer.unref();
     }
-    (wire as EventEmitter).once('cancelled', () => this.abort(cancelled(this)));
+    // grpc-js also says this when a stream closes after its status.
+    (wire as EventEmitter).once('cancelled', () => {
+      if (!this.isFinished) this.abort(cancelled(this));
+    });
   }
 
   get signal(): AbortSignal {
