@@ -62,7 +62,6 @@ export {
   MalformedModelFileError,
   ModelFileMissingError,
   TokenizerTooLargeError,
-  WeightsMismatchError,
 } from './files/files.errors.js';
 export {
   encodeModelFiles,
@@ -93,7 +92,12 @@ export { INIT_STD, type InitializerOf, llamaInitializers, zeroInitializers } fro
 export { KvCache, type LayerCache } from './llama/kv-cache.js';
 export { LlamaBlock } from './llama/llama-block.js';
 export { type ForwardOptions, LlamaModel } from './llama/llama-model.js';
-export { NonFiniteLossError, SequenceTooLongError, TokenShapeError } from './llama/model.errors.js';
+export {
+  NonFiniteLossError,
+  SequenceTooLongError,
+  TokenShapeError,
+  WeightsMismatchError,
+} from './llama/model.errors.js';
 export { DTYPE_BYTES, type SafetensorsDtype, type TensorInfo } from './safetensors/header.js';
 export { openSafetensors, SafetensorsReader } from './safetensors/reader.js';
 export {

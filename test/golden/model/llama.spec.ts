@@ -83,7 +83,7 @@ describe.each(['pico', 'untied'] as const)('LlamaModel against transformers (%s)
     const options = { maxTokens: 24, temperature: 0, stopAtEos: false };
     const { tokens } = await generateText(model, byteTokenizer(), prompt, options);
     expect(tokens).toEqual(golden.greedy);
-  });
+  }, 60_000);
 
   it('trains ten AdamW steps to the same losses (1e-4 relative), with the same gradient of every parameter', () => {
     const { options, steps, gradients, final_norms: finalNorms } = golden.training;

@@ -1,10 +1,10 @@
 import { AppError, type FieldViolation } from '@agentforge/errors';
+import { summarize } from '../violations.js';
 
 /** A configuration that no model can have, or none of this family. Lists every violated field. */
 export class InvalidModelConfigError extends AppError {
   constructor(source: string, violations: readonly FieldViolation[]) {
-    const lines = violations.map(({ field, description }) => `${field}: ${description}`).join('; ');
-    super('INVALID_ARGUMENT', `${source} is invalid: ${lines}`, {
+    super('INVALID_ARGUMENT', `${source} is invalid: ${summarize(violations)}`, {
       reason: 'INVALID_MODEL_CONFIG',
       fieldViolations: violations,
     });

@@ -1,4 +1,5 @@
 import { AppError, type FieldViolation } from '@agentforge/errors';
+import { summarize } from '../violations.js';
 
 /** A path that leads to no file or folder. */
 export class CorpusNotFoundError extends AppError {
@@ -13,9 +14,7 @@ export class CorpusNotFoundError extends AppError {
 /** Files that cannot be read as text. Lists every one of them. */
 export class UnreadableCorpusError extends AppError {
   constructor(violations: readonly FieldViolation[]) {
-    const shown = violations.slice(0, 10).map(({ field, description }) => `${field} ${description}`);
-    const rest = violations.length > shown.length ? `; and ${violations.length - shown.length} more` : '';
-    super('INVALID_ARGUMENT', `corpus cannot be read: ${shown.join('; ')}${rest}`, {
+    super('INVALID_ARGUMENT', `corpus cannot be read: ${summarize(violations)}`, {
       reason: 'UNREADABLE_CORPUS',
       fieldViolations: violations,
     });
@@ -47,8 +46,7 @@ export class CorpusTooLargeError extends AppError {
 /** A corpus, or a split of it, with fewer tokens than one batch takes. */
 export class CorpusTooSmallError extends AppError {
   constructor(violations: readonly FieldViolation[]) {
-    const lines = violations.map(({ field, description }) => `${field}: ${description}`).join('; ');
-    super('INVALID_ARGUMENT', `corpus is too small: ${lines}`, {
+    super('INVALID_ARGUMENT', `corpus is too small: ${summarize(violations)}`, {
       reason: 'CORPUS_TOO_SMALL',
       fieldViolations: violations,
     });

@@ -72,7 +72,7 @@ describe('evaluate()', () => {
   });
 
   it('refuses bad settings, and streams without a token to predict', () => {
-    expect(() => evaluate(model, stream, { length: 17, stride: 0 })).toThrow(/length is 17.*stride is 0/);
+    expect(() => evaluate(model, stream, { length: 17, stride: 0 })).toThrow(/length: is 17.*stride: is 0/);
     expect(() => evaluate(model, { ...stream, tokens: Int32Array.of(1) })).toThrow(
       expect.objectContaining({ name: 'CorpusTooSmallError' }),
     );

@@ -1,4 +1,4 @@
-import { AppError, type FieldViolation } from '@agentforge/errors';
+import { AppError } from '@agentforge/errors';
 
 /** A file that a model needs is not where it should be. */
 export class ModelFileMissingError extends AppError {
@@ -17,18 +17,6 @@ export class MalformedModelFileError extends AppError {
       reason: 'MALFORMED_MODEL_FILE',
       metadata: { file },
       cause,
-    });
-  }
-}
-
-/** Weights that do not fit the configuration they come with. */
-export class WeightsMismatchError extends AppError {
-  constructor(source: string, violations: readonly FieldViolation[]) {
-    const shown = violations.slice(0, 10).map(({ field, description }) => `${field}: ${description}`);
-    const rest = violations.length > shown.length ? `; and ${violations.length - shown.length} more` : '';
-    super('INVALID_ARGUMENT', `${source} does not fit the configuration: ${shown.join('; ')}${rest}`, {
-      reason: 'WEIGHTS_MISMATCH',
-      fieldViolations: violations,
     });
   }
 }

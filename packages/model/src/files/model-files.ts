@@ -6,13 +6,14 @@ import { CONFIG_FILE, fromHfConfig, toHfConfig } from '../config/hf-config.js';
 import type { ModelConfig } from '../config/model-config.js';
 import { parameterShapes } from '../config/parameter-shapes.js';
 import { LlamaModel } from '../llama/llama-model.js';
+import { WeightsMismatchError } from '../llama/model.errors.js';
 import { openSafetensors, type SafetensorsReader } from '../safetensors/reader.js';
 import { encodeSafetensors } from '../safetensors/writer.js';
 import { readTokenizer } from '../tokenizer/read-tokenizer.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { TOKENIZER_CONFIG_FILE, TOKENIZER_FILE } from '../tokenizer/tokenizer-files.js';
 import { directorySource, type FileSource } from './file-source.js';
-import { MalformedModelFileError, TokenizerTooLargeError, WeightsMismatchError } from './files.errors.js';
+import { MalformedModelFileError, TokenizerTooLargeError } from './files.errors.js';
 
 /** File name of the weights in Hugging Face's layout. */
 export const WEIGHTS_FILE = 'model.safetensors';

@@ -95,7 +95,13 @@ export async function* generate(
     text += rest;
     const last = tokens.at(-1);
     if (rest !== '' && last !== undefined) yield { token: last, text: rest };
-    return { text, tokens, promptTokens: ids.length, finish, tokensPerSecond: tokens.length / seconds };
+    return {
+      text,
+      tokens,
+      promptTokens: ids.length,
+      finish,
+      tokensPerSecond: seconds > 0 ? tokens.length / seconds : 0,
+    };
   } finally {
     cache.dispose();
   }

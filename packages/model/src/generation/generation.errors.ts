@@ -1,10 +1,10 @@
 import { AppError, type FieldViolation } from '@agentforge/errors';
+import { summarize } from '../violations.js';
 
 /** Settings or a prompt that nothing can be generated with. */
 export class InvalidGenerationError extends AppError {
   constructor(violations: readonly FieldViolation[]) {
-    const lines = violations.map(({ field, description }) => `${field} ${description}`).join('; ');
-    super('INVALID_ARGUMENT', `text cannot be generated: ${lines}`, {
+    super('INVALID_ARGUMENT', `text cannot be generated: ${summarize(violations)}`, {
       reason: 'INVALID_GENERATION',
       fieldViolations: violations,
     });

@@ -12,11 +12,10 @@ import {
 } from '@agentforge/tensor';
 import type { ModelConfig } from '../config/model-config.js';
 import { parameterShapes } from '../config/parameter-shapes.js';
-import { WeightsMismatchError } from '../files/files.errors.js';
 import { type InitializerOf, llamaInitializers, zeroInitializers } from './initialize.js';
 import type { KvCache } from './kv-cache.js';
 import { LlamaBlock } from './llama-block.js';
-import { checkTokens } from './model.errors.js';
+import { checkTokens, WeightsMismatchError } from './model.errors.js';
 
 /** How `LlamaModel.forward` runs. */
 export interface ForwardOptions {

@@ -1,5 +1,6 @@
-import { AppError } from '@agentforge/errors';
+import { AppError, type FieldViolation } from '@agentforge/errors';
 import type { Tensor } from '@agentforge/tensor';
+import { summarize } from '../violations.js';
 
 /** More tokens than the model, or the cache, has positions for. */
 export class SequenceTooLongError extends AppError {
@@ -15,6 +16,16 @@ export class TokenShapeError extends AppError {
   constructor(dtype: string, shape: readonly number[]) {
     super('INVALID_ARGUMENT', `tokens must be i32 [batch, length] with length ≥ 1, got ${dtype} [${shape}]`, {
       reason: 'TOKEN_SHAPE',
+    });
+  }
+}
+
+/** Weights that do not fit the configuration they come with. */
+export class WeightsMismatchError extends AppError {
+  constructor(source: string, violations: readonly FieldViolation[]) {
+    super('INVALID_ARGUMENT', `${source} does not fit the configuration: ${summarize(violations)}`, {
+      reason: 'WEIGHTS_MISMATCH',
+      fieldViolations: violations,
     });
   }
 }

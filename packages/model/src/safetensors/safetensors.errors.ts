@@ -1,14 +1,10 @@
 import { AppError, type FieldViolation } from '@agentforge/errors';
-
-/** Violations spelled out in the message; all of them are in `fieldViolations`. */
-const SHOWN = 10;
+import { summarize } from '../violations.js';
 
 /** A safetensors file whose bytes contradict the format. Lists every problem found. */
 export class InvalidSafetensorsError extends AppError {
   constructor(file: string, violations: readonly FieldViolation[]) {
-    const shown = violations.slice(0, SHOWN).map(({ field, description }) => `${field}: ${description}`);
-    const rest = violations.length > SHOWN ? `; and ${violations.length - SHOWN} more` : '';
-    super('INVALID_ARGUMENT', `${file} is not a valid safetensors file: ${shown.join('; ')}${rest}`, {
+    super('INVALID_ARGUMENT', `${file} is not a valid safetensors file: ${summarize(violations)}`, {
       reason: 'INVALID_SAFETENSORS',
       fieldViolations: violations,
       metadata: { file },

@@ -256,7 +256,7 @@ describe('openSafetensors()', () => {
       }),
       { numRuns: 500, seed: 7 },
     );
-  });
+  }, 60_000);
 
   it('survives arbitrary headers', async () => {
     const entry = fc.record(
@@ -275,7 +275,7 @@ describe('openSafetensors()', () => {
       ),
       { numRuns: 500, seed: 11 },
     );
-  });
+  }, 60_000);
 });
 
 async function readAll(bytes: Uint8Array): Promise<void> {

@@ -5,9 +5,6 @@
 const GPT2_PATTERN =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
-/** The exact pattern that tools read from `tokenizer.json` consumers; exported for tests and documentation. */
-export const PRE_TOKENIZER_PATTERN: string = GPT2_PATTERN.source;
-
 /** Splits text into the pieces that byte-pair merges never cross. Concatenating them gives the text back. */
 export function* preTokenize(text: string): Generator<string> {
   for (const match of text.matchAll(GPT2_PATTERN)) yield match[0];

@@ -1,4 +1,5 @@
 import { AppError, type FieldViolation } from '@agentforge/errors';
+import { summarize } from '../violations.js';
 
 /** A token id that the vocabulary does not have. */
 export class TokenIdError extends AppError {
@@ -12,8 +13,7 @@ export class TokenIdError extends AppError {
 /** A tokenizer file that cannot be read or uses features this tokenizer does not have. */
 export class InvalidTokenizerError extends AppError {
   constructor(file: string, violations: readonly FieldViolation[]) {
-    const lines = violations.map(({ field, description }) => `${field}: ${description}`).join('; ');
-    super('INVALID_ARGUMENT', `${file} is not a usable tokenizer: ${lines}`, {
+    super('INVALID_ARGUMENT', `${file} is not a usable tokenizer: ${summarize(violations)}`, {
       reason: 'INVALID_TOKENIZER',
       fieldViolations: violations,
       metadata: { file },
@@ -24,8 +24,7 @@ export class InvalidTokenizerError extends AppError {
 /** Options a tokenizer cannot be trained with. */
 export class TokenizerTrainingError extends AppError {
   constructor(violations: readonly FieldViolation[]) {
-    const lines = violations.map(({ field, description }) => `${field}: ${description}`).join('; ');
-    super('INVALID_ARGUMENT', `tokenizer cannot be trained: ${lines}`, {
+    super('INVALID_ARGUMENT', `tokenizer cannot be trained: ${summarize(violations)}`, {
       reason: 'TOKENIZER_TRAINING',
       fieldViolations: violations,
     });
