@@ -1,0 +1,18 @@
+/** Media types of artifacts. */
+export const MEDIA_TYPES = {
+  model: 'application/vnd.agentforge.model.v1+json',
+  checkpoint: 'application/vnd.agentforge.checkpoint.v1+json',
+  report: 'application/vnd.agentforge.report.v1+json',
+  text: 'text/plain',
+  jsonl: 'application/jsonl',
+  json: 'application/json',
+  binary: 'application/octet-stream',
+} as const;
+
+/** Artifact types as ports name them. */
+export const ARTIFACT_TYPES = {
+  model: 'model',
+  corpus: 'corpus',
+  report: 'report',
+  checkpoint: 'checkpoint',
+} as const;

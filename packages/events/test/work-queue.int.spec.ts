@@ -1,0 +1,256 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import type { Consumption, DeliveredTask, Events } from '../src/index.js';
+import { connectForTest, type NatsServer, startNatsServer } from '../src/testing/index.js';
+import { startedReport, taskOf, until } from './histories.js';
+
+/** Short enough for a test, long enough for a busy machine. */
+const ACK_WAIT_MS = 1_000;
+
+describe('TaskQueue and Reports', () => {
+  let nats: NatsServer;
+  let events: Events;
+  let other: Events;
+  let consumptions: Consumption[] = [];
+
+  beforeEach(async () => {
+    nats = await startNatsServer();
+    events = await connectForTest(nats.url, { ackWaitMs: ACK_WAIT_MS });
+    other = await connectForTest(nats.url, { name: 'other', ackWaitMs: ACK_WAIT_MS });
+  });
+
+  afterEach(async () => {
+    await Promise.all(consumptions.map((consumption) => consumption.stopPulling()));
+    consumptions = [];
+    await events.close();
+    await other.close();
+    await nats.stop();
+  });
+
+  const consume = async (
+    handler: (delivered: DeliveredTask) => Promise<void>,
+    options: Parameters<Events['tasks']['consume']>[2] = {},
+    on = events,
+  ) => {
+    const consumption = await on.tasks.consume('noop', handler, options);
+    consumptions.push(consumption);
+    return consumption;
+  };
+
+  const waiting = async (stream: string) =>
+    (await events.queueReadings()).filter((reading) => reading.stream === stream);
+
+  it('delivers each task once, also when it is published twice', async () => {
+    const task = taskOf('one');
+    await events.tasks.publish(task);
+    await other.tasks.publish(task);
+    await events.tasks.publish(taskOf('two'));
+    const seen: string[] = [];
+    await consume(async ({ task: { stepId }, delivery }) => {
+      seen.push(`${stepId}#${delivery}`);
+    });
+    await until(() => seen.length === 2);
+    await new Promise((resolve) => setTimeout(resolve, ACK_WAIT_MS * 1.5));
+    expect(seen).toEqual(['one#1', 'two#1']);
+    expect(await waiting('FORGE_TASKS')).toEqual([
+      { stream: 'FORGE_TASKS', phase: 'noop', waiting: 0, inFlight: 0, oldestAgeMs: 0 },
+    ]);
+  });
+
+  it('holds no more tasks than its concurrency and leaves the others to other workers', async () => {
+    for (let i = 0; i < 6; i++) await events.tasks.publish(taskOf(`s${i}`));
+    let mine = 0;
+    let theirs = 0;
+    const gate = deferred();
+    await consume(
+      async () => {
+        mine++;
+        await gate.promise;
+      },
+      { concurrency: 2 },
+    );
+    await until(() => mine === 2);
+    const [reading] = await waiting('FORGE_TASKS');
+    expect(reading).toMatchObject({ waiting: 4, inFlight: 2 });
+    expect(reading?.oldestAgeMs).toBeGreaterThan(0);
+    await consume(
+      async () => {
+        theirs++;
+      },
+      { concurrency: 1 },
+      other,
+    );
+    await until(() => theirs === 4);
+    expect(mine).toBe(2);
+    gate.resolve(undefined);
+  });
+
+  it('keeps a long task by in-progress acks', async () => {
+    await events.tasks.publish(taskOf('long'));
+    const deliveries: number[] = [];
+    const handler = async ({ delivery }: DeliveredTask) => {
+      deliveries.push(delivery);
+      await new Promise((resolve) => setTimeout(resolve, ACK_WAIT_MS * 3));
+    };
+    await consume(handler);
+    await consume(handler, {}, other);
+    await until(async () => (await waiting('FORGE_TASKS'))[0]?.inFlight === 0 && deliveries.length > 0);
+    expect(deliveries).toEqual([1]);
+  });
+
+  it('delivers again after the ack-wait when a worker falls silent, and when it says so', async () => {
+    await events.tasks.publish(taskOf('lost'));
+    const seen: string[] = [];
+    const silent = await consume(
+      () => {
+        seen.push('silent');
+        return new Promise(() => undefined);
+      },
+      { keepAlive: false },
+    );
+    await until(() => seen.length === 1);
+    await silent.stopPulling();
+    const startedAt = Date.now();
+    await consume(
+      async ({ delivery, nak }) => {
+        seen.push(`other#${delivery}`);
+        if (delivery === 2) nak(100);
+      },
+      {},
+      other,
+    );
+    await until(() => seen.length === 3);
+    expect(seen).toEqual(['silent', 'other#2', 'other#3']);
+    expect(Date.now() - startedAt).toBeGreaterThan(ACK_WAIT_MS / 4);
+  });
+
+  it('hands a task back when its handler throws, and tries again', async () => {
+    await events.tasks.publish(taskOf('fails'));
+    const deliveries: number[] = [];
+    await consume(async ({ delivery }) => {
+      deliveries.push(delivery);
+      if (delivery === 1) throw new Error('first try fails');
+    });
+    await until(() => deliveries.length === 2);
+    expect(deliveries).toEqual([1, 2]);
+  });
+
+  it('puts malformed and refused messages aside with their reason, and can drive one again', async () => {
+    const raw = await connect({ servers: nats.url });
+    await raw.request('forge.tasks.noop', Buffer.from('not a task'));
+    await raw.request('forge.reports.noop', Buffer.from([0xff, 0xff]));
+    await raw.close();
+    await events.tasks.publish(taskOf('refused'));
+    const seen: string[] = [];
+    let isRefusing = true;
+    await consume(async ({ task, term }) => {
+      seen.push(task.stepId);
+      if (isRefusing) await term('cannot be done');
+    });
+    consumptions.push(await events.reports.consume(async () => undefined));
+    await until(async () => (await events.deadLetters.list()).length === 3);
+    const letters = await events.deadLetters.list({ origin: 'tasks' });
+    expect(letters.map(({ origin, subject }) => `${origin} ${subject}`)).toEqual([
+      'tasks forge.tasks.noop',
+      'tasks forge.tasks.noop',
+    ]);
+    const byReason = new Map(letters.map((letter) => [letter.reason, letter]));
+    expect([...byReason.keys()].some((reason) => reason.startsWith('malformed StepTask'))).toBe(true);
+    expect(
+      Buffer.from(letters.find(({ reason }) => reason.startsWith('malformed'))?.data ?? []).toString(),
+    ).toBe('not a task');
+    expect(seen).toEqual(['refused']);
+    isRefusing = false;
+    await events.deadLetters.redrive(byReason.get('cannot be done')?.sequence ?? 0);
+    await until(() => seen.length === 2);
+    expect(await events.deadLetters.list({ origin: 'tasks' })).toHaveLength(1);
+    await expect(events.deadLetters.redrive(999)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect((await events.deadLetters.list({ origin: 'reports' }))[0]?.subject).toBe('forge.reports.noop');
+  });
+
+  it('stops pulling at once, finishes what it holds, and loses nothing', async () => {
+    for (let i = 0; i < 20; i++) await events.tasks.publish(taskOf(`s${i}`));
+    const done: string[] = [];
+    const consumption = await consume(
+      async ({ task, signal }) => {
+        while (done.length >= 3 && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, 5));
+        done.push(task.stepId);
+      },
+      { concurrency: 3 },
+    );
+    await until(() => done.length >= 3 && consumption.inFlight === 3);
+    await consumption.stop();
+    const held = done.length;
+    expect(held).toBeGreaterThanOrEqual(6);
+    expect(held).toBeLessThan(20);
+    expect(consumption.inFlight).toBe(0);
+    expect(consumption.isPulling).toBe(false);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(done).toHaveLength(held);
+    await consume(async ({ task }) => void done.push(task.stepId), { concurrency: 4 }, other);
+    await until(() => done.length === 20);
+    expect(new Set(done).size).toBe(20);
+  });
+
+  it('handles reports of one run in order and of different runs in parallel', async () => {
+    const run = (name: string) => `projects/test/runs/${name}`;
+    for (let i = 0; i < 10; i++)
+      for (const name of ['a', 'b'])
+        await events.reports.publish('noop', startedReport(`s${i}`, 1, run(name)));
+    await events.reports.publish('noop', startedReport('s0', 1, run('a')));
+    const seen: string[] = [];
+    const open = new Map<string, number>();
+    let mostPerRun = 0;
+    let mostInAll = 0;
+    consumptions.push(
+      await events.reports.consume(async ({ report }) => {
+        open.set(report.run, (open.get(report.run) ?? 0) + 1);
+        mostPerRun = Math.max(mostPerRun, ...open.values());
+        mostInAll = Math.max(
+          mostInAll,
+          [...open.values()].reduce((sum, count) => sum + count, 0),
+        );
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        open.set(report.run, (open.get(report.run) ?? 0) - 1);
+        seen.push(`${report.run.at(-1)}${report.stepId}`);
+      }),
+    );
+    await until(() => seen.length >= 20);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(seen.filter((name) => name.startsWith('a'))).toEqual(
+      Array.from({ length: 10 }, (_, i) => `as${i}`),
+    );
+    expect(seen.filter((name) => name.startsWith('b'))).toEqual(
+      Array.from({ length: 10 }, (_, i) => `bs${i}`),
+    );
+    expect(mostPerRun).toBe(1);
+    expect(mostInAll).toBe(2);
+  });
+
+  it('makes the consumer again when it was deleted', async () => {
+    const seen: string[] = [];
+    await consume(async ({ task }) => void seen.push(task.stepId));
+    const raw = await connect({ servers: nats.url });
+    await (await jetstreamManager(raw)).consumers.delete('FORGE_TASKS', 'phase-noop');
+    await raw.close();
+    await events.tasks.publish(taskOf('after'));
+    await until(() => seen.length === 1);
+  });
+
+  it('adapts the ack-wait of an existing consumer', async () => {
+    await (await consume(async () => undefined)).stop();
+    await consume(async () => undefined, { ackWaitMs: 7_000 });
+    const raw = await connect({ servers: nats.url });
+    const info = await (await jetstreamManager(raw)).consumers.info('FORGE_TASKS', 'phase-noop');
+    await raw.close();
+    expect(info.config.ack_wait).toBe(7_000_000_000);
+  });
+});
+
+function deferred() {
+  let resolve: (value: unknown) => void = () => undefined;
+  const promise = new Promise((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
