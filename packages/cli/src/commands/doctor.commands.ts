@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 import { readProfiles } from '../config/profile-file.js';
 import { CheckFailedError } from '../errors.js';
 import { LOCAL_PHASES } from '../local/local-stack.js';
+import { findNatsServer } from '../local/nats-plan.js';
 import { findProgram } from '../local/programs.js';
 import { listing } from '../output/format.js';
 import { formatBytes } from '../output/units.js';
@@ -105,7 +106,7 @@ function checkDisk(root: string): Check {
 }
 
 function checkNats(io: Io): Check {
-  const program = io.env['FORGE_NATS_SERVER'] || findProgram('nats-server', io.env);
+  const program = findNatsServer(io.env);
   const version = program ? versionOf(program, ['--version']) : undefined;
   return version
     ? { name: 'nats-server', status: 'ok', found: `${version} (${program})`, fix: '' }

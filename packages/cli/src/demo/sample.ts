@@ -28,6 +28,6 @@ export async function writeSample(folder: string, corpus: Corpus, seed: bigint):
 export function promptFrom(text: string): string {
   const start = text.trimStart();
   const cut = start.slice(0, PROMPT_CHARS);
-  if (start.length <= PROMPT_CHARS) return cut.trimEnd();
-  return cut.slice(0, Math.max(cut.search(/\s\S*$/), 1)).trimEnd();
+  const blank = start.length > PROMPT_CHARS ? cut.search(/\s\S*$/) : -1;
+  return (blank > 0 ? cut.slice(0, blank) : cut).trimEnd();
 }

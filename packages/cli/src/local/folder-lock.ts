@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DataFolderHeldError } from './local.errors.js';
@@ -52,7 +52,7 @@ export class FolderLock {
         if (other && isAlive(other.pid, other.started))
           throw new DataFolderHeldError(dataDir, other.pid, other.command);
         if (other?.guardPid) await waitForEnd(other.guardPid);
-        rmSync(file, { force: true });
+        removeStale(file, other);
       }
     } finally {
       rmSync(draft, { force: true });
@@ -68,6 +68,19 @@ export class FolderLock {
   release(): void {
     if (readHolder(this.file)?.pid === process.pid) rmSync(this.file, { force: true });
   }
+}
+
+/** Removes the lock of a holder that is gone; puts it back when another process was faster and it is that one's now. */
+function removeStale(file: string, stale: Holder | undefined): void {
+  const aside = `${file}.${process.pid}.stale`;
+  try {
+    renameSync(file, aside);
+    const found = readHolder(aside);
+    if (found && (found.pid !== stale?.pid || found.started !== stale.started)) linkSync(aside, file);
+  } catch {
+    // Somebody else removed it or took the lock meanwhile: the next attempt sees which.
+  }
+  rmSync(aside, { force: true });
 }
 
 function readHolder(file: string): Holder | undefined {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ProgramMissingError } from './local.errors.js';
 import { LogFile } from './log-file.js';
 import type { ProcessPlan } from './managed-process.js';
-import { findProgram } from './programs.js';
+import { findProgram, isExecutable } from './programs.js';
 
 const READY_TIMEOUT_MS = 30_000;
 
@@ -26,7 +26,7 @@ export class NatsPlan implements ProcessPlan {
     private readonly dataDir: string,
     private readonly env: Environment,
   ) {
-    const program = env['FORGE_NATS_SERVER'] || findProgram('nats-server', env);
+    const program = findNatsServer(env);
     if (!program) {
       throw new ProgramMissingError(
         'nats-server',
@@ -79,6 +79,13 @@ export class NatsPlan implements ProcessPlan {
       return undefined;
     }
   }
+}
+
+/** The nats-server to run: the one in FORGE_NATS_SERVER, otherwise the one that is installed. */
+export function findNatsServer(env: Environment): string | undefined {
+  const named = env['FORGE_NATS_SERVER'];
+  if (!named) return findProgram('nats-server', env);
+  return isExecutable(named) ? named : undefined;
 }
 
 /** Whether something listens and greets like a NATS server. */

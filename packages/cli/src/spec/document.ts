@@ -14,6 +14,8 @@ import type { Position, SpecProblem } from './problem.js';
 
 /** Longest specification that is read, in bytes. */
 const MAX_SPEC_BYTES = 4 * 1024 * 1024;
+/** Most values that aliases may expand to: a few lines could otherwise fill the memory. */
+const MAX_ALIASES = 1_000;
 
 /** A YAML document that knows where each of its values stands in the file. */
 export class SpecDocument {
@@ -42,7 +44,13 @@ export class SpecDocument {
 
   /** The whole document as plain values; integers are bigints. */
   toValue(): unknown {
-    return this.problems.length > 0 ? undefined : this.document.toJS({ maxAliasCount: 1_000 });
+    if (this.problems.length > 0) return undefined;
+    try {
+      return this.document.toJS({ maxAliasCount: MAX_ALIASES });
+    } catch (error) {
+      this.problems.push({ path: '', message: error instanceof Error ? error.message : String(error) });
+      return undefined;
+    }
   }
 
   /** A problem at a path, with the position of the value, of its key, or of the nearest parent that exists. */

@@ -109,7 +109,9 @@ export function parseRunSpec(text: string, overrides: readonly string[] = []): P
   const document = new SpecDocument(text, overrides);
   if (document.problems.length > 0) return { problems: sortProblems(document.problems), document };
   const check = new Checker(document);
-  const spec = readSpec(check, document.toValue());
+  const value = document.toValue();
+  if (document.problems.length > 0) return { problems: document.problems, document };
+  const spec = readSpec(check, value);
   if (spec) checkGraph(check, spec.steps);
   const problems = sortProblems(check.problems);
   return spec && problems.length === 0 ? { spec, problems, document } : { problems, document };

@@ -35,7 +35,7 @@ function toFilePath(spec: RunSpec, path: FieldPath): FieldPath {
     return port === undefined ? ['steps', position, 'inputs'] : ['steps', position, 'inputs', port, ...rest];
   }
   const tail = index === undefined ? [] : [index, ...rest];
-  return ['steps', position, part === 'config' ? part : snakeCase(part), ...tail];
+  return ['steps', position, snakeCase(part), ...(part === 'config' ? tail : tail.map(snakeCase))];
 }
 
 function snakeCase(part: string | number): string | number {

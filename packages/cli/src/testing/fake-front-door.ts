@@ -1,0 +1,223 @@
+import { createHash } from 'node:crypto';
+import {
+  type Artifact,
+  ArtifactSchema,
+  ArtifactService,
+  type CreateRunRequest,
+  type DownloadArtifactRequest,
+  type GetArtifactRequest,
+  type GetPhaseRequest,
+  type GetRunRequest,
+  type ListRunsRequest,
+  PhaseDescriptorSchema,
+  PipelineService,
+  type Run,
+  RunState,
+  type UploadArtifactRequest,
+  type ValidateRunSpecRequest,
+  type WatchRunRequest,
+} from '@agentforge/contracts';
+import { AppError } from '@agentforge/errors';
+import {
+  createService,
+  defineSettings,
+  GrpcService,
+  type RunningService,
+  serverSettings,
+} from '@agentforge/service-kit';
+import { create, type JsonObject } from '@bufbuild/protobuf';
+import { Module } from '@nestjs/common';
+import { completedRun, pendingRun, wholeStory } from './sample-run.js';
+
+/** What the fake front door remembers, and what it is told to do. */
+export class FrontDoorState {
+  readonly created: CreateRunRequest[] = [];
+  readonly calls: string[] = [];
+  readonly contents = new Map<string, { bytes: Buffer; type: string; name: string; mediaType: string }>();
+  readonly runs = new Map<string, Run>([['projects/default/runs/demo', completedRun()]]);
+  lastFilter = '';
+  /** How the next watched run ends. */
+  ending: 'completed' | 'failed' = 'completed';
+  /** Violations that the next specification has. */
+  violations: { field: string; description: string }[] = [];
+  damaged = false;
+}
+
+const state = { current: new FrontDoorState() };
+
+const CONFIG_SCHEMA: JsonObject = {
+  properties: { preset: { enum: ['pico', 'nano'], default: 'pico', description: 'Size of the models' } },
+};
+
+const PHASES = ['cognate', 'evomerge'].map((name) =>
+  create(PhaseDescriptorSchema, {
+    name,
+    version: '1.0.0',
+    summary: `The phase ${name}.`,
+    configSchema: CONFIG_SCHEMA,
+    inputs: [{ name: 'corpus', artifactType: 'corpus', minCount: 1, maxCount: 1, summary: 'Text.' }],
+    outputs: [{ name: 'models', artifactType: 'model', minCount: 3, maxCount: 3, summary: 'Models.' }],
+    metrics: [{ name: 'loss', unit: 'nats/token', summary: 'Mean loss.' }],
+  }),
+);
+
+@GrpcService(PipelineService)
+class FakePipelineController {
+  createRun(request: CreateRunRequest) {
+    const { violations } = state.current;
+    if (violations.length > 0) {
+      throw new AppError('INVALID_ARGUMENT', 'the specification is not valid', {
+        fieldViolations: violations,
+      });
+    }
+    state.current.created.push(request);
+    const name = `${request.parent}/runs/${request.runId || 'r1'}`;
+    state.current.runs.set(name, pendingRun(name));
+    return { run: pendingRun(name) };
+  }
+
+  validateRunSpec(request: ValidateRunSpecRequest) {
+    return { violations: state.current.violations, ...(request.graph ? { graph: request.graph } : {}) };
+  }
+
+  getRun({ name }: GetRunRequest) {
+    return { run: find(name) };
+  }
+
+  listRuns({ pageSize, pageToken, filter }: ListRunsRequest) {
+    state.current.lastFilter = filter;
+    const all = [...state.current.runs.values()];
+    const start = Number(pageToken || '0');
+    const runs = all.slice(start, start + pageSize);
+    const end = start + runs.length;
+    return { runs, nextPageToken: end < all.length ? String(end) : '' };
+  }
+
+  listRunEvents({ name }: { name: string }) {
+    find(name);
+    const events = wholeStory(name).flatMap(({ update }) => (update.case === 'event' ? [update.value] : []));
+    return { events };
+  }
+
+  async *watchRun({ name }: WatchRunRequest) {
+    find(name);
+    const story = wholeStory(name);
+    yield* story.slice(0, -1);
+    const failed = state.current.ending === 'failed';
+    const run = completedRun(name);
+    if (failed) run.state = RunState.FAILED;
+    state.current.runs.set(name, run);
+    if (!failed) yield* story.slice(-1);
+    else yield { revision: 9n, update: { case: 'run' as const, value: run } };
+  }
+
+  pauseRun({ name }: { name: string }) {
+    state.current.calls.push(`pause ${name}`);
+    return { run: find(name) };
+  }
+
+  resumeRun({ name }: { name: string }): never {
+    throw new AppError('FAILED_PRECONDITION', `${name} is not paused`);
+  }
+
+  cancelRun({ name, reason }: { name: string; reason: string }) {
+    state.current.calls.push(`cancel ${name} ${reason}`);
+    return { run: find(name) };
+  }
+
+  retryRun(request: { name: string; stepIds: string[]; configOverrides: Record<string, JsonObject> }) {
+    state.current.calls.push(`retry ${request.stepIds.join()} ${JSON.stringify(request.configOverrides)}`);
+    return { run: find(request.name) };
+  }
+
+  listPhases() {
+    return { phases: PHASES };
+  }
+
+  getPhase({ phase }: GetPhaseRequest) {
+    const found = PHASES.find(({ name }) => name === phase);
+    if (!found) throw new AppError('NOT_FOUND', `no phase is called "${phase}"; there are cognate, evomerge`);
+    return { phase: found };
+  }
+}
+
+@GrpcService(ArtifactService)
+class FakeArtifactController {
+  getArtifact({ digest }: GetArtifactRequest) {
+    return { artifact: describe(digest) };
+  }
+
+  listArtifacts() {
+    return { artifacts: [...state.current.contents.keys()].map(describe) };
+  }
+
+  async uploadArtifact(requests: AsyncIterable<UploadArtifactRequest>) {
+    const chunks: Uint8Array[] = [];
+    let header = { name: '', type: '', mediaType: '' };
+    for await (const { part } of requests) {
+      if (part.case === 'header') {
+        const { name, type, mediaType } = part.value;
+        header = { name, type, mediaType };
+      }
+      if (part.case === 'chunk') chunks.push(part.value);
+    }
+    const bytes = Buffer.concat(chunks);
+    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    state.current.contents.set(digest, { bytes, ...header });
+    return { ref: { digest, sizeBytes: BigInt(bytes.length), ...header } };
+  }
+
+  async *downloadArtifact({ digest }: DownloadArtifactRequest) {
+    const { bytes } = contentOf(digest);
+    yield { chunk: state.current.damaged ? Buffer.concat([bytes, Buffer.from('!')]) : bytes };
+  }
+
+  verifyArtifact({ digest }: { digest: string }) {
+    const { bytes } = contentOf(digest);
+    const { damaged } = state.current;
+    return {
+      valid: !damaged,
+      problems: damaged ? ['byte 3 differs'] : [],
+      verifiedBytes: BigInt(bytes.length),
+    };
+  }
+}
+
+@Module({ controllers: [FakePipelineController, FakeArtifactController] })
+class FakeFrontDoorModule {}
+
+/** A front door on a free port, with real gRPC and no engine behind it. Resets the state. */
+export async function startFakeFrontDoor(): Promise<{
+  service: RunningService;
+  state: () => FrontDoorState;
+  reset: () => void;
+}> {
+  const service = await createService(FakeFrontDoorModule, {
+    name: 'fake-front-door',
+    settings: defineSettings(serverSettings({ grpcPort: 0, httpPort: 0 })),
+    env: { FORGE_GRPC_PORT: '0', FORGE_HTTP_PORT: '0', FORGE_LOG_LEVEL: 'silent' },
+  });
+  const reset = () => {
+    state.current = new FrontDoorState();
+  };
+  reset();
+  return { service, state: () => state.current, reset };
+}
+
+function find(name: string): Run {
+  const run = state.current.runs.get(name);
+  if (!run) throw new AppError('NOT_FOUND', `${name} does not exist`);
+  return run;
+}
+
+function contentOf(digest: string) {
+  const content = state.current.contents.get(digest);
+  if (!content) throw new AppError('NOT_FOUND', `no artifact has the digest ${digest}`);
+  return content;
+}
+
+function describe(digest: string): Artifact {
+  const { bytes, name, type, mediaType } = contentOf(digest);
+  const ref = { digest, name, type, mediaType, sizeBytes: BigInt(bytes.length) };
+  return create(ArtifactSchema, { ref });
+}

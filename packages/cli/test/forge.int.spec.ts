@@ -1,0 +1,224 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { RunningService } from '@agentforge/service-kit';
+import { runCommand } from '../src/run-command.js';
+import { type FrontDoorState, startFakeFrontDoor } from '../src/testing/fake-front-door.js';
+import { type FakeIo, fakeIo } from '../src/testing/fake-io.js';
+import { digestOf } from '../src/testing/sample-run.js';
+
+const SPEC = `name: test
+seed: 3
+steps:
+  - id: founders
+    phase: cognate
+    config: { preset: pico }
+    inputs:
+      corpus: { file: book.txt }
+  - id: evolve
+    phase: evomerge
+    inputs:
+      models: { from: founders.models }
+      corpus: { file: book.txt }
+`;
+
+let service: RunningService;
+let state: () => FrontDoorState;
+let reset: () => void;
+let folder: string;
+
+beforeAll(async () => {
+  ({ service, state, reset } = await startFakeFrontDoor());
+  folder = await mkdtemp(join(tmpdir(), 'forge-cli-'));
+  await writeFile(join(folder, 'spec.yaml'), SPEC);
+  await writeFile(join(folder, 'book.txt'), 'It was the best of times.\n'.repeat(20));
+});
+beforeEach(() => reset());
+afterAll(async () => {
+  await service.drain('test');
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Runs a command line against the fake front door. */
+async function forge(
+  line: string,
+  options: { isTTY?: boolean; stdin?: string } = {},
+): Promise<{ code: number; io: FakeIo }> {
+  const io = fakeIo({ cwd: folder, env: { FORGE_SERVER: service.grpcAddress }, ...options });
+  const code = await runCommand(io, line.split(' '), '1.2.3');
+  return { code, io };
+}
+
+describe('forge run', () => {
+  it('create uploads files once, sends the graph and prints the name', async () => {
+    const { code, io } = await forge('run create -f spec.yaml --set seed=9 -o name');
+    expect(io.err.text).toBe('');
+    expect(code).toBe(0);
+    expect(io.out.text).toBe('projects/default/runs/r1\n');
+    expect(state().contents.size).toBe(1);
+    const [request] = state().created;
+    expect(request?.graph?.seed).toBe(9n);
+    expect(request?.requestId).toMatch(/^[0-9a-f-]{36}$/);
+    const source = request?.graph?.steps[0]?.inputs[0]?.source;
+    expect(source?.case === 'artifacts' && source.value.refs[0]).toMatchObject({
+      type: 'corpus',
+      mediaType: 'text/plain',
+    });
+  });
+
+  it('create reads a specification from standard input and names the run', async () => {
+    const { code } = await forge('run create -f - --run-id mine --project team', { stdin: SPEC });
+    expect(code).toBe(0);
+    expect(state().created[0]).toMatchObject({ parent: 'projects/team', runId: 'mine', displayName: 'test' });
+  });
+
+  it('create shows problems that the server found at their place in the file, with exit code 2', async () => {
+    state().violations = [
+      { field: 'steps[0].config.preset', description: '"pico" is not available' },
+      { field: 'steps[1].inputs[0]', description: 'expects 2 to 16 models' },
+    ];
+    const { code, io } = await forge('run create -f spec.yaml');
+    expect(code).toBe(2);
+    expect(io.err.text).toContain('spec.yaml:6:23: error: steps[0].config.preset: "pico" is not available');
+    expect(io.err.text).toContain('spec.yaml:12:7: error: steps[1].inputs.models: expects 2 to 16 models');
+    expect(io.err.text).toContain('2 problems');
+    expect(io.out.text).toBe('');
+  });
+
+  it('create names files that do not exist', async () => {
+    const { code, io } = await forge(
+      'run create -f spec.yaml --set steps.evolve.inputs.corpus.file=nowhere.txt',
+    );
+    expect(code).toBe(2);
+    expect(io.err.text).toMatch(/--set .*nowhere\.txt does not exist/);
+    expect(state().created).toHaveLength(0);
+  });
+
+  it('create --watch, piped, prints a line per event and then the run', async () => {
+    const { code, io } = await forge('run create -f spec.yaml --watch');
+    expect(code).toBe(0);
+    expect(io.out.text).toContain('founders: started by w1');
+    expect(io.out.text).toContain('gate/cognate/loss-margin');
+    expect(io.out.text).not.toContain('\u001b');
+  });
+
+  it('create --watch, on a terminal, draws and then prints the run', async () => {
+    const { code, io } = await forge('run create -f spec.yaml --watch', { isTTY: true });
+    expect(code).toBe(0);
+    expect(io.out.text).toContain('\u001b[?25l');
+    expect(io.out.text).toContain('\u001b[?25h');
+  });
+
+  it('create --wait exits with 1 when the run fails, and prints nothing but data on standard output', async () => {
+    state().ending = 'failed';
+    const { code, io } = await forge('run create -f spec.yaml --wait -o json');
+    expect(code).toBe(1);
+    expect(JSON.parse(io.out.text)).toMatchObject({ state: 'RUN_STATE_FAILED' });
+    expect(io.err.text).toContain('ended as FAILED');
+  });
+
+  it('list pages, filters and prints names', async () => {
+    for (let index = 0; index < 5; index++) await forge(`run create -f spec.yaml --run-id r${index}`);
+    const { io } = await forge('run list --state failed --label team=search --limit 4 -o name');
+    expect(io.out.text.trim().split('\n')).toHaveLength(4);
+    expect(state().lastFilter).toBe('state = "FAILED" AND labels.team = "search"');
+    const wrong = await forge('run list --state FAILD');
+    expect(wrong.code).toBe(2);
+    expect(wrong.io.err.text).toContain('did you mean "FAILED"?');
+  });
+
+  it('get prints every format', async () => {
+    expect((await forge('run get demo')).io.out.text).toContain('founder-reasoning');
+    expect(JSON.parse((await forge('run get demo -o json')).io.out.text).name).toBe(
+      'projects/default/runs/demo',
+    );
+    expect((await forge('run get demo -o yaml')).io.out.text).toContain('name: projects/default/runs/demo');
+    expect((await forge('run get projects/default/runs/demo -o name')).io.out.text).toBe(
+      'projects/default/runs/demo\n',
+    );
+  });
+
+  it('get of an unknown run exits with 1 and says so', async () => {
+    const { code, io } = await forge('run get nobody');
+    expect(code).toBe(1);
+    expect(io.err.text).toBe('error: projects/default/runs/nobody does not exist (NOT_FOUND)\n');
+  });
+
+  it('logs prints events, of one step when asked to', async () => {
+    const { io } = await forge('run logs demo --step evolve');
+    expect(io.out.text).toContain('evolve: started by w1');
+    expect(io.out.text).not.toContain('founders');
+    const wrong = await forge('run logs demo --step evolv');
+    expect(wrong.io.err.text).toContain('did you mean "evolve"?');
+  });
+
+  it('pause, cancel and retry reach the server; what it refuses is shown', async () => {
+    await forge('run pause demo');
+    await forge('run cancel demo --reason enough');
+    await forge('run retry demo --step evolve --set evolve.population=16 --set founders.deep.er=true');
+    expect(state().calls).toEqual([
+      'pause projects/default/runs/demo',
+      'cancel projects/default/runs/demo enough',
+      'retry evolve {"evolve":{"population":16},"founders":{"deep":{"er":true}}}',
+    ]);
+    const resumed = await forge('run resume demo');
+    expect(resumed.code).toBe(1);
+    expect(resumed.io.err.text).toContain('is not paused (FAILED_PRECONDITION)');
+    expect((await forge('run retry demo --set nobody.a=1')).code).toBe(2);
+  });
+});
+
+describe('forge artifact', () => {
+  it('upload, get by the first digits, verify', async () => {
+    const uploaded = await forge('artifact upload book.txt -o name');
+    expect(uploaded.io.err.text).toBe('');
+    const digest = uploaded.io.out.text.trim();
+    expect(digest).toMatch(/^sha256:[0-9a-f]{64}$/);
+    const got = await forge(`artifact get ${digest.slice(7, 15)} --to copy.txt`);
+    expect(got.code).toBe(0);
+    expect(await readFile(join(folder, 'copy.txt'))).toEqual(await readFile(join(folder, 'book.txt')));
+    expect((await forge(`artifact verify ${digest}`)).code).toBe(0);
+  });
+
+  it('refuses what arrives damaged and leaves no file behind', async () => {
+    const digest = (await forge('artifact upload book.txt -o name')).io.out.text.trim();
+    state().damaged = true;
+    const got = await forge(`artifact get ${digest} --to damaged.txt`);
+    expect(got.code).toBe(1);
+    expect(got.io.err.text).toContain('DATA_LOSS');
+    await expect(readFile(join(folder, 'damaged.txt'))).rejects.toMatchObject({ code: 'ENOENT' });
+    const verified = await forge(`artifact verify ${digest}`);
+    expect(verified.code).toBe(1);
+    expect(verified.io.out.text).toContain('byte 3 differs');
+  });
+
+  it('says when a digest is unknown or none at all', async () => {
+    expect((await forge(`artifact get ${digestOf('0')}`)).io.err.text).toContain('NOT_FOUND');
+    expect((await forge('artifact get xyz')).code).toBe(2);
+    expect((await forge('artifact get 123456')).io.err.text).toContain("no artifact's digest begins with");
+  });
+});
+
+describe('forge phase, spec, completion', () => {
+  it('phase list and describe', async () => {
+    expect((await forge('phase list -o name')).io.out.text).toBe('cognate\nevomerge\n');
+    expect((await forge('phase describe cognate')).io.out.text).toContain('pico, nano');
+    expect((await forge('phase describe cognat')).io.err.text).toContain('there are cognate, evomerge');
+  });
+
+  it('spec lint asks the server, and does without it', async () => {
+    state().violations = [{ field: 'steps[0].config.preset', description: 'is not valid' }];
+    expect((await forge('spec lint spec.yaml')).code).toBe(2);
+    const offline = await forge('spec lint spec.yaml --offline');
+    expect(offline.code).toBe(0);
+    expect(offline.io.out.text).toContain('without a server');
+  });
+
+  it('completes commands, options and names of runs', async () => {
+    expect((await forge('__complete -- run re')).io.out.text).toBe('resume\nretry\n');
+    expect((await forge('__complete -- run create --wa')).io.out.text).toBe('--wait\n--watch\n');
+    expect((await forge('__complete -- run get de')).io.out.text).toBe('demo\n');
+    expect((await forge('__complete -- phase describe ')).io.out.text).toBe('cognate\nevomerge\n');
+    expect((await forge('__complete -- run list -o ')).io.out.text).toBe('json\nname\ntable\nyaml\n');
+  });
+});
