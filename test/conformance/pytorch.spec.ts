@@ -132,7 +132,7 @@ describe('values and gradients computed by PyTorch', () => {
   it.each(golden<{ cases: Case[] }>('ops.json').cases)('$name', (golden) => {
     scope(() => {
       const inputs = golden.inputs.map(load);
-      inputs.forEach((input, i) => golden.gradients[i] !== null && parameter(input));
+      for (const [i, input] of inputs.entries()) if (golden.gradients[i] !== null) parameter(input);
       const run = OPS[golden.op] as (x: Tensor[], args: unknown) => Tensor;
       const out = run(inputs, golden.args).keep();
       backward(sum(mul(out, load(golden.dy))));

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
-import { type BackendInfo, type InitOptions, isNativeError, type MemoryStats } from '@agentforge/native';
+import { type BackendInfo, type InitOptions, type MemoryStats } from '@agentforge/native';
 import { native } from './backend.js';
-import { DeviceError } from './errors.js';
+import { ArgumentError, DeviceError } from './errors.js';
 
 /** Where tensors live and operations run. */
 export type Device = 'cpu' | 'cuda';
@@ -73,8 +73,7 @@ function initialise(options: InitOptions): void {
   try {
     native().init(options);
   } catch (thrown) {
-    const cause = thrown instanceof Error && isNativeError(thrown.cause) ? thrown.cause : thrown;
-    if (isNativeError(cause) && cause.code === 'ARGUMENT') throw new DeviceError(cause.message, cause);
+    if (thrown instanceof ArgumentError) throw new DeviceError(thrown.message, thrown);
     throw thrown;
   }
 }

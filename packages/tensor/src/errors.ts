@@ -1,4 +1,4 @@
-import { AppError } from '@agentforge/errors';
+import { AppError, isAppError } from '@agentforge/errors';
 
 /** Shapes that an operation cannot combine. The message names the operation and every shape involved. */
 export class ShapeError extends AppError {
@@ -61,19 +61,27 @@ export class StateError extends AppError {
  * Total: an error without a known code comes back as an INTERNAL AppError with its cause.
  */
 export function fromNativeError(thrown: unknown): AppError {
-  if (!(thrown instanceof Error)) return AppError.from(thrown);
-  switch ((thrown as Error & { code?: unknown }).code) {
+  if (isAppError(thrown)) return thrown;
+  const { code, message } = describe(thrown);
+  switch (code) {
     case 'SHAPE':
-      return new ShapeError(thrown.message, thrown);
+      return new ShapeError(message, thrown);
     case 'DTYPE':
-      return new DtypeError(thrown.message, thrown);
+      return new DtypeError(message, thrown);
     case 'ARGUMENT':
-      return new ArgumentError(thrown.message, thrown);
+      return new ArgumentError(message, thrown);
     case 'HANDLE':
-      return new FreedTensorError(thrown.message, thrown);
+      return new FreedTensorError(message, thrown);
     case 'OOM':
-      return new OutOfMemoryError(thrown.message, thrown);
+      return new OutOfMemoryError(message, thrown);
     default:
       return AppError.from(thrown);
   }
+}
+
+/** Code and message by structure: an addon's errors may come from another realm, where instanceof fails. */
+function describe(thrown: unknown): { code: unknown; message: string } {
+  if (typeof thrown !== 'object' || thrown === null) return { code: undefined, message: String(thrown) };
+  const { code, message } = thrown as { code?: unknown; message?: unknown };
+  return { code, message: String(message) };
 }
