@@ -132,6 +132,13 @@ export class Tensor {
     return this;
   }
 
+  /** Makes a buffer the gradient of this leaf, which owns it from now on. @internal */
+  adoptGradient(handle: Handle): void {
+    this.gradBuffer?.dispose();
+    this.gradBuffer = new Tensor(handle, 'f32', this.shape).keep();
+    this.isGradStale = false;
+  }
+
   /** Gives the handle to the caller, who frees it; this tensor counts as freed. @internal */
   surrender(): Handle {
     if (this.isWatched) unwatch(this);
@@ -178,16 +185,6 @@ export function assertWritable(op: string, tensor: Tensor): void {
       `${op}: ${tensor.dtype}${formatShape(tensor.shape)} is part of a graph that was not run backwards; use noGrad() or detach()`,
     );
   }
-}
-
-/**
- * Makes `buffer` the gradient of a leaf; it belongs to the leaf from now on.
- * @internal
- */
-export function adoptGradient(leaf: Tensor, handle: Handle): void {
-  leaf.gradBuffer?.dispose();
-  leaf.gradBuffer = new Tensor(handle, 'f32', leaf.shape).keep();
-  leaf.isGradStale = false;
 }
 
 /**

@@ -1,13 +1,27 @@
 import type { Handle } from '@agentforge/native';
 import { DTYPES } from '@agentforge/native';
 import { FREED, native } from '../backend.js';
-import { sameShape } from '../dtype.js';
-import { adoptGradient, type Tensor } from '../tensor.js';
+import { type Shape, sameShape } from '../dtype.js';
+
+/** A tensor as the graph sees it. */
+export interface GraphTensor {
+  readonly shape: Shape;
+  /** How it was computed; null for leaves. */
+  readonly node: GraphNode | null;
+  readonly isKept: boolean;
+  readonly isIntermediate: boolean;
+  readonly isAliased: boolean;
+  pins: number;
+  readonly gradBuffer: { readonly handle: Handle } | null;
+  isGradStale: boolean;
+  adoptGradient(handle: Handle): void;
+  dispose(): void;
+}
 
 /** Computes the gradients of a node's inputs from `node.gradient` and hands each over with give(), pass() or giveInto(). */
 export type BackwardFunction = (node: GraphNode) => void;
 
-const NO_TENSORS: readonly Tensor[] = [];
+const NO_TENSORS: readonly GraphTensor[] = [];
 const alreadyRun: BackwardFunction = () => undefined;
 
 let nextSequence = 0;
@@ -21,20 +35,20 @@ let nextSequence = 0;
 export class GraphNode {
   /** Nodes with higher numbers were recorded later: descending order is a reverse topological order. */
   readonly sequence = nextSequence++;
-  readonly output: Tensor;
-  inputs: readonly Tensor[];
+  readonly output: GraphTensor;
+  inputs: readonly GraphTensor[];
   gradient: Handle = FREED;
   isShared = false;
   isDone = false;
   /** The backward() call that visited this node last. */
   visit = 0;
-  private saved: readonly Tensor[];
+  private saved: readonly GraphTensor[];
   private backward: BackwardFunction;
 
   constructor(
-    output: Tensor,
-    inputs: readonly Tensor[],
-    saved: readonly Tensor[],
+    output: GraphTensor,
+    inputs: readonly GraphTensor[],
+    saved: readonly GraphTensor[],
     backward: BackwardFunction,
   ) {
     this.output = output;
@@ -67,12 +81,12 @@ export class GraphNode {
   }
 
   /** Whether nobody but this node saved `tensor`, so that backward may overwrite it. */
-  mayOverwrite(tensor: Tensor): boolean {
+  mayOverwrite(tensor: GraphTensor): boolean {
     return tensor.isIntermediate && !tensor.isKept && !tensor.isAliased && tensor.pins === 1 && !retaining;
   }
 
   /** Adds a new buffer, which this call takes over, to the gradient of an input. */
-  give(input: Tensor, gradient: Handle): void {
+  give(input: GraphTensor, gradient: Handle): void {
     accumulate(input, gradient, false);
   }
 
@@ -80,7 +94,7 @@ export class GraphNode {
    * Hands this node's own gradient on to an input of as many elements.
    * @param isAlsoUsed  whether it goes to another input too, so that neither may change it in place
    */
-  pass(input: Tensor, isAlsoUsed = false): void {
+  pass(input: GraphTensor, isAlsoUsed = false): void {
     if (!isAlsoUsed && sameShape(input.shape, this.output.shape)) {
       const gradient = this.gradient;
       this.gradient = FREED;
@@ -94,13 +108,13 @@ export class GraphNode {
    * Lets an operation add into the gradient of an input without a temporary.
    * @param compute  writes result + beta · out to `out`, or to a new buffer when out is null; returns the buffer
    */
-  giveInto(input: Tensor, compute: (out: Handle | null, beta: number) => Handle): void {
+  giveInto(input: GraphTensor, compute: (out: Handle | null, beta: number) => Handle): void {
     const node = input.node;
     if (node !== null) {
       if (node.gradient !== FREED && !node.isShared) compute(node.gradient, 1);
       else accumulate(input, compute(null, 0), false);
     } else if (input.gradBuffer === null) {
-      adoptGradient(input, compute(null, 0));
+      input.adoptGradient(compute(null, 0));
     } else {
       compute(input.gradBuffer.handle, input.isGradStale ? 0 : 1);
       input.isGradStale = false;
@@ -108,11 +122,11 @@ export class GraphNode {
   }
 
   /** A buffer of the input's gradient so far, or of zeros, for an operation that only ever adds. */
-  accumulator(input: Tensor): Handle {
+  accumulator(input: GraphTensor): Handle {
     const node = input.node;
     if (node === null) {
-      if (input.gradBuffer === null || input.isGradStale) adoptGradient(input, zeros(input));
-      return (input.gradBuffer as Tensor).handle;
+      if (input.gradBuffer === null || input.isGradStale) input.adoptGradient(zeros(input));
+      return (input.gradBuffer as { handle: Handle }).handle;
     }
     if (node.gradient === FREED || node.isShared) accumulate(input, zeros(input), false);
     return node.gradient;
@@ -128,27 +142,27 @@ export function setRetaining(value: boolean): void {
 }
 
 /** Frees a tensor that a graph made for itself, unless somebody keeps or saved it. */
-export function freeIntermediate(tensor: Tensor): void {
+export function freeIntermediate(tensor: GraphTensor): void {
   if (tensor.isIntermediate && !tensor.isKept && tensor.pins === 0) tensor.dispose();
 }
 
-function zeros(like: Tensor): Handle {
+function zeros(like: GraphTensor): Handle {
   return native().full(DTYPES.f32, like.shape, 0);
 }
 
-function ownCopy(gradient: Handle, like: Tensor): Handle {
+function ownCopy(gradient: Handle, like: GraphTensor): Handle {
   const copy = native().alloc(DTYPES.f32, like.shape);
   native().copy(copy, gradient);
   native().free(gradient);
   return copy;
 }
 
-function accumulate(input: Tensor, gradient: Handle, isShared: boolean): void {
+function accumulate(input: GraphTensor, gradient: Handle, isShared: boolean): void {
   const api = native();
   const node = input.node;
   if (node === null) {
     if (input.gradBuffer === null || input.isGradStale) {
-      adoptGradient(input, isShared ? ownCopy(gradient, input) : gradient);
+      input.adoptGradient(isShared ? ownCopy(gradient, input) : gradient);
       return;
     }
     api.axpy(input.gradBuffer.handle, 1, gradient);
