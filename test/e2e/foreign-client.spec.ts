@@ -57,7 +57,6 @@ if (!python)
       expect.arrayContaining([
         'agentforge.pipeline.v1.PipelineService',
         'agentforge.artifacts.v1.ArtifactService',
-        'grpc.health.v1.Health',
       ]),
     );
   });
