@@ -61,7 +61,7 @@ async function runDev(session: Session, options: DevOptions): Promise<void> {
       style,
     );
     io.out.write(
-      `${table}\n\nserver ${style.bold(stack.server)}\ndata   ${dataDir}\nlogs   ${stack.logDir}\n`,
+      `${table}\n\nserver ${style.bold(stack.server)}  (elsewhere: export FORGE_SERVER=${stack.server})\ndata   ${dataDir}\nlogs   ${stack.logDir}\n`,
     );
     session.remark(session.errorStyle.dim('Ctrl-C stops everything'));
     await Promise.race([stack.failed, untilAborted(signal)]);

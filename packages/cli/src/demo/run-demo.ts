@@ -76,7 +76,7 @@ export async function runDemo(session: Session, options: DemoOptions): Promise<v
     }
     await finish(session, { plan, door, view, stack, name: run.name });
   } catch (error) {
-    session.remark(`logs: ${stack.logDir}`);
+    session.remark(`stopping everything; the logs stay in ${stack.logDir}`);
     throw error;
   } finally {
     await stack.stop();

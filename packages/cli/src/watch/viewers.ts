@@ -64,12 +64,13 @@ class PictureViewer implements RunViewer {
   }
 }
 
-/** Share of a step after which a line about its progress is due. */
+/** Share of a step, or time, after which a line about its progress is due. */
 const LINE_EVERY_FRACTION = 0.1;
+const LINE_EVERY_MS = 15_000;
 
-/** Prints one line per event, and one per tenth of a step's progress. */
+/** Prints one line per event, and one per tenth of a step's progress or fifteen seconds. */
 class LineViewer implements RunViewer {
-  private readonly printed = new Map<string, { stage: string; fraction: number }>();
+  private readonly printed = new Map<string, { stage: string; fraction: number; time: number }>();
 
   constructor(private readonly options: ViewerOptions) {}
 
@@ -95,12 +96,15 @@ class LineViewer implements RunViewer {
 
   private isDue(progress: StepProgress): boolean {
     const last = this.printed.get(progress.stepId);
+    const now = progress.time ? timestampDate(progress.time).getTime() : Date.now();
     const due =
       !last ||
       progress.stage !== last.stage ||
       progress.fraction >= last.fraction + LINE_EVERY_FRACTION ||
+      now >= last.time + LINE_EVERY_MS ||
       progress.fraction < last.fraction;
-    if (due) this.printed.set(progress.stepId, { stage: progress.stage, fraction: progress.fraction });
+    if (due)
+      this.printed.set(progress.stepId, { stage: progress.stage, fraction: progress.fraction, time: now });
     return due;
   }
 
