@@ -10,8 +10,9 @@ import { NatsWorkers } from './adapters/nats-workers.js';
 import type { Config } from './config.js';
 import { Engine } from './engine/engine.js';
 import { OrchestratorController } from './orchestrator.controller.js';
-import { GraphLimitsToken, OrchestratorUseCases } from './orchestrator.service.js';
+import { OrchestratorUseCases } from './orchestrator.service.js';
 import { Judge } from './ports/judge.port.js';
+import { Limits } from './ports/limits.port.js';
 import { PhaseCatalog } from './ports/phase-catalog.port.js';
 import { RunLog } from './ports/run-log.port.js';
 import { Workers } from './ports/workers.port.js';
@@ -21,7 +22,7 @@ import { Workers } from './ports/workers.port.js';
   controllers: [OrchestratorController],
   providers: [
     OrchestratorUseCases,
-    { provide: GraphLimitsToken, inject: [SERVICE_CONFIG], useFactory: (config: Config) => config },
+    { provide: Limits, inject: [SERVICE_CONFIG], useFactory: (config: Config) => config },
     {
       provide: Events,
       inject: [SERVICE_CONFIG, Logger, Metrics, Readiness, Drain],

@@ -72,3 +72,14 @@ export class TooManyRunsError extends AppError {
     });
   }
 }
+
+/** UNAVAILABLE: the event log does not answer. */
+export class LogUnreachableError extends AppError {
+  constructor(cause: unknown) {
+    super('UNAVAILABLE', 'the event log cannot be reached', {
+      reason: 'EVENT_LOG_UNREACHABLE',
+      retryAfterMs: 1_000,
+      cause,
+    });
+  }
+}

@@ -5,7 +5,6 @@ import { type RunRecord, stepOf } from '@agentforge/events';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { Injectable } from '@nestjs/common';
 import { ConfigRules } from './domain/config-rules.js';
-import type { GraphLimits } from './domain/graph.js';
 import { judgeGraph } from './domain/graph-rules.js';
 import { Engine } from './engine/engine.js';
 import type { EngineInput } from './engine/inputs.js';
@@ -16,6 +15,7 @@ import {
   RunNotFoundError,
 } from './orchestrator.errors.js';
 import { fillDefaults, toGraphDraft, toPhaseFacts } from './orchestrator.mapper.js';
+import { Limits } from './ports/limits.port.js';
 import { PhaseCatalog } from './ports/phase-catalog.port.js';
 import { digestOfRequest } from './request-digest.js';
 
@@ -39,7 +39,7 @@ export class OrchestratorUseCases {
   constructor(
     private readonly engine: Engine,
     private readonly phases: PhaseCatalog,
-    private readonly limits: GraphLimitsToken,
+    private readonly limits: Limits,
   ) {}
 
   /** Checks a graph and keeps nothing. */
@@ -139,13 +139,6 @@ export class OrchestratorUseCases {
     if (violations.length > 0) throw new InvalidFieldError(violations);
     return Object.fromEntries(filled);
   }
-}
-
-/** The limits of graphs, as an injectable value. */
-export abstract class GraphLimitsToken implements GraphLimits {
-  abstract readonly maxSteps: number;
-  abstract readonly maxGraphBytes: number;
-  abstract readonly maxParallelSteps: number;
 }
 
 const checked = (name: string): string => {

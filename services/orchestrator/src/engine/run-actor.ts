@@ -9,6 +9,8 @@ import { RunEffects } from './run-effects.js';
 
 /** Inputs that are decided together at most: enough to amortise an append, few enough to fit into a message. */
 const MAX_INPUTS = 64;
+/** How often an append that lost its race is decided again; more often means that the log cannot be followed. */
+const MAX_CONFLICTS = 100;
 /** How often an append whose outcome is unknown is tried again before its inputs are handed back. */
 const MAX_TRIES = 5;
 
@@ -148,7 +150,7 @@ export class RunActor {
         return;
       } catch (thrown) {
         const error = AppError.from(thrown);
-        if (error.code === 'ABORTED') {
+        if (error.code === 'ABORTED' && tries < MAX_CONFLICTS) {
           await this.#tryToCatchUp();
         } else if (error.code === 'UNAVAILABLE' && tries < MAX_TRIES) {
           pending = rejectCommands(pending, error);
