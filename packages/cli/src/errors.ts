@@ -36,10 +36,10 @@ export class NoServerError extends AppError {
   }
 }
 
-/** A run that was waited for did not complete. */
+/** A run that was waited for did not complete; why is in the run, which has been printed. */
 export class RunNotCompletedError extends AppError {
-  constructor(name: string, state: string, message: string) {
-    super('ABORTED', `${name} ended as ${state}${message ? `: ${message}` : ''}`, { reason: 'RUN_FAILED' });
+  constructor(name: string, state: string) {
+    super('ABORTED', `${name} ended as ${state}`, { reason: 'RUN_FAILED' });
   }
 }
 

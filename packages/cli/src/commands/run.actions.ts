@@ -242,7 +242,7 @@ export async function showRun(session: Session, name: string, { silent = false }
   viewer?.close();
   await printRun(session, name);
   if (view.state !== RunState.COMPLETED) {
-    throw new RunNotCompletedError(name, runStateName(view.state), view.failure);
+    throw new RunNotCompletedError(name, runStateName(view.state));
   }
 }
 

@@ -101,7 +101,7 @@ async function finish(session: Session, { plan, door, view, stack, name }: Endin
   io.out.write(`\n${drawRunReport(run, curves, style)}\n`);
   const model = finalModelOf(run);
   if (run.state !== RunState.COMPLETED || !model) {
-    throw new RunNotCompletedError(name, runStateName(run.state), view.failure);
+    throw new RunNotCompletedError(name, runStateName(run.state));
   }
   const report = await writeResults(plan, door, view, run, model.digest);
   const { sample } = report.final;

@@ -39,9 +39,11 @@ export class Curves {
     return [...this.bySeries.values()];
   }
 
-  /** Curves of losses. */
+  /** Curves of training losses; of any losses when there are none of these. */
   losses(): SeriesView[] {
-    return this.list().filter(({ series }) => /(^|[/_.])loss($|[/_.])/.test(series));
+    const losses = this.list().filter(({ series }) => /(^|[/_.])loss($|[/_.])/.test(series));
+    const training = losses.filter(({ series }) => series === 'loss');
+    return training.length > 0 ? training : losses;
   }
 
   /** The curve of the best fitness, when there is one. */

@@ -97,7 +97,10 @@ export function renderEvent(event: RunEvent, style: Style): string {
 
 function because(failure: Failure | undefined): string {
   if (!failure) return '';
-  const violations = failure.fieldViolations.map(({ field, description }) => `; ${field}: ${description}`);
+  const violations = failure.fieldViolations
+    .filter(({ field, description }) => !failure.message.includes(`${field} ${description}`))
+    .filter(({ field, description }) => !failure.message.includes(`${field}: ${description}`))
+    .map(({ field, description }) => `; ${field}: ${description}`);
   return `: ${failure.code} ${failure.message}${violations.join('')}`;
 }
 

@@ -1,4 +1,12 @@
-import { type ArtifactRef, type Metric, type Run, type Step, StepState } from '@agentforge/contracts';
+import {
+  type ArtifactRef,
+  Comparison,
+  type Metric,
+  type Run,
+  type Step,
+  StepState,
+  type Verdict,
+} from '@agentforge/contracts';
 import { durationMs, timestampDate } from '@bufbuild/protobuf/wkt';
 import { sparkline } from '../output/plot.js';
 import type { Style } from '../output/style.js';
@@ -7,6 +15,16 @@ import { formatBytes, formatQuantity, formatSeconds, shortDigest } from '../outp
 import { printable } from '../output/width.js';
 import type { SeriesView } from './curves.js';
 import { paintRunState, stepMark } from './states.js';
+
+/** Comparisons of a check that passed that are shown; all of them are in the JSON output. */
+const MAX_DETAILS = 3;
+
+const SIGNS: Readonly<Record<Comparison, string>> = {
+  [Comparison.UNSPECIFIED]: ' ',
+  [Comparison.AT_MOST]: '≤',
+  [Comparison.AT_LEAST]: '≥',
+  [Comparison.EQUAL]: '=',
+};
 
 /** Curves by step, as far as they are known. */
 export type CurvesByStep = ReadonlyMap<string, readonly SeriesView[]>;
@@ -21,10 +39,11 @@ export function drawRunReport(run: Run, curves: CurvesByStep, style: Style): str
     ),
   ];
   if (run.failure) head.push(style.red(printable(`${run.failure.code}: ${run.failure.message}`)));
-  for (const violation of run.failure?.fieldViolations ?? []) {
-    head.push(style.red(printable(`  ${violation.field}: ${violation.description}`)));
+  for (const { field, description } of run.failure?.fieldViolations ?? []) {
+    if (!run.failure?.message.includes(description))
+      head.push(style.red(printable(`  ${field}: ${description}`)));
   }
-  const steps = run.steps.map((step) => drawStep(step, curves.get(step.spec?.id ?? '') ?? [], style));
+  const steps = run.steps.map((step) => drawStep(run, step, curves.get(step.spec?.id ?? '') ?? [], style));
   return [...head, ...steps.flatMap((lines) => ['', ...lines])].join('\n');
 }
 
@@ -36,7 +55,7 @@ export function elapsed(run: Pick<Run, 'createTime' | 'startTime' | 'endTime'>):
   return (end.getTime() - timestampDate(start).getTime()) / 1_000;
 }
 
-function drawStep(step: Step, curves: readonly SeriesView[], style: Style): string[] {
+function drawStep(run: Run, step: Step, curves: readonly SeriesView[], style: Style): string[] {
   const id = step.spec?.id ?? '';
   const usage = step.result?.usage;
   const facts = [
@@ -50,7 +69,8 @@ function drawStep(step: Step, curves: readonly SeriesView[], style: Style): stri
   const lines = [
     `${stepMark(step.state, style)} ${style.bold(id)}  ${step.spec?.phase ?? ''}  ${style.dim(facts.join(' · '))}`,
   ];
-  if (step.failure) lines.push(`  ${style.red(printable(`${step.failure.code}: ${step.failure.message}`))}`);
+  if (step.failure && !run.failure?.message.includes(step.failure.message))
+    lines.push(`  ${style.red(printable(`${step.failure.code}: ${step.failure.message}`))}`);
   lines.push(...indent(drawMetrics(step.result?.metrics ?? [], style)));
   lines.push(...indent(drawCurves(curves, style)));
   lines.push(...indent(drawVerdicts(step, style)));
@@ -102,19 +122,33 @@ function drawCurves(curves: readonly SeriesView[], style: Style): string[] {
   });
 }
 
+/** Checks that passed and compared nothing on one line together; every other one on a line of its own. */
 function drawVerdicts(step: Step, style: Style): string[] {
-  return step.verdicts.flatMap((verdict) => {
-    const mark = verdict.valid ? style.green('✔') : verdict.blocking ? style.red('✖') : style.yellow('!');
-    const details = verdict.details.map(
+  const plain = step.verdicts.filter(
+    ({ valid, details, warnings }) => valid && details.length + warnings.length === 0,
+  );
+  const names = plain.map(({ validator }) => validator).join(', ');
+  const others = step.verdicts.filter((verdict) => !plain.includes(verdict));
+  return [
+    ...(names ? [`${style.green('✔')} ${names}`] : []),
+    ...others.flatMap((verdict) => drawVerdict(verdict, style)),
+  ];
+}
+
+function drawVerdict(verdict: Verdict, style: Style): string[] {
+  const mark = verdict.valid ? style.green('✔') : verdict.blocking ? style.red('✖') : style.yellow('!');
+  const details = verdict.details
+    .filter(({ comparison }) => comparison !== Comparison.UNSPECIFIED)
+    .map(
       ({ name, value, threshold, comparison, unit }) =>
-        `${name} ${formatQuantity(value, unit)} ${[' ', '≤', '≥', '='][comparison] ?? ''} ${formatQuantity(threshold, unit)}`,
+        `${printable(name)} ${formatQuantity(value, unit)} ${SIGNS[comparison]} ${formatQuantity(threshold, unit)}`,
     );
-    const head = `${mark} ${verdict.validator}  ${style.dim(details.join(', '))}`;
-    const findings = [...verdict.errors, ...verdict.warnings].map(
-      ({ field, description }) => `    ${printable(`${field}: ${description}`)}`,
-    );
-    return [head, ...findings];
-  });
+  const shown = verdict.valid ? details.slice(0, MAX_DETAILS) : details;
+  const more = details.length > shown.length ? [`${details.length - shown.length} more`] : [];
+  const findings = [...verdict.errors, ...verdict.warnings].map(
+    ({ field, description }) => `    ${printable(`${field}: ${description}`)}`,
+  );
+  return [`${mark} ${verdict.validator}  ${style.dim([...shown, ...more].join(' · '))}`, ...findings];
 }
 
 function drawArtifacts(step: Step, style: Style): string[] {

@@ -113,11 +113,10 @@ class LineViewer implements RunViewer {
     const step = view.step(progress.stepId);
     const time = progress.time ? timestampDate(progress.time) : new Date();
     const eta = step?.etaSeconds === undefined ? '' : `, ETA ${formatSeconds(step.etaSeconds)}`;
-    const curves = [...(step?.curves.losses() ?? []), step?.curves.bestFitness()].flatMap((curve) => {
-      const last = curve?.points[curve.points.length - 1];
-      const label = curve?.subject ? `${curve.series}[${curve.subject}]` : curve?.series;
-      return last ? [`${label} ${formatNumber(last.y)}`] : [];
-    });
+    const newest = new Map(
+      progress.points.map((point) => [`${point.series}[${point.subject}]`, point.value]),
+    );
+    const curves = [...newest].map(([label, value]) => `${label.replace('[]', '')} ${formatNumber(value)}`);
     const text = [`${Math.floor(progress.fraction * 100)} %${eta}`, progress.stage, ...curves]
       .filter((part) => part !== '')
       .join(' · ');
