@@ -342,4 +342,54 @@ export const OPERATIONS: readonly Operation[] = [
     reference: (x) => layout.permute(x, [1, 0]),
     gradients: [0],
   },
+  {
+    op: 'slice',
+    variant: 'i32',
+    sizes: sizes({ odd: [[5, 3, 7]] }, { below: 9 }),
+    run: (x) => slice(x, 1, 1, 3),
+    reference: (x) => layout.slice(x, 1, 1, 3),
+    gradients: [],
+  },
+  {
+    op: 'concat',
+    variant: 'i32',
+    sizes: sizes(
+      {
+        odd: [
+          [3, 5],
+          [3, 5],
+        ],
+      },
+      { below: 9 },
+      { below: 9 },
+    ),
+    run: (...x) => concat(x, 1),
+    reference: (a, b) => layout.concat(a, b, 1),
+    gradients: [],
+  },
+  {
+    op: 'permute',
+    variant: 'i32',
+    sizes: sizes({ odd: [[3, 5, 7]] }, { below: 9 }),
+    run: (x) => permute(x, [2, 0, 1]),
+    reference: (x) => layout.permute(x, [2, 0, 1]),
+    gradients: [],
+  },
+  {
+    op: 'gatherRows',
+    variant: 'i32',
+    sizes: sizes(
+      {
+        odd: [
+          [7, 5],
+          [2, 3],
+        ],
+      },
+      { below: 9 },
+      { below: 7 },
+    ),
+    run: gatherRows,
+    reference: layout.gatherRows,
+    gradients: [],
+  },
 ];

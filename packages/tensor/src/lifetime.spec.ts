@@ -1,0 +1,37 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { memoryStats, scope, type Tensor, tensor } from './index.js';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+/** Collects until the live tensors are down to `target`, or the attempts are used up. */
+async function collectDownTo(target: number, attempts = 20): Promise<number> {
+  for (let attempt = 0; attempt < attempts && memoryStats().liveTensors > target; attempt++) {
+    collectGarbage();
+    await setImmediate();
+  }
+  return memoryStats().liveTensors;
+}
+
+describe('tensors outside of any scope', () => {
+  it('are freed when the garbage collector finds them, and only then', async () => {
+    const before = memoryStats().liveTensors;
+    let held: Tensor[] = Array.from({ length: 20 }, () => tensor([1, 2]));
+    held.push(scope(() => tensor([3]))); // left its scope for none
+    expect(await collectDownTo(before, 2)).toBe(before + 21);
+    expect(held[20]?.item()).toBe(3);
+    held = [];
+    expect(await collectDownTo(before)).toBe(before);
+  });
+
+  it('are freed once when disposed of before', async () => {
+    const before = memoryStats().liveTensors;
+    (() => tensor([1]).dispose())();
+    expect(await collectDownTo(before)).toBe(before);
+    collectGarbage();
+    await setImmediate();
+    expect(memoryStats().liveTensors).toBe(before);
+  });
+});
