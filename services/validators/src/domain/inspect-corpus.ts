@@ -22,7 +22,8 @@ export async function inspectCorpus(chunks: AsyncIterable<Uint8Array>): Promise<
     const nul = chunk.indexOf(0);
     if (nul >= 0) return problem(`is not text: byte ${sizeBytes + nul} is NUL`);
     try {
-      hasText ||= decoder.decode(chunk, { stream: true }).trim() !== '';
+      const text = decoder.decode(chunk, { stream: true });
+      hasText ||= text.trim() !== '';
     } catch {
       return problem(`is not UTF-8: invalid bytes at or after byte ${sizeBytes}`);
     }

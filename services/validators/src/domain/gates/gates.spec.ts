@@ -1,0 +1,164 @@
+import { countParameters, presetConfig } from '@agentforge/model';
+import type { InspectedModel } from '../judge-models.js';
+import type { MetricValue } from '../subject.js';
+import { judgement } from '../verdict.js';
+import type { GateSubject } from './gate.js';
+import { GATES, gatesOf } from './gates.js';
+
+const PICO = countParameters(presetConfig('pico')).total;
+const model = (name: string, parameters = PICO, weightsDigest = name): InspectedModel => ({
+  field: `models/${name}`,
+  name,
+  digest: `sha256:${name}`,
+  inspection: { problems: [], nonFinite: 0, parameters, weightsDigest, tokenizerDigest: 't' },
+});
+const metric = (name: string, value: number, split: string, subject: string): MetricValue => ({
+  name,
+  value,
+  unit: '',
+  split,
+  subject,
+});
+/** Names of the gates that fail. */
+const failing = (phase: string, subject: GateSubject): string[] =>
+  gatesOf(phase)
+    .map((gate) => judgement(gate.name, gate.judge(subject)))
+    .filter(({ valid }) => !valid)
+    .map(({ validator }) => validator);
+
+describe('gates', () => {
+  it('have names of their own that say their phase', () => {
+    expect(new Set(GATES.map(({ name }) => name)).size).toBe(GATES.length);
+    for (const { name, phase } of GATES) expect(name.startsWith(`gate/${phase}/`)).toBe(true);
+  });
+});
+
+describe('gates of cognate', () => {
+  const names = ['a', 'b', 'c'];
+  const metrics = [
+    metric('unigram_entropy', 5, 'fitness', ''),
+    ...names.flatMap((name) => [metric('loss', 3, 'fitness', name), metric('parameters', PICO, '', name)]),
+    ...['a|b', 'a|c', 'b|c'].map((pair) => metric('pairwise_distance', 0.1, '', pair)),
+  ];
+  const subject = (over: Partial<GateSubject> = {}, changed: MetricValue[] = metrics): GateSubject => ({
+    config: { preset: 'pico' },
+    result: { outcome: 'created', outputs: [], metrics: changed },
+    inputModels: [],
+    outputModels: names.map((name) => model(name)),
+    ...over,
+  });
+  const without = (name: string, about: string) =>
+    metrics.filter((m) => !(m.name === name && m.subject === about));
+  const changed = (name: string, about: string, value: number) =>
+    metrics.map((m) => (m.name === name && m.subject === about ? { ...m, value } : m));
+
+  it('pass three different models that learned', () => {
+    expect(failing('cognate', subject())).toEqual([]);
+  });
+
+  it('ask for as many models as configured', () => {
+    const two = subject({ outputModels: [model('a'), model('b')] });
+    expect(failing('cognate', two)).toEqual(['gate/cognate/count']);
+    expect(failing('cognate', { ...two, config: { preset: 'pico', count: 2 } })).toEqual([]);
+  });
+
+  it('ask for finite weights', () => {
+    const bad = model('a');
+    const outputModels = [
+      { ...bad, inspection: { ...bad.inspection, nonFinite: 1 } },
+      model('b'),
+      model('c'),
+    ];
+    expect(failing('cognate', subject({ outputModels }))).toEqual(['gate/cognate/finite']);
+  });
+
+  it('ask for a loss below the unigram entropy by the margin, of every model', () => {
+    expect(failing('cognate', subject({}, changed('loss', 'b', 4.96)))).toEqual(['gate/cognate/loss-margin']);
+    expect(failing('cognate', subject({}, changed('loss', 'b', 4.94)))).toEqual([]);
+  });
+
+  it('ask for models that differ, by measure and by weights', () => {
+    expect(failing('cognate', subject({}, changed('pairwise_distance', 'a|c', 1e-4)))).toEqual([
+      'gate/cognate/distance',
+    ]);
+    const outputModels = [model('a'), model('b', PICO, 'a'), model('c')];
+    expect(failing('cognate', subject({ outputModels }))).toEqual(['gate/cognate/distance']);
+  });
+
+  it('ask for the number of parameters of the preset, and for the truth about it', () => {
+    const big = Math.round(PICO * 1.2);
+    const outputModels = [model('a', big), model('b'), model('c')];
+    expect(failing('cognate', subject({ outputModels }, changed('parameters', 'a', big)))).toEqual([
+      'gate/cognate/parameters',
+    ]);
+    expect(failing('cognate', subject({}, changed('parameters', 'a', 7)))).toEqual([
+      'gate/cognate/parameters',
+    ]);
+  });
+
+  it.each([
+    ['loss', 'a', 'gate/cognate/loss-margin'],
+    ['unigram_entropy', '', 'gate/cognate/loss-margin'],
+    ['pairwise_distance', 'b|c', 'gate/cognate/distance'],
+    ['parameters', 'c', 'gate/cognate/parameters'],
+  ])('fail when %s of "%s" was not measured', (name, about, gate) => {
+    expect(failing('cognate', subject({}, without(name, about)))).toEqual([gate]);
+  });
+});
+
+describe('gates of evomerge', () => {
+  const losses = (best: number, one: number, two: number, mean: number): MetricValue[] => [
+    metric('loss', best, 'report', 'best'),
+    metric('loss', one, 'report', 'a'),
+    metric('loss', two, 'report', 'b'),
+    metric('loss', mean, 'report', 'uniform-average'),
+    metric('parameters', PICO, '', 'best'),
+  ];
+  const subject = (outcome: string, metrics: MetricValue[], weights = 'merged'): GateSubject => ({
+    config: {},
+    result: { outcome, outputs: [], metrics },
+    inputModels: [model('a'), model('b')],
+    outputModels: [model('best', PICO, weights)],
+  });
+
+  it('pass a merge that beats every parent and the uniform average', () => {
+    expect(failing('evomerge', subject('improved', losses(2, 3, 3, 2.5)))).toEqual([]);
+  });
+
+  it('refuse a claim that the numbers do not carry', () => {
+    expect(failing('evomerge', subject('improved', losses(3, 3, 4, 5)))).toEqual([
+      'gate/evomerge/beats-parents',
+    ]);
+    expect(failing('evomerge', subject('improved', losses(3, 4, 4, 2)))).toEqual([
+      'gate/evomerge/beats-uniform-average',
+    ]);
+  });
+
+  it('pass no_gain with the best parent, and refuse it with anything else', () => {
+    const metrics = losses(2, 3, 2, 4);
+    expect(failing('evomerge', subject('no_gain', metrics, 'b'))).toEqual([]);
+    expect(failing('evomerge', subject('no_gain', metrics, 'a'))).toEqual(['gate/evomerge/honest-outcome']);
+    expect(failing('evomerge', subject('no_gain', metrics, 'merged'))).toEqual([
+      'gate/evomerge/honest-outcome',
+    ]);
+  });
+
+  it('refuse an outcome that they do not know, and measures that are missing', () => {
+    expect(failing('evomerge', subject('great', losses(2, 3, 3, 3)))).toEqual([
+      'gate/evomerge/honest-outcome',
+    ]);
+    const missing = losses(2, 3, 3, 3).filter(({ subject }) => subject !== 'a');
+    expect(failing('evomerge', subject('improved', missing))).toEqual(['gate/evomerge/beats-parents']);
+  });
+
+  it('tell parents of the same name apart', () => {
+    const twins = { ...subject('improved', [...losses(2, 3, 3, 3), metric('loss', 1, 'report', 'a#2')]) };
+    expect(failing('evomerge', { ...twins, inputModels: [model('a'), model('a')] })).toEqual([
+      'gate/evomerge/beats-parents',
+    ]);
+  });
+
+  it('do not ask for numbers of a fallback', () => {
+    expect(failing('evomerge', subject('fallback', [metric('parameters', PICO, '', 'best')]))).toEqual([]);
+  });
+});
