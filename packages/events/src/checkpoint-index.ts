@@ -43,7 +43,8 @@ export class CheckpointIndex {
         if (isOlder) throw new StaleFencingTokenError(attemptId, fencingToken, newest.fencingToken);
       }
       try {
-        await this.bucket.update(key, text, known?.revision ?? 0);
+        if (known) await this.bucket.update(key, text, known.revision);
+        else await this.bucket.create(key, text);
         return;
       } catch (error) {
         if (apiCodeOf(error) !== API_CODES.wrongLastSequence) throw error;
