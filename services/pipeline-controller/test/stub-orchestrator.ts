@@ -1,0 +1,90 @@
+import {
+  type CancelExecutionRequest,
+  type GetExecutionRequest,
+  OrchestrationService,
+  type PauseExecutionRequest,
+  type ResumeExecutionRequest,
+  type RetryExecutionRequest,
+  type StartExecutionRequest,
+  type ValidateGraphRequest,
+} from '@agentforge/contracts';
+import { AppError } from '@agentforge/errors';
+import { type Events, type RunEventInit, toRun } from '@agentforge/events';
+import { createService, defineSettings, GrpcService, serverSettings } from '@agentforge/service-kit';
+import { timestampNow } from '@bufbuild/protobuf/wkt';
+import { type DynamicModule, Inject, Module } from '@nestjs/common';
+
+const EVENTS = Symbol('events');
+
+/** An event as tests write it. */
+export const event = (payload: NonNullable<RunEventInit['payload']>): RunEventInit => ({
+  time: timestampNow(),
+  actor: 'test',
+  payload,
+});
+
+/** Commits events of a run after whatever is there. */
+export async function commit(events: Events, run: string, payloads: NonNullable<RunEventInit['payload']>[]) {
+  await events.runs.append(run, payloads.map(event), await events.runs.revisionOf(run));
+  const record = await events.runs.load(run);
+  if (!record) throw new AppError('NOT_FOUND', run);
+  return { run: toRun(record) };
+}
+
+/** An engine that accepts everything and executes nothing: steps move when a test writes events. */
+@GrpcService(OrchestrationService)
+class StubController {
+  constructor(@Inject(EVENTS) private readonly events: Events) {}
+
+  async validateGraph({ graph }: ValidateGraphRequest) {
+    return graph ? { graph } : { violations: [{ field: 'graph', description: 'is missing' }] };
+  }
+
+  async startExecution({ name, displayName, labels, graph, requestId }: StartExecutionRequest) {
+    const value = { displayName, labels, requestId, ...(graph ? { graph } : {}) };
+    // A second request of the same name loses the race and gets the run that exists.
+    await this.events.runs.append(name, [event({ case: 'runCreated', value })], 0n).catch(() => undefined);
+    const run = await this.events.runs.load(name);
+    return run ? { run: toRun(run) } : {};
+  }
+
+  async getExecution({ name }: GetExecutionRequest) {
+    return commit(this.events, name, []);
+  }
+
+  async pauseExecution({ name }: PauseExecutionRequest) {
+    return commit(this.events, name, [{ case: 'runPaused', value: {} }]);
+  }
+
+  async resumeExecution({ name }: ResumeExecutionRequest) {
+    return commit(this.events, name, [{ case: 'runResumed', value: {} }]);
+  }
+
+  async cancelExecution({ name, reason }: CancelExecutionRequest) {
+    if (reason === 'refuse') throw new AppError('FAILED_PRECONDITION', 'the run has ended');
+    return commit(this.events, name, [{ case: 'runCancelRequested', value: { reason } }]);
+  }
+
+  async retryExecution({ name, stepIds, configOverrides }: RetryExecutionRequest) {
+    return commit(this.events, name, [{ case: 'runRetried', value: { stepIds, configOverrides } }]);
+  }
+}
+
+@Module({})
+class StubModule {
+  static with(events: Events): DynamicModule {
+    return {
+      module: StubModule,
+      controllers: [StubController],
+      providers: [{ provide: EVENTS, useValue: events }],
+    };
+  }
+}
+
+/** Starts the stub. */
+export const startStubOrchestrator = (events: Events) =>
+  createService(StubModule.with(events), {
+    name: 'stub-orchestrator',
+    settings: defineSettings(serverSettings({ grpcPort: 0, httpPort: 0 })),
+    env: { FORGE_GRPC_PORT: '0', FORGE_HTTP_PORT: '0', FORGE_LOG_LEVEL: 'silent' },
+  });
