@@ -61,13 +61,13 @@ export class SafetensorsReader {
     const bytes = await this.readBytes(name);
     switch (dtype) {
       case 'F32':
-        return new Float32Array(bytes.slice().buffer);
+        return new Float32Array(new Uint8Array(bytes).buffer);
       case 'BF16':
         return bf16ToF32(bytes);
       case 'F16':
         return f16ToF32(bytes);
       case 'F64':
-        return Float32Array.from(new Float64Array(bytes.slice().buffer));
+        return Float32Array.from(new Float64Array(new Uint8Array(bytes).buffer));
       default:
         throw new TensorDtypeError(this.path, name, dtype, 'F32, F16, BF16 or F64');
     }

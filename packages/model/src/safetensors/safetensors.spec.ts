@@ -299,3 +299,17 @@ describe('duplicateKeys()', () => {
     fc.assert(fc.property(fc.jsonValue(), (value) => duplicateKeys(JSON.stringify(value)).length === 0));
   });
 });
+
+describe('SafetensorsReader.readF32()', () => {
+  it('reads only its own bytes from a source that hands out Buffers, whose slice() does not copy', async () => {
+    const file = encodeSafetensors(
+      new Map([
+        ['a', { shape: [2], data: new Float32Array([1, 2]) }],
+        ['b', { shape: [3], data: new Float32Array([3, 4, 5]) }],
+      ]),
+    );
+    const reader = await openSafetensors(memorySource(new Map([['t', Buffer.from(file)]])), 't');
+    expect(await reader.readF32('a')).toEqual(new Float32Array([1, 2]));
+    expect(await reader.readF32('b')).toEqual(new Float32Array([3, 4, 5]));
+  });
+});
