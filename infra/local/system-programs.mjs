@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, relative } from 'node:path';
 import { toolsBin, toolsDir, toolsEnv } from './paths.mjs';
 import { runStep } from './processes.mjs';
 import { fail, say } from './progress.mjs';
@@ -70,7 +70,8 @@ async function unpackNats() {
   if (unpacked.code !== 0 || !program) return false;
   mkdirSync(toolsBin, { recursive: true });
   rmSync(join(toolsBin, 'nats-server'), { force: true });
-  symlinkSync(program, join(toolsBin, 'nats-server'));
+  symlinkSync(relative(toolsBin, program), join(toolsBin, 'nats-server'));
+  rmSync(join(folder, archive));
   return true;
 }
 

@@ -16,7 +16,7 @@ import { uploadContent } from './transfer.js';
 export const MODEL_MEDIA_TYPE = 'application/vnd.agentforge.model.v1+json';
 
 /** Files of a model in Hugging Face layout; the first two are required. */
-const MODEL_FILES = [
+export const MODEL_FILES: readonly string[] = [
   CONFIG_FILE,
   WEIGHTS_FILE,
   GENERATION_CONFIG_FILE,

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { DemoOptions } from '../demo/demo-plan.js';
 import type { Io } from '../session.js';
 import { action, collect } from './action.js';
@@ -14,7 +14,11 @@ export function addDemoCommand(program: Command, io: Io): void {
     )
     .option('--out <folder>', 'folder for report.json, report.md and model/; default: below .forge/demo')
     .option('--seed <seed>', 'same seed, same models', '7')
-    .option('--preset <preset>', 'size of the models', 'pico')
+    .addOption(
+      new Option('--preset <preset>', 'size of the models')
+        .choices(['pico', 'nano', 'small', 'base'])
+        .default('pico'),
+    )
     .option('--data <folder>', 'folder for events, artifacts and logs; default: below .forge/demo')
     .option('--set <key=value>', 'change a field of the specification (repeatable)', collect)
     .addHelpText(

@@ -1,8 +1,9 @@
-import { statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { constants, statSync } from 'node:fs';
+import { access, mkdir, readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { type Corpus, readCorpus } from '@agentforge/model';
 import { type CorpusContent, packCorpus } from '../api/corpus-content.js';
+import { MODEL_FILES } from '../api/model-content.js';
 import { type ReadySpec, requireSpec } from '../api/submit-run.js';
 import { UsageError } from '../errors.js';
 import { requireDemoSize } from './corpus-size.js';
@@ -57,6 +58,8 @@ export async function planDemo(root: string, cwd: string, options: DemoOptions):
   );
   const spec = await readDemoSpec(root, options, { seed, corpusFile });
   requireDemoSize(corpus, spec.spec);
+  const outDir = options.out === undefined ? home : resolve(cwd, options.out);
+  await requireOutFolder(outDir);
   const corpusName = corpusPath === undefined ? 'documentation of the dependencies' : basename(corpusPath);
   return {
     id,
@@ -65,7 +68,7 @@ export async function planDemo(root: string, cwd: string, options: DemoOptions):
     content,
     corpusFile,
     corpusName,
-    outDir: options.out === undefined ? home : resolve(cwd, options.out),
+    outDir,
     dataDir,
     spec,
   };
@@ -90,6 +93,26 @@ async function readDemoSpec(
       ...(options.set ?? []),
     ],
   });
+}
+
+/** Makes the folder for results; refuses one that cannot be written, or whose model/ holds something else. */
+async function requireOutFolder(outDir: string): Promise<void> {
+  try {
+    await mkdir(outDir, { recursive: true });
+    await access(outDir, constants.W_OK);
+  } catch (error) {
+    throw new UsageError(`--out ${outDir} cannot be written: ${(error as NodeJS.ErrnoException).code}`);
+  }
+  const model = join(outDir, 'model');
+  const entries = await readdir(model).catch((error: NodeJS.ErrnoException) =>
+    error.code === 'ENOENT' ? [] : [basename(model)],
+  );
+  const foreign = entries.filter((name) => !MODEL_FILES.includes(name));
+  if (foreign.length > 0) {
+    throw new UsageError(
+      `${model} would be replaced, but holds ${foreign.slice(0, 3).join(', ')}; choose another --out`,
+    );
+  }
 }
 
 function parseSeed(text: string): bigint {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -65,6 +65,15 @@ describe('planDemo()', () => {
 
   it.each(['x', '-1', '1.5', '18446744073709551616', ''])('refuses the seed %p', async (seed) => {
     await expect(planDemo(root, folder, { ...options, seed })).rejects.toThrow(/--seed/);
+  });
+
+  it('refuses to replace a folder that is not a model, and a place that is no folder', async () => {
+    const corpus = await file('long.txt', Array.from({ length: 20_000 }, (_, i) => `Line ${i}.\n`).join(''));
+    await mkdir(join(folder, 'mine', 'model'), { recursive: true });
+    await file('mine/model/thesis.tex', 'years of work');
+    const plan = (out: string) => planDemo(root, folder, { ...options, corpus, out });
+    await expect(plan('mine')).rejects.toThrow(/would be replaced, but holds thesis\.tex/);
+    await expect(plan('long.txt')).rejects.toThrow(/--out .* cannot be written: EEXIST/);
   });
 
   it('packs a folder as JSON lines, one document each', async () => {
