@@ -1,7 +1,7 @@
 import type { FieldViolation } from '@agentforge/errors';
 
 /** Violations spelled out in a message; an error carries all of them besides. */
-const SHOWN = 10;
+const SHOWN = 3;
 
 /** One line for a message: `field: description; …; and 7 more`. */
 export function summarize(violations: readonly FieldViolation[]): string {
