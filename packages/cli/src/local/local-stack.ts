@@ -8,8 +8,15 @@ import { ServicePlan } from './service-plan.js';
 
 /** Time a process gets to end by itself before it is killed, in milliseconds. */
 const STOP_GRACE_MS = 8_000;
-/** Time a service gives itself to drain; shorter than the grace, so that it ends by itself. */
-const DRAIN_TIMEOUT_MS = 6_000;
+/**
+ * Settings that differ from those of a cluster, unless the environment has them: a drain is shorter than the grace, so
+ * that a service ends by itself; and a worker that was killed is missed soon, because no network can be slow here.
+ */
+const LOCAL_SETTINGS = {
+  FORGE_DRAIN_TIMEOUT_MS: '6000',
+  FORGE_TASK_ACK_WAIT_MS: '8000',
+  FORGE_ACK_WAIT_MS: '8000',
+};
 const ROTATE_EVERY_MS = 5_000;
 
 /** Phase services that local mode starts. */
@@ -165,7 +172,9 @@ export class LocalStack {
       FORGE_NATS_URL: this.nats?.url ?? '',
       FORGE_DATA_DIR: this.dataDir,
       FORGE_ARTIFACT_DIR: this.artifactDir,
-      FORGE_DRAIN_TIMEOUT_MS: this.options.env['FORGE_DRAIN_TIMEOUT_MS'] ?? String(DRAIN_TIMEOUT_MS),
+      ...Object.fromEntries(
+        Object.entries(LOCAL_SETTINGS).map(([name, value]) => [name, this.options.env[name] ?? value]),
+      ),
     };
   }
 
