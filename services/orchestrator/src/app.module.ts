@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { ValidationService } from '@agentforge/contracts';
 import { connectEvents, Events } from '@agentforge/events';
 import { Clients, Drain, Readiness, SERVICE_CONFIG } from '@agentforge/service-kit';
@@ -90,7 +91,7 @@ async function startEngine(
   const engine = new Engine(
     { log, workers, judge, phases, logger, metrics },
     {
-      actor: `orchestrator/${config.replica}`,
+      actor: `orchestrator/${config.replica || `${hostname()}-${process.pid}`}`,
       defaultParallelSteps: config.defaultParallelSteps,
       takeoverMs: config.takeoverMs,
       sweepMs: config.sweepMs,
@@ -100,6 +101,7 @@ async function startEngine(
   );
   await engine.start();
   metrics.gauge('runsActive').collect(() => [{ labels: { state: 'active' }, value: engine.activeRuns }]);
+  drain.on('stop-pulling', 'reports', () => workers.stop());
   drain.on('hand-back', 'engine', () => engine.stop());
   return engine;
 }

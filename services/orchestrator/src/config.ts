@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import {
   type ConfigOf,
   defineSettings,
@@ -32,8 +31,9 @@ export const settings = defineSettings({
   replica: setting({
     env: 'FORGE_REPLICA',
     schema: z.string().max(100),
-    default: `${hostname()}-${process.pid}`,
-    description: 'Name of this replica, written into the events that it decides',
+    default: '',
+    description:
+      'Name of this replica, written into the events that it decides; empty means host and process id',
   }),
   ackWaitMs: setting({
     env: 'FORGE_ACK_WAIT_MS',
@@ -44,7 +44,7 @@ export const settings = defineSettings({
   }),
   sweepMs: setting({
     env: 'FORGE_SWEEP_MS',
-    schema: zDurationMs.min(10),
+    schema: zDurationMs.min(10).max(2_000),
     default: 500,
     unit: 'ms',
     description: 'Time between looks for timeouts, retries and work that a crash left undone; at most 2 s',
