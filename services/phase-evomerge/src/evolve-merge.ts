@@ -7,7 +7,7 @@ import {
 } from '@agentforge/phase-runtime/worker';
 import { backendInfo, selectDevice } from '@agentforge/tensor';
 import { CandidateMeter } from './candidate-meter.js';
-import { bestOf, bestParentOf, type EvolutionState } from './domain/evolution.js';
+import { bestOf, type EvolutionState } from './domain/evolution.js';
 import type { EvomergeConfig } from './domain/evomerge-config.js';
 import { layersOf, type Weights } from './domain/layout.js';
 import { judge, OUTCOMES, type Outcome } from './domain/verdict.js';
@@ -55,7 +55,7 @@ async function deliver(
         parents: inputs.parents.map(({ name }) => lossOf(name)),
       })
     : OUTCOMES.fallback;
-  const handedOn = outcome === OUTCOMES.noGain && state ? bestParent(inputs, state) : null;
+  const handedOn = outcome === OUTCOMES.noGain ? bestParent(inputs, lossOf) : null;
   const model = handedOn ? handedOn.artifact.ref : await putModel(context, inputs, meter, best, outcome);
   const parameters = countParameters(meter.shapeOf(handedOn?.weights ?? best)).total;
   const metrics = mergeMetrics(evaluations, parameters, BEST, state);
@@ -87,9 +87,9 @@ function evaluateAll(inputs: MergeInputs, meter: CandidateMeter, best: Weights, 
   );
 }
 
-function bestParent({ parents }: MergeInputs, state: EvolutionState): Parent {
-  const { id } = bestParentOf(state);
-  return parents.find((parent) => parent.id === id) as Parent;
+/** The parent with the lowest loss on the report split, by which the outcome is judged; the first of equals. */
+function bestParent({ parents }: MergeInputs, lossOf: (name: string) => number): Parent {
+  return parents.reduce((best, parent) => (lossOf(parent.name) < lossOf(best.name) ? parent : best));
 }
 
 function putModel(
