@@ -214,6 +214,41 @@ describe('the other channels', () => {
     await expect(a.checkpoints.get('a b')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
 
+  it('records each upload once and tells of new ones', async () => {
+    const ref = (name: string) =>
+      create(ArtifactRefSchema, { digest: `sha256:${name.repeat(64)}`, name, sizeBytes: 1n });
+    await a.uploads.put(ref('a'));
+    await a.uploads.put(ref('a'));
+    const seen: string[] = [];
+    const end = new AbortController();
+    const watching = (async () => {
+      for await (const upload of b.uploads.watch({ signal: end.signal })) seen.push(upload.ref.name);
+    })();
+    await until(() => seen.length === 1);
+    await a.uploads.put(ref('b'));
+    await until(() => seen.length === 2);
+    expect(seen).toEqual(['a', 'b']);
+    await expect(a.uploads.put(ref('z'))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    end.abort();
+    await watching;
+  });
+
+  it('shows every heartbeat to every observer, answered or not', async () => {
+    const { run, stepId, attemptId, fencingToken } = startedReport('s');
+    const heartbeat = create(TaskHeartbeatSchema, { run, stepId, attemptId, fencingToken, worker: 'w' });
+    const seen: string[] = [];
+    const observing = [
+      a.directives.observe(({ worker }) => seen.push(`a ${worker}`)),
+      b.directives.observe(({ worker }) => seen.push(`b ${worker}`)),
+    ];
+    await until(async () => {
+      await a.directives.heartbeat(heartbeat, { timeoutMs: 50 });
+      return new Set(seen).size === 2;
+    });
+    expect(new Set(seen)).toEqual(new Set(['a w', 'b w']));
+    await Promise.all(observing.map((observer) => observer.stop()));
+  });
+
   it('exposes what waits in the queues', async () => {
     const metrics = createMetrics('test');
     a.registerMetrics(metrics);

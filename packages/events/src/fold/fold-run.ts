@@ -5,7 +5,7 @@ import { IllegalTransitionError } from '../events.errors.js';
 import { foldStepEvent } from './fold-step.js';
 import { addSteps, checkRetryClosure, resetSteps } from './graph.js';
 import { PersistentList } from './persistent-list.js';
-import { countIn, isTerminalStep, type RunRecord } from './run-record.js';
+import { countIn, draftOf, isTerminalStep, type RunDraft, type RunRecord } from './run-record.js';
 import { RUN_TRANSITIONS, type RunLevelCase, type StepLevelCase } from './transitions.js';
 
 /** Events that were committed together. */
@@ -26,27 +26,34 @@ export function foldRun(state: RunRecord | undefined, batch: EventBatch, revisio
     throw new IllegalTransitionError(state.name, 'batch', `it belongs to ${batch.run}`);
   if (state && revision <= state.revision)
     throw new IllegalTransitionError(state.name, 'batch', `revision ${revision} after ${state.revision}`);
-  let next = state;
-  for (const event of batch.events) next = foldEvent(next, batch.run, event);
-  if (!next) throw new IllegalTransitionError(batch.run, 'batch', 'it has no events');
-  return { ...next, revision };
+  let draft = state && draftOf(state);
+  for (const event of batch.events) draft = applyEvent(draft, batch.run, event);
+  if (!draft || batch.events.length === 0)
+    throw new IllegalTransitionError(batch.run, 'batch', 'it has no events');
+  draft.revision = revision;
+  return draft;
 }
 
 /** The state after one event; the revision stays. @throws IllegalTransitionError FAILED_PRECONDITION */
 export function foldEvent(state: RunRecord | undefined, run: string, event: RunEvent): RunRecord {
+  return applyEvent(state && draftOf(state), run, event);
+}
+
+/** Changes a draft, or makes the first one. A draft that an event is refused for is of no use any more. */
+function applyEvent(draft: RunDraft | undefined, run: string, event: RunEvent): RunDraft {
   const { payload } = event;
   const time = event.time ?? EPOCH;
   if (payload.case === undefined)
     throw new IllegalTransitionError(run, 'unknown', 'this kind of event is not known');
   if (payload.case === 'runCreated') {
-    if (state) throw new IllegalTransitionError(run, payload.case, 'the run exists');
-    return createRun(run, payload.value, time);
+    if (draft) throw new IllegalTransitionError(run, payload.case, 'the run exists');
+    return draftOf(createRun(run, payload.value, time));
   }
-  if (!state) throw new IllegalTransitionError(run, payload.case, 'the run does not exist');
-  const next = isRunPayload(payload)
-    ? foldRunEvent(state, payload, time)
-    : foldStepEvent(state, payload, time);
-  return { ...next, eventCount: state.eventCount + 1n };
+  if (!draft) throw new IllegalTransitionError(run, payload.case, 'the run does not exist');
+  const next = isRunPayload(payload) ? draftOf(foldRunEvent(draft, payload, time)) : draft;
+  if (!isRunPayload(payload)) foldStepEvent(draft, payload, time);
+  next.eventCount += 1n;
+  return next;
 }
 
 /** Payload of an event about a step. */

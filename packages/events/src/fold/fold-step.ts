@@ -17,6 +17,7 @@ import { PositionSet } from './position-set.js';
 import {
   openAttempt,
   RELEASED_REASON,
+  type RunDraft,
   type RunRecord,
   refusalKey,
   type StepRecord,
@@ -28,8 +29,8 @@ import { STEP_TRANSITIONS } from './transitions.js';
 /** Refused reports that a step remembers; older ones are in the log. */
 const MAX_REFUSALS = 64;
 
-/** The run after an event about one of its steps. @throws IllegalTransitionError FAILED_PRECONDITION */
-export function foldStepEvent(run: RunRecord, payload: StepPayload, time: Timestamp): RunRecord {
+/** Changes a draft of a run as an event about one of its steps says. @throws IllegalTransitionError FAILED_PRECONDITION */
+export function foldStepEvent(run: RunDraft, payload: StepPayload, time: Timestamp): void {
   const { stepId } = payload.value;
   const fail = (problem: string): never => {
     throw new IllegalTransitionError(run.name, payload.case, problem, stepId);
@@ -40,10 +41,11 @@ export function foldStepEvent(run: RunRecord, payload: StepPayload, time: Timest
   if (!from.includes(step.state)) fail(`the step is ${StepState[step.state]}`);
   const state = to === 'unchanged' ? step.state : to;
   const changed = apply(run, { ...step, state }, payload, time, fail);
-  const next = replaceStep(run, step, changed);
-  if (payload.case === 'stepScheduled') return { ...next, state: RunState.RUNNING, wasScheduled: true };
-  if (payload.case === 'stepStarted') return { ...next, startTime: run.startTime ?? time };
-  return next;
+  replaceStep(run, step, changed);
+  if (payload.case === 'stepScheduled') {
+    run.state = RunState.RUNNING;
+    run.wasScheduled = true;
+  } else if (payload.case === 'stepStarted') run.startTime ??= time;
 }
 
 type Fail = (problem: string) => never;
@@ -200,24 +202,20 @@ function withAttempt(step: StepRecord, attempt: Attempt): StepRecord {
   return { ...step, attempts: [...step.attempts.slice(0, -1), attempt] };
 }
 
-/** The run with a changed step: its indices follow, and dependents learn of a completed dependency. */
-function replaceStep(run: RunRecord, before: StepRecord, after: StepRecord): RunRecord {
-  let steps = run.steps.with(after.position, after);
-  if (before.state === after.state) return { ...run, steps };
-  const byState = new Map(run.byState);
+/** Puts a changed step in its place: the indices follow, and dependents learn of a completed dependency. */
+function replaceStep(run: RunDraft, before: StepRecord, after: StepRecord): void {
+  run.steps = run.steps.with(after.position, after);
+  if (before.state === after.state) return;
+  const { byState } = run;
   byState.set(before.state, (byState.get(before.state) ?? PositionSet.EMPTY).without(after.position));
   byState.set(after.state, (byState.get(after.state) ?? PositionSet.EMPTY).with(after.position));
-  if (satisfiesDependents(after.state)) {
-    for (const id of after.dependents) {
-      const dependent = steps.at(run.positions.get(id) ?? -1);
-      if (dependent)
-        steps = steps.with(dependent.position, {
-          ...dependent,
-          unmetDependencies: dependent.unmetDependencies - 1,
-        });
-    }
+  if (!satisfiesDependents(after.state)) return;
+  for (const id of after.dependents) {
+    const dependent = run.steps.at(run.positions.get(id) ?? -1);
+    if (!dependent) continue;
+    const unmetDependencies = dependent.unmetDependencies - 1;
+    run.steps = run.steps.with(dependent.position, { ...dependent, unmetDependencies });
   }
-  return { ...run, steps, byState };
 }
 
 function unreachable(payload: never): never {

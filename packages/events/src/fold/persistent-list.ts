@@ -1,37 +1,43 @@
-/** Elements per chunk: a change copies one chunk and the list of chunks, ~200 pointers for 10,000 elements. */
-const CHUNK = 128;
+/** Children of a node: a change copies one node per level, three of them for 10,000 elements. */
+const WIDTH = 32;
+const BITS = 5;
+
+type Node<T> = readonly (Node<T> | T)[];
 
 /**
- * A list that never changes: `with` gives a new one that shares all but one chunk with the old.
+ * A list that never changes: `with` gives a new one that shares almost everything with the old. A tree whose
+ * leaves hold 32 elements each.
+ * @see Bagwell, Rompf 2011: RRB-Trees, section 2
  */
 export class PersistentList<T> implements Iterable<T> {
   private constructor(
-    private readonly chunks: readonly (readonly T[])[],
+    private readonly root: Node<T>,
+    /** Bits of a position above those that choose within the root's children. */
+    private readonly shift: number,
     readonly length: number,
   ) {}
 
   /** The list of these elements. */
   static from<T>(elements: readonly T[]): PersistentList<T> {
-    const chunks: T[][] = [];
-    for (let start = 0; start < elements.length; start += CHUNK)
-      chunks.push(elements.slice(start, start + CHUNK));
-    return new PersistentList(chunks, elements.length);
+    let level: Node<T>[] = split(elements);
+    let shift = 0;
+    for (; level.length > 1; shift += BITS) level = split(level);
+    return new PersistentList(level[0] ?? [], shift, elements.length);
   }
 
   /** The element at a position; undefined outside the list. */
   at(position: number): T | undefined {
-    return this.chunks[Math.floor(position / CHUNK)]?.[position % CHUNK];
+    if (!(position >= 0 && position < this.length)) return undefined;
+    let node = this.root;
+    for (let shift = this.shift; shift > 0; shift -= BITS)
+      node = node[(position >>> shift) % WIDTH] as Node<T>;
+    return node[position % WIDTH] as T;
   }
 
   /** This list with another element at a position. @throws RangeError outside the list */
   with(position: number, element: T): PersistentList<T> {
     if (!(position >= 0 && position < this.length)) throw new RangeError(`no position ${position}`);
-    const index = Math.floor(position / CHUNK);
-    const chunk = [...(this.chunks[index] ?? [])];
-    chunk[position % CHUNK] = element;
-    const chunks = [...this.chunks];
-    chunks[index] = chunk;
-    return new PersistentList(chunks, this.length);
+    return new PersistentList(replace(this.root, this.shift, position, element), this.shift, this.length);
   }
 
   /** This list followed by further elements. */
@@ -39,12 +45,29 @@ export class PersistentList<T> implements Iterable<T> {
     return PersistentList.from([...this, ...elements]);
   }
 
-  *[Symbol.iterator](): Iterator<T> {
-    for (const chunk of this.chunks) yield* chunk;
+  [Symbol.iterator](): Iterator<T> {
+    return this.toArray()[Symbol.iterator]();
   }
 
   /** The elements as an array of its own. */
   toArray(): T[] {
-    return this.chunks.flat();
+    let level: Node<T> = this.root;
+    for (let shift = this.shift; shift > 0; shift -= BITS)
+      level = (level as readonly Node<T>[]).flat(1) as Node<T>;
+    return [...level] as T[];
   }
+}
+
+function split<T>(elements: readonly T[]): T[][] {
+  const parts: T[][] = [];
+  for (let start = 0; start < elements.length; start += WIDTH)
+    parts.push(elements.slice(start, start + WIDTH));
+  return parts;
+}
+
+function replace<T>(node: Node<T>, shift: number, position: number, element: T): Node<T> {
+  const copy = node.slice();
+  const index = (position >>> shift) % WIDTH;
+  copy[index] = shift === 0 ? element : replace(node[index] as Node<T>, shift - BITS, position, element);
+  return copy;
 }

@@ -52,6 +52,16 @@ export interface RunRecord {
   readonly byState: ReadonlyMap<StepState, PositionSet>;
 }
 
+/** A run that is being folded: a copy of its own, that nobody else has. */
+export type RunDraft = { -readonly [Key in Exclude<keyof RunRecord, 'byState'>]: RunRecord[Key] } & {
+  byState: Map<StepState, PositionSet>;
+};
+
+/** A draft that starts as a record is. */
+export function draftOf(run: RunRecord): RunDraft {
+  return { ...run, byState: new Map(run.byState) };
+}
+
 /** A step as its events tell it. */
 export interface StepRecord {
   /** Index in the run's steps. */

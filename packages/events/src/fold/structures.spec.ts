@@ -4,10 +4,10 @@ import { PositionSet } from './position-set.js';
 
 describe('PersistentList', () => {
   it('behaves like an array that is copied at every change', () => {
-    const change = fc.tuple(fc.nat({ max: 399 }), fc.nat());
+    const change = fc.tuple(fc.nat({ max: 2999 }), fc.nat());
     fc.assert(
       fc.property(
-        fc.array(fc.nat(), { minLength: 1, maxLength: 400 }),
+        fc.array(fc.nat(), { minLength: 1, maxLength: 3000, size: 'medium' }),
         fc.array(change),
         (start, changes) => {
           let list = PersistentList.from(start);
@@ -37,9 +37,9 @@ describe('PersistentList', () => {
 
 describe('PositionSet', () => {
   it('behaves like a sorted set that is copied at every change', () => {
-    const change = fc.tuple(fc.boolean(), fc.nat({ max: 200 }));
+    const change = fc.tuple(fc.boolean(), fc.nat({ max: 3000 }));
     fc.assert(
-      fc.property(fc.array(fc.nat({ max: 200 })), fc.array(change), (start, changes) => {
+      fc.property(fc.array(fc.nat({ max: 3000 })), fc.array(change), (start, changes) => {
         let set = PositionSet.from(start);
         const model = new Set(start);
         for (const [isAdded, position] of changes) {

@@ -10,7 +10,7 @@ export const API_CODES = {
   messageNotFound: 10037,
   insufficientResources: 10023,
   storageExceeded: 10047,
-  maxMessageExceeded: 10054,
+  storeFailed: 10077,
 } as const;
 
 /** The error code of the JetStream API, when the server refused a request. */
@@ -18,10 +18,18 @@ export function apiCodeOf(error: unknown): number | undefined {
   return error instanceof JetStreamApiError ? error.code : undefined;
 }
 
+/** What a server says when a limit of a stream is reached: "maximum bytes exceeded", "maximum messages exceeded". */
+const LIMIT_REACHED = /maximum \w+ exceeded/;
+
 /** Whether the server says that it has no room left. */
 export function isOutOfRoom(error: unknown): boolean {
-  const code = apiCodeOf(error);
-  return code === API_CODES.insufficientResources || code === API_CODES.storageExceeded;
+  if (!(error instanceof JetStreamApiError)) return false;
+  const { code } = error;
+  return (
+    code === API_CODES.insufficientResources ||
+    code === API_CODES.storageExceeded ||
+    (code === API_CODES.storeFailed && LIMIT_REACHED.test(error.message))
+  );
 }
 
 /** Errors of the client that say nothing about the request itself: no answer, no server, no JetStream yet. */
@@ -34,8 +42,11 @@ const TRANSIENT_ERRORS = new Set([
   'ProtocolError',
 ]);
 
-/** Whether a request may succeed when it is repeated; a server's status of 500 and above is about the server. */
+/**
+ * Whether a request may succeed when it is repeated: nobody answered, the server is not ready (status 503), or it
+ * has no room now. Other refusals, status 500 among them, are about the request.
+ */
 export function isTransient(error: unknown): boolean {
-  if (error instanceof JetStreamApiError) return error.status >= 500;
+  if (error instanceof JetStreamApiError) return error.status === 503 || isOutOfRoom(error);
   return error instanceof Error && TRANSIENT_ERRORS.has(error.name || error.constructor.name);
 }

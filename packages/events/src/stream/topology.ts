@@ -140,6 +140,7 @@ function streamsOf(topology: Topology): (Partial<StreamConfig> & { name: string;
       discard: DiscardPolicy.Old,
       max_bytes: topology.maxProgressBytes,
       max_age: nanos(topology.maxProgressAgeMs),
+      duplicate_window: nanos(Math.min(DEDUPLICATION_MS, topology.maxProgressAgeMs)),
     },
     {
       ...log,
