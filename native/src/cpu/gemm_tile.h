@@ -21,16 +21,48 @@ constexpr int tile_rows = 6;
 constexpr int tile_vectors = 2;
 /** Columns of a packed panel of B. */
 constexpr int64_t panel = tile_vectors * lanes;
-/** Longest k of one pass: a panel of B (256 × 32 × 4 = 32 KiB) about fills L1. */
-constexpr int64_t k_block = 256;
-/** Stride of packed rows of A: 17 cache lines, so that the rows of a tile fall into different L1 sets. */
+/** Longest k of one pass: long enough to spread the traffic of C, short enough for A's block to stay in L2. */
+constexpr int64_t k_block = 384;
+/** Stride of packed rows of A: an odd number of cache lines, so that the rows of a tile fall into different L1 sets. */
 constexpr int64_t a_stride = k_block + 16;
 
-enum class ALayout { rows, columns };
+/** Floats per column of a packed tile of A in the tiles layout. */
+constexpr int64_t tile_step = (tile_rows + lanes - 1) / lanes * lanes;
+
+/** rows: row r at r·a_stride. columns: column i at i·a_step. tiles: tile t at t·a_step, its columns tile_step apart. */
+enum class ALayout { rows, columns, tiles };
+
+/**
+ * Whether row r of a tile broadcasts inside the multiply-add (one micro-op fewer, one load more) instead of
+ * once for all vectors. Every other row keeps both the front end and the load ports below the
+ * multiply-add ports, also when two hyper-threads share them.
+ */
+static constexpr bool broadcasts_in_place(int r) {
+#if defined(__AVX512F__)
+  return r % 2 == 1;
+#else
+  return r < 0;
+#endif
+}
+
+/** acc += b · *a. */
+static inline void multiply_add_broadcast(vf& acc, vf b, const float& a) {
+#if defined(__AVX512F__)
+  asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(b), "m"(a));  // the compiler would share the broadcast
+#else
+  acc += b * splat(a);
+#endif
+}
 
 template <int R, int V, ALayout L>
 static void tile(int64_t k, const float* a, int64_t a_step, const float* b, float* c, int64_t ldc, int64_t n,
                  float beta) {
+  // C arrives while the products are summed. Kept a rolled loop: unrolled, it costs the next one registers.
+#pragma GCC unroll 1
+  for (int r = 0; r < R; ++r) {
+    __builtin_prefetch(c + r * ldc, 1);
+    __builtin_prefetch(c + r * ldc + (V - 1) * lanes, 1);
+  }
   vf acc[R][V];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
@@ -43,11 +75,17 @@ static void tile(int64_t k, const float* a, int64_t a_step, const float* b, floa
     for (int v = 0; v < V; ++v) bv[v] = load(b + v * lanes);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const vf av = splat(L == ALayout::rows ? a[r * a_stride] : a[r]);
+      const float* ar = L == ALayout::rows ? a + r * a_stride : a + r;
+      if (broadcasts_in_place(r)) {
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) acc[r][v] += av * bv[v];
+        for (int v = 0; v < V; ++v) multiply_add_broadcast(acc[r][v], bv[v], *ar);
+      } else {
+        const vf av = splat(*ar);
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) acc[r][v] += av * bv[v];
+      }
     }
-    a += L == ALayout::rows ? 1 : a_step;
+    a += L == ALayout::rows ? 1 : (L == ALayout::tiles ? tile_step : a_step);
     b += panel;
   }
   const vf scale = splat(beta);
@@ -84,9 +122,12 @@ struct TileTable<0, L> {
 template <ALayout L>
 static constexpr TileTable<tile_rows, L> tiles{};
 
+/** First row of tile t of m rows. Even heights: 256 rows are 18 tiles of 13 or 14, not 18 of 14 and one of 4. */
+static inline int64_t tile_start(int64_t t, int64_t m) { return t * m / ceil_div(m, tile_rows); }
+
 /**
  * C[m, n] = A[m, k] · B[k, n] + beta·C for one k pass (rows layout: k ≤ k_block).
- * @param a            rows: row r at a + r·a_stride; columns: column i at a + i·a_step
+ * @param a            in one of the layouts
  * @param b            panels; panel j at b + j·panel_step
  */
 template <ALayout L>
@@ -97,9 +138,8 @@ static void multiply_packed(int64_t m, int64_t n, int64_t k, const float* a, int
     const int64_t columns = min64(panel, n - j * panel);
     const int vectors = columns > lanes ? 2 : 1;
     for (int64_t t = 0; t < row_tiles; ++t) {
-      // Even heights: 256 rows are 18 tiles of 13 or 14, not 18 of 14 and one of 4.
-      const int64_t first = t * m / row_tiles, height = (t + 1) * m / row_tiles - first;
-      const float* at = a + (L == ALayout::rows ? first * a_stride : first);
+      const int64_t first = tile_start(t, m), height = tile_start(t + 1, m) - first;
+      const float* at = a + (L == ALayout::rows ? first * a_stride : (L == ALayout::tiles ? t * a_step : first));
       tiles<L>.entry[height - 1][vectors - 1](k, at, a_step, b + j * panel_step, c + first * ldc + j * panel, ldc,
                                               columns, beta);
     }
@@ -168,6 +208,30 @@ static inline void pack_rows(const float* a, int64_t lda, int64_t m, int64_t k, 
     int64_t i = 0;
     for (; i + lanes <= k; i += lanes) store(to + i, load(src + i));
     if (i < k) store(to + i, load_n(src + i, k - i));
+  }
+}
+
+/** Columns i0..i1 of one tile; `valid` elements may be read from each stored row. */
+static inline void pack_tile(const float* src, int64_t lda, int64_t valid, int64_t i0, int64_t i1, float* to) {
+  for (int64_t i = i0; i < i1; ++i) {
+#pragma GCC unroll 4
+    for (int64_t v = 0; v < tile_step; v += lanes) {
+      const int64_t here = valid - v;
+      // A whole vector may take the neighbours' columns along; nobody reads them.
+      if (here >= lanes) store(to + i * tile_step + v, load(src + i * lda + v));
+      else if (here > 0) store(to + i * tile_step + v, load_n(src + i * lda + v, here));
+    }
+  }
+}
+
+/** Copies m columns of A stored transposed, [k][lda], to the tiles layout with a_step = k·tile_step. */
+static inline void pack_tiles(const float* a, int64_t lda, int64_t m, int64_t k, float* dst) {
+  constexpr int64_t chunk = 16;  // stored rows at a time, so that each cache line is read while it is in L1
+  for (int64_t i0 = 0; i0 < k; i0 += chunk) {
+    for (int64_t t = 0; t < ceil_div(m, tile_rows); ++t) {
+      const int64_t first = tile_start(t, m);
+      pack_tile(a + first, lda, m - first, i0, min64(k, i0 + chunk), dst + t * k * tile_step);
+    }
   }
 }
 

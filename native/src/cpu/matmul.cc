@@ -11,14 +11,16 @@
 namespace forge::FORGE_ISA {
 namespace {
 
-constexpr int64_t m_block = 8 * tile_rows;  // 112 × 272 × 4 = 119 KiB of A: an eighth of L2
+constexpr int64_t m_block = 8 * tile_rows;  // 112 × 400 × 4 = 175 KiB of A: a share of L2
 constexpr int64_t n_block = 64 * panel;     // packed B at k = 1024: 8 MiB, a share of L3
 constexpr int64_t thin_rows = 4;            // fewer rows than this do not pay for packing B
 
 int64_t round_up(int64_t n, int64_t multiple) { return ceil_div(n, multiple) * multiple; }
 
-/** Floats of packed A per worker: rows layout m·a_stride, columns layout k·m. */
-constexpr int64_t a_scratch = m_block * a_stride;
+/** Floats of packed A per worker: m·a_stride as rows, m/tile_rows·k·tile_step as tiles. */
+constexpr int64_t a_scratch =
+    m_block * a_stride > m_block / tile_rows * k_block * tile_step ? m_block * a_stride
+                                                                   : m_block / tile_rows * k_block * tile_step;
 
 int64_t packed_b(const Gemm& g) { return round_up(min64(g.n, n_block), panel) * round_up(g.k, lanes); }
 
@@ -49,10 +51,9 @@ void multiply_block(const Gemm& g, const float* a, int64_t m0, int64_t m1, const
       pack_rows(a + m0 * g.lda + k0, g.lda, rows, k, a_packed);
       multiply_packed<ALayout::rows>(rows, columns, k, a_packed, 0, b, panel_step, c + m0 * g.ldc, g.ldc, beta);
     } else {
-      for (int64_t i = 0; i < k; ++i) {
-        memcpy(a_packed + i * rows, a + (k0 + i) * g.lda + m0, static_cast<size_t>(rows) * sizeof(float));
-      }
-      multiply_packed<ALayout::columns>(rows, columns, k, a_packed, rows, b, panel_step, c + m0 * g.ldc, g.ldc, beta);
+      pack_tiles(a + k0 * g.lda + m0, g.lda, rows, k, a_packed);
+      multiply_packed<ALayout::tiles>(rows, columns, k, a_packed, k * tile_step, b, panel_step, c + m0 * g.ldc, g.ldc,
+                                      beta);
     }
   }
 }

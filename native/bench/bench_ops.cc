@@ -1,0 +1,58 @@
+#include <cstdio>
+
+#include "bench.h"
+#include "ops/ops.h"
+
+namespace forge::bench {
+namespace {
+
+void line(const char* name, double bytes, double bandwidth, const std::function<void()>& f) {
+  const double seconds = median_seconds(f);
+  std::printf("%-28s %9.1f us %8.1f GB/s %5.0f%% of copy\n", name, seconds * 1e6, bytes / seconds / 1e9,
+              100 * bytes / seconds / bandwidth);
+}
+
+}  // namespace
+
+void bench_ops(double bandwidth) {
+  constexpr int64_t large = int64_t{1} << 24;
+  const Tensor a = random_tensor({large}, 1), b = random_tensor({large}, 2), g = random_tensor({large}, 3);
+  const Tensor m = random_tensor({large}, 4), v = random_tensor({large}, 5);
+  require(ops::scale_in_place(v, 0));
+  Tensor y, z;
+  const double array = 4.0 * large;
+  double total = 0;
+  std::printf("2^24 elements\n");
+  line("add", 3 * array, bandwidth, [&] { require(ops::add(a, b, y)); });
+  line("axpy", 3 * array, bandwidth, [&] { require(ops::axpy(a, 1e-9, b)); });
+  line("exp", 2 * array, bandwidth, [&] { require(ops::exp(a, y)); });
+  line("silu", 2 * array, bandwidth, [&] { require(ops::silu(a, y)); });
+  line("swiglu", 3 * array, bandwidth, [&] { require(ops::swiglu(a, b, y)); });
+  line("swigluBackward", 5 * array, bandwidth, [&] { require(ops::swiglu_backward(g, a, b, y, z)); });
+  line("sumSquares", array, bandwidth, [&] { require(ops::sum_squares({a}, total)); });
+  line("adamw", 7 * array, bandwidth, [&] {
+    require(ops::adamw(a, g, m, v, 1e-4, 0.9, 0.95, 1e-8, 0.1, 3, 1));
+  });
+
+  std::printf("\nshapes of the pico model: 16 x 128 tokens, width 256\n");
+  const Tensor x = random_tensor({2048, 256}, 1), gain = random_tensor({256}, 2), logits = random_tensor({2048, 1024}, 3);
+  const Tensor q = random_tensor({16, 128, 4, 64}, 4), k = random_tensor({16, 128, 2, 64}, 5);
+  Tensor targets, rstd, lse, o, dq, dk, dv, loss;
+  require(ops::full(DType::i32, {2048}, 17, targets));
+  const double rows = 4.0 * 2048 * 256, wide = 4.0 * 2048 * 1024;
+  line("rmsNorm", 2 * rows, bandwidth, [&] { require(ops::rms_norm(x, gain, 1e-5, y, rstd)); });
+  line("rmsNormBackward", 4 * rows, bandwidth,
+       [&] { require(ops::rms_norm_backward(x, x, gain, rstd, &gain, z)); });
+  line("rope", 2 * rows, bandwidth, [&] { require(ops::rope(q, 0, 10000, 0, false, y)); });
+  line("attention", 3 * rows, bandwidth, [&] { require(ops::attention(q, k, k, true, 0, 0.125, -1, o, lse)); });
+  line("attentionBackward", 7 * rows, bandwidth,
+       [&] { require(ops::attention_backward(q, q, k, k, o, lse, true, 0, 0.125, dq, dk, dv)); });
+  line("softmax", 2 * wide, bandwidth, [&] { require(ops::softmax(logits, y)); });
+  line("crossEntropy", wide, bandwidth, [&] { require(ops::cross_entropy(logits, targets, -1, loss, lse)); });
+  line("crossEntropyBackward", 2 * wide, bandwidth, [&] {
+    require(ops::cross_entropy_backward(logits, targets, lse, nullptr, 1e-3, -1, false, y));
+  });
+  std::printf("\n");
+}
+
+}  // namespace forge::bench

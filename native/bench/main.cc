@@ -1,0 +1,112 @@
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+
+#include "bench.h"
+#include "core/kernels.h"
+#include "core/parallel.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace forge::bench {
+namespace {
+
+constexpr int64_t peak_rounds = 200'000;  // about 1 ms
+
+#if defined(__x86_64__)
+// Ten chains hide the latency of four cycles on two ports.
+__attribute__((target("avx512f"))) float spin_avx512() {
+  __m512 x[10];
+  for (int i = 0; i < 10; ++i) x[i] = _mm512_set1_ps(static_cast<float>(i));
+  const __m512 a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(0.001f);
+  for (int64_t round = 0; round < peak_rounds; ++round) {
+#pragma GCC unroll 10
+    for (int i = 0; i < 10; ++i) x[i] = _mm512_fmadd_ps(x[i], a, b);
+  }
+  float total = 0;
+  for (int i = 0; i < 10; ++i) total += _mm512_reduce_add_ps(x[i]);
+  return total;
+}
+__attribute__((target("avx2,fma"))) float spin_avx2() {
+  __m256 x[10];
+  for (int i = 0; i < 10; ++i) x[i] = _mm256_set1_ps(static_cast<float>(i));
+  const __m256 a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(0.001f);
+  for (int64_t round = 0; round < peak_rounds; ++round) {
+#pragma GCC unroll 10
+    for (int i = 0; i < 10; ++i) x[i] = _mm256_fmadd_ps(x[i], a, b);
+  }
+  float total = 0;
+  for (int i = 0; i < 10; ++i) total += x[i][0];
+  return total;
+}
+#endif
+
+}  // namespace
+
+double peak_burst() {
+#if defined(__x86_64__)
+  const bool wide = std::strcmp(isa_name(), "avx512") == 0;
+  if (!wide && !__builtin_cpu_supports("avx2")) return 0;
+  volatile float sink = 0;
+  const double start = now_seconds();
+  parallel_for(worker_count(), [&](int64_t, int) { sink = wide ? spin_avx512() : spin_avx2(); });
+  const double seconds = now_seconds() - start;
+  return 2.0 * (wide ? 16 : 8) * 10 * static_cast<double>(peak_rounds) * worker_count() / seconds;
+#else
+  return 0;
+#endif
+}
+
+double copy_bandwidth() {
+  constexpr int64_t bytes = int64_t{256} << 20, piece = int64_t{1} << 20;
+  Tensor from, to;
+  require(empty("bench", DType::u8, {bytes}, from));
+  require(empty("bench", DType::u8, {bytes}, to));
+  std::memset(from.data(), 1, bytes);
+  const double seconds = median_seconds([&] {
+    parallel_for(bytes / piece, [&](int64_t i, int) {
+      std::memcpy(static_cast<char*>(to.data()) + i * piece, static_cast<char*>(from.data()) + i * piece, piece);
+    });
+  });
+  return 2.0 * bytes / seconds;
+}
+
+Tensor random_tensor(const Shape& shape, unsigned seed) {
+  Tensor x;
+  require(empty("bench", DType::f32, shape, x));
+  std::minstd_rand generator(seed);
+  std::uniform_real_distribution<float> uniform(-1.0f, 1.0f);
+  for (int64_t i = 0; i < x.count(); ++i) x.f32()[i] = uniform(generator);
+  return x;
+}
+
+void require(const Status& status) {
+  if (status.ok()) return;
+  std::fprintf(stderr, "%s\n", status.message().c_str());
+  std::exit(1);
+}
+
+}  // namespace forge::bench
+
+/** Arguments: any of matmul, ops, step; none means all. */
+int main(int count, char** arguments) {
+  using namespace forge::bench;
+  const auto wanted = [&](const char* name) {
+    bool any = count < 2;
+    for (int i = 1; i < count; ++i) any = any || std::strcmp(arguments[i], name) == 0;
+    return any;
+  };
+  std::vector<double> bursts;
+  for (int i = 0; i < 51; ++i) bursts.push_back(peak_burst());
+  const double peak = median(bursts), bandwidth = copy_bandwidth();
+  const char* core_type = std::getenv("OPENBLAS_CORETYPE");
+  std::printf("isa %s, %d threads (1: processor time), OPENBLAS_CORETYPE=%s\n", forge::isa_name(), forge::worker_count(),
+              core_type == nullptr ? "" : core_type);
+  std::printf("measured peak %.0f GFLOP/s, copy %.1f GB/s (read + write)\n\n", peak / 1e9, bandwidth / 1e9);
+  if (wanted("matmul")) bench_matmul();
+  if (wanted("ops")) bench_ops(bandwidth);
+  if (wanted("step")) bench_training_step(peak);
+}

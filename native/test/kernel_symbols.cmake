@@ -1,0 +1,16 @@
+# The linker keeps one copy of a function that several files define. If a kernel file defined one outside
+# its instruction set's namespace, an AVX-512 copy could end up in a program that runs without AVX-512.
+file(GLOB_RECURSE objects "${BUILD}/CMakeFiles/forge_${ISA}.dir/*.o")
+if(NOT objects)
+  message(FATAL_ERROR "no objects of ${ISA} in ${BUILD}")
+endif()
+execute_process(COMMAND ${NM} -C --defined-only ${objects} OUTPUT_VARIABLE symbols RESULT_VARIABLE failed)
+if(failed)
+  message(FATAL_ERROR "${NM} failed")
+endif()
+string(REGEX MATCHALL "[0-9a-f]+ [WVu] [^\n]+" shared "${symbols}")
+foreach(symbol IN LISTS shared)
+  if(NOT symbol MATCHES "forge::${ISA}::")
+    message(FATAL_ERROR "shared symbol outside forge::${ISA}: ${symbol}")
+  endif()
+endforeach()
