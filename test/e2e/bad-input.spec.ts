@@ -82,7 +82,7 @@ describe('bad input', () => {
         ]),
       ],
       /steps\[0\]\.inputs\[0\]/,
-      /digest/,
+      /sha256:/,
     ],
   ];
 

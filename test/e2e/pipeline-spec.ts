@@ -39,7 +39,13 @@ export async function smallPipeline(
       {
         id: 'evolve',
         phase: 'evomerge',
-        config: { generations: 3, population: 8, eval_tokens: 1024 },
+        config: {
+          generations: 12,
+          plateau_generations: 12,
+          sequence_length: 64,
+          fitness_tokens: 4096,
+          checkpoint_interval_s: 1,
+        },
         inputs: [
           { port: 'models', source: { case: 'stepOutput', value: { stepId: 'found', output: 'models' } } },
           { port: 'corpus', source: { case: 'artifacts', value: { refs: [corpus] } } },

@@ -21,7 +21,7 @@ export function decideOutputsJudged(
 ): void {
   const step = transition.step(input.stepId);
   if (step?.state !== StepState.VALIDATING || currentAttempt(step)?.id !== input.attemptId) return;
-  const failure = input.failure ?? refusalOf(input.verdicts);
+  const failure = input.failure ?? refusalOf(input.verdicts, 'FAILED_PRECONDITION');
   if (failure !== undefined) failAttempt(transition, step, input.attemptId, failure, input.verdicts);
   else
     transition.emit({
@@ -30,8 +30,14 @@ export function decideOutputsJudged(
     });
 }
 
-/** The failure that blocking verdicts amount to, or undefined when all of them passed. */
-export function refusalOf(verdicts: readonly Verdict[]): FailureInit | undefined {
+/**
+ * The failure that blocking verdicts amount to, or undefined when all of them passed.
+ * @param code  INVALID_ARGUMENT for inputs, which the caller chose; FAILED_PRECONDITION for what a step delivered
+ */
+export function refusalOf(
+  verdicts: readonly Verdict[],
+  code: 'INVALID_ARGUMENT' | 'FAILED_PRECONDITION',
+): FailureInit | undefined {
   const failed = verdicts.filter((verdict) => verdict.blocking && !verdict.valid);
   if (failed.length === 0) return undefined;
   const findings = failed.flatMap(({ validator, errors }) =>
@@ -41,7 +47,7 @@ export function refusalOf(verdicts: readonly Verdict[]): FailureInit | undefined
   );
   const more = findings.length > 3 ? ` (and ${findings.length - 3} more)` : '';
   return {
-    code: 'FAILED_PRECONDITION',
+    code,
     message: `${findings.slice(0, 3).join('; ')}${more}`,
     reason: 'VALIDATION_FAILED',
     failureClass: FailureClass.PERMANENT,

@@ -123,7 +123,7 @@ export class RunEffects {
     this.ports.judge.judgeInputs(subject).then(
       (verdicts) => {
         this.checking.delete(stepId);
-        const refusal = refusalOf(verdicts);
+        const refusal = refusalOf(verdicts, 'INVALID_ARGUMENT');
         if (refusal === undefined) this.#accepted.add(stepId);
         this.tell({
           kind: 'inputs-judged',
