@@ -119,7 +119,9 @@ class BoundedFeed implements ProgressFeed {
     this.size = options.bufferSize ?? READ_BUFFER;
     this.isReplaying = options.replay ?? false;
     if (options.signal?.aborted) this.close();
-    options.signal?.addEventListener('abort', () => this.close(), { once: true });
+    const close = () => this.close();
+    options.signal?.addEventListener('abort', close, { once: true });
+    this.end.signal.addEventListener('abort', () => options.signal?.removeEventListener('abort', close));
     void this.fill(connection, subject)
       .catch((error: unknown) => {
         this.failure = error;

@@ -1,8 +1,9 @@
 import type { StepReport } from '@agentforge/contracts';
 import { stepReportCodec } from './codec.js';
 import type { Publisher } from './stream/publisher.js';
+import type { WorkContext } from './stream/received-message.js';
 import { ensureReportsConsumer, type Topology } from './stream/topology.js';
-import { type Consumption, type Delivery, WorkConsumer, type WorkContext } from './stream/work-consumer.js';
+import { type Consumption, type Delivery, WorkConsumer } from './stream/work-consumer.js';
 import { checkAttemptId, REPORTS_CONSUMER, reportSubject, STREAMS } from './subjects.js';
 
 /** A report in the hands of the orchestrator. */
@@ -16,6 +17,11 @@ export interface ReportConsumeOptions {
   readonly concurrency?: number;
   /** Silence after which a report is delivered again, ms. Default: the topology's. */
   readonly ackWaitMs?: number;
+  /**
+   * Whether those of one run are handled one after another. Default true. When false, their handlers start in order
+   * and overlap, for a handler that keeps the order itself and gains by seeing many at once.
+   */
+  readonly isSerial?: boolean;
 }
 
 /** What workers say about attempts; kept until the orchestrator has committed what follows from it. */
@@ -56,7 +62,7 @@ export class Reports {
     handler: (delivered: DeliveredReport) => Promise<void>,
     options: ReportConsumeOptions = {},
   ): Promise<Consumption> {
-    const { concurrency = 64, ackWaitMs = this.topology.ackWaitMs } = options;
+    const { concurrency = 64, ackWaitMs = this.topology.ackWaitMs, isSerial = true } = options;
     return WorkConsumer.start<StepReport>(this.context, {
       stream: STREAMS.reports,
       consumer: REPORTS_CONSUMER,
@@ -68,7 +74,7 @@ export class Reports {
       ackWaitMs,
       keepAlive: true,
       confirmsAcks: false,
-      keyOf: (report) => report.run,
+      ...(isSerial ? { keyOf: (report: StepReport) => report.run } : {}),
     });
   }
 }

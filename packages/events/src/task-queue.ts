@@ -1,8 +1,9 @@
 import type { StepTask } from '@agentforge/contracts';
 import { stepTaskCodec } from './codec.js';
 import type { Publisher } from './stream/publisher.js';
+import type { WorkContext } from './stream/received-message.js';
 import { ensureTasksConsumer, type Topology } from './stream/topology.js';
-import { type Consumption, type Delivery, WorkConsumer, type WorkContext } from './stream/work-consumer.js';
+import { type Consumption, type Delivery, WorkConsumer } from './stream/work-consumer.js';
 import { checkAttemptId, STREAMS, taskSubject, tasksConsumer } from './subjects.js';
 
 /** A task in the hands of a worker. */

@@ -35,6 +35,19 @@ describe('PersistentList', () => {
   });
 });
 
+describe('PersistentList of every depth', () => {
+  it.each([1, 32, 33, 1024, 1025, 5000])('holds %i elements, and one changed', (length) => {
+    const elements = Array.from({ length }, (_, i) => i);
+    const list = PersistentList.from(elements);
+    for (const position of [0, length >> 1, length - 1]) {
+      const changed = list.with(position, -1);
+      expect(changed.at(position)).toBe(-1);
+      expect(changed.toArray()).toEqual(elements.with(position, -1));
+    }
+    expect(list.toArray()).toEqual(elements);
+  });
+});
+
 describe('PositionSet', () => {
   it('behaves like a sorted set that is copied at every change', () => {
     const change = fc.tuple(fc.boolean(), fc.nat({ max: 3000 }));

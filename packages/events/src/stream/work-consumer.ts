@@ -1,19 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@agentforge/errors';
-import {
-  extractContext,
-  type Logger,
-  type Metrics,
-  runInContext,
-  type TelemetryContext,
-  withSpan,
-} from '@agentforge/telemetry';
-import type { DeadLetters } from '../dead-letters.js';
+import { extractContext, runInContext, type TelemetryContext, withSpan } from '@agentforge/telemetry';
 import type { StreamName } from '../subjects.js';
-import type { Connection } from './connection.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { PullSubscription } from './pull-subscription.js';
-import { ACK, IN_PROGRESS, nakOf, type StreamMessage, TERM } from './stream-message.js';
+import { ReceivedMessage, type WorkContext } from './received-message.js';
+import type { StreamMessage } from './stream-message.js';
 
 /** A decoded message of a work queue, and the words that settle it. The first settling word counts. */
 export interface Delivery<T> {
@@ -74,14 +66,6 @@ export interface WorkOptions<T> {
   readonly watchdogMs?: number;
 }
 
-/** What a consumer needs around it. */
-export interface WorkContext {
-  readonly connection: Connection;
-  readonly deadLetters: DeadLetters;
-  readonly logger: Logger | undefined;
-  readonly metrics: Metrics | undefined;
-}
-
 const DEFAULT_MAX_DELIVERIES = 100;
 const DEFAULT_WATCHDOG_MS = 10_000;
 /** Waits before a broken subscription starts anew. */
@@ -90,8 +74,6 @@ const LONGEST_RESTART_MS = 2_000;
 /** Waits before a failed message is delivered again. */
 const FIRST_NAK_MS = 1_000;
 const LONGEST_NAK_MS = 60_000;
-const ACK_TIMEOUT_MS = 2_000;
-const ACK_TRIES = 3;
 
 /** Pulls a durable consumer for ever and hands its messages to a handler. */
 export class WorkConsumer<T> implements Consumption {
@@ -283,61 +265,5 @@ export class WorkConsumer<T> implements Consumption {
   private count(outcome: string): void {
     const { stream, consumer } = this.options;
     this.context.metrics?.counter('messagesConsumed').inc({ stream, consumer, outcome });
-  }
-}
-
-/** Settles one message, once. */
-class ReceivedMessage {
-  private isSettled = false;
-
-  constructor(
-    private readonly message: StreamMessage,
-    private readonly context: WorkContext,
-    private readonly origin: string,
-    private readonly confirmsAcks: boolean,
-  ) {}
-
-  working(): void {
-    if (!this.isSettled) this.say(IN_PROGRESS);
-  }
-
-  async ack(): Promise<void> {
-    if (this.isSettled) return;
-    this.isSettled = true;
-    if (!this.confirmsAcks) return this.say(ACK);
-    const { connection } = this.context;
-    for (let attempt = 0; attempt < ACK_TRIES && !connection.isClosed(); attempt++) {
-      try {
-        if (!(await connection.whenConnected(ACK_TIMEOUT_MS))) continue;
-        await connection.nats.request(this.message.ackSubject, ACK, { timeout: ACK_TIMEOUT_MS });
-        return;
-      } catch {
-        // unconfirmed: say it again; if the server never hears it, it delivers again, which consumers survive
-      }
-    }
-  }
-
-  nak(delayMs = 0): void {
-    if (this.isSettled) return;
-    this.isSettled = true;
-    this.say(nakOf(delayMs));
-  }
-
-  async term(reason: string): Promise<void> {
-    if (this.isSettled) return;
-    this.isSettled = true;
-    const { subject, data, sequence } = this.message;
-    try {
-      await this.context.deadLetters.put({ origin: this.origin, subject, data, reason, sequence });
-      this.say(TERM);
-    } catch (error) {
-      this.context.logger?.error('events.handler_failed', { subject, sequence, error });
-      this.say(nakOf(FIRST_NAK_MS));
-    }
-  }
-
-  private say(word: Uint8Array): void {
-    if (!this.context.connection.isClosed())
-      this.context.connection.nats.publish(this.message.ackSubject, word);
   }
 }
