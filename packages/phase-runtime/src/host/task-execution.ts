@@ -1,5 +1,6 @@
 import {
   type ArtifactRef,
+  ArtifactRefSchema,
   type StepReport,
   StepReportSchema,
   type StepTask,
@@ -128,9 +129,11 @@ export class TaskExecution {
     } else if (message.kind === 'resumed') {
       log.info('phase.resumed', { checkpointDigest: message.checkpoint.digest });
     } else if (message.kind === 'checkpointed') {
-      this.checkpoint = message.checkpoint;
+      // What crosses threads is a plain copy: a message again.
+      const checkpoint = create(ArtifactRefSchema, message.checkpoint);
+      this.checkpoint = checkpoint;
       this.sequence = message.sequence;
-      this.reports = this.reports.then(() => this.announceCheckpoint(message.checkpoint, message.sequence));
+      this.reports = this.reports.then(() => this.announceCheckpoint(checkpoint, message.sequence));
     }
   }
 
@@ -141,11 +144,13 @@ export class TaskExecution {
     log.info('phase.checkpoint', { checkpointDigest: checkpoint.digest, sequence });
     try {
       await events.checkpoints.put(attemptId, { checkpoint, fencingToken, sequence });
-      await this.report({ case: 'checkpointed', value: { checkpoint } }, sequence);
     } catch (error) {
-      if (isStale(error)) this.stop(STOP.abandon);
-      else log.warn('events.handler_failed', { error, operation: 'announce checkpoint' });
+      if (isStale(error)) return this.stop(STOP.abandon);
+      log.warn('events.handler_failed', { error, operation: 'index checkpoint' });
     }
+    await this.report({ case: 'checkpointed', value: { checkpoint } }, sequence).catch((error: unknown) =>
+      log.warn('events.handler_failed', { error, operation: 'report checkpoint' }),
+    );
   }
 
   private async findCheckpoint(): Promise<void> {

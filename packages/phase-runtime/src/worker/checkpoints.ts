@@ -72,7 +72,12 @@ export async function openCheckpoint(
     read: async (path) => {
       const blob = listed.get(path);
       if (!blob) throw new UnusableCheckpointError(`it has no file ${path}`);
-      return store.readBytes(blob.digest);
+      return plain(await store.readBytes(blob.digest));
     },
   };
+}
+
+/** The same memory as a plain array: the `slice` of a Buffer is a view, that of a Uint8Array a copy. */
+export function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

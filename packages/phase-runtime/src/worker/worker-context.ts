@@ -1,7 +1,7 @@
 import type { ArtifactStore } from '@agentforge/artifacts';
 import type { ArtifactRef } from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
-import { openCheckpoint, storeFiles, writeCheckpoint } from './checkpoints.js';
+import { openCheckpoint, plain, storeFiles, writeCheckpoint } from './checkpoints.js';
 import { STOP, StopFlag } from './control.js';
 import type { WorkerInput, WorkerMessage } from './messages.js';
 import type {
@@ -154,9 +154,9 @@ export class WorkerContext<Config> implements PhaseContext<Config> {
     return {
       name: ref.name,
       ref,
-      bytes: () => this.artifacts.readBytes(ref.digest),
+      bytes: async () => plain(await this.artifacts.readBytes(ref.digest)),
       manifest: () => this.artifacts.getManifest(ref.digest),
-      file: (path) => this.artifacts.readFile(ref.digest, path),
+      file: async (path) => plain(await this.artifacts.readFile(ref.digest, path)),
     };
   }
 }

@@ -1,0 +1,1 @@
+export { BENCH_RUN, eventually, PhaseBench } from './phase-bench.js';

@@ -1,0 +1,210 @@
+import { byteTokenizer, corpusFromBytes, LlamaModel, presetConfig, splitDisjoint } from '@agentforge/model';
+import { Philox } from '@agentforge/tensor';
+import { arithmeticText, solve } from './arithmetic.js';
+import { TrainingDivergedError } from './cognate.errors.js';
+import {
+  checkCognateConfig,
+  cognateConfig,
+  estimateCognate,
+  modelConfigOf,
+  totalSteps,
+} from './cognate-config.js';
+import { CurveRecorder } from './curves.js';
+import { relativeDistance } from './distance.js';
+import { planFounders } from './founder-plan.js';
+import { encodeData, founderCursor, sharedCursor } from './founding-data.js';
+import { Learner } from './learner.js';
+
+const fields = (value: object) => checkCognateConfig(cognateConfig.parse(value)).map(({ field }) => field);
+
+describe('cognateConfig', () => {
+  it('is valid as it comes', () => {
+    expect(fields({})).toEqual([]);
+    expect(planFounders(cognateConfig.parse({})).map(({ name }) => name)).toEqual([
+      'founder-reasoning',
+      'founder-memory',
+      'founder-speed',
+    ]);
+  });
+
+  it('checks the rules that span fields, all at once', () => {
+    expect(
+      fields({
+        sequence_length: 512,
+        shared_steps: 500,
+        steps: 400,
+        warmup_steps: 401,
+        learning_rate: 1e-4,
+        min_learning_rate: 1e-3,
+        specialisations: [
+          { name: 'a', sequence_length: 300 },
+          { name: 'a', arithmetic: 0.5, region: { from: 0.5, to: 0.5, share: 0.5 } },
+        ],
+      }),
+    ).toEqual([
+      'sequence_length',
+      'specialisations[0].sequence_length',
+      'specialisations[1].region.to',
+      'specialisations[1]',
+      'specialisations[1].name',
+      'shared_steps',
+      'warmup_steps',
+      'min_learning_rate',
+    ]);
+  });
+
+  it('estimates parameters exactly and work from the steps', () => {
+    const config = cognateConfig.parse({});
+    const model = LlamaModel.init(modelConfigOf(config), new Philox(1));
+    expect(estimateCognate(config).parameters).toBe(model.parameterCount());
+    model.dispose();
+    const twice = cognateConfig.parse({ accumulation: 2 });
+    expect(estimateCognate(twice).flop).toBe(2 * estimateCognate(config).flop);
+    expect(totalSteps(config)).toBe(config.shared_steps + 3 * (config.steps - config.shared_steps));
+  });
+});
+
+describe('planFounders()', () => {
+  it('keeps the tokens of a step, whatever the length of a row', () => {
+    const config = cognateConfig.parse({ batch_size: 16, sequence_length: 128 });
+    for (const { batchSize, sequenceLength } of planFounders(config))
+      expect(batchSize * sequenceLength).toBe(2048);
+  });
+
+  it('numbers specialisations that are used again', () => {
+    const config = cognateConfig.parse({ count: 3, specialisations: [{ name: 'plain' }, { name: 'long' }] });
+    expect(planFounders(config).map(({ name }) => name)).toEqual([
+      'founder-plain',
+      'founder-long',
+      'founder-plain-2',
+    ]);
+  });
+});
+
+describe('arithmeticText()', () => {
+  it.each([
+    ['17 * 4', 68],
+    ['5 - 9', -4],
+    ['999 + 1', 1000],
+    ['57 mod 10', 7],
+  ])('knows that %s = %d', (problem, answer) => {
+    expect(solve(problem)).toBe(answer);
+  });
+
+  it('writes right answers only, of every operation', () => {
+    const lines = arithmeticText(2000, new Philox(3)).trimEnd().split('\n');
+    expect(lines).toHaveLength(2000);
+    const seen = new Set<string>();
+    for (const line of lines) {
+      const [problem = '', answer] = line.split(' = ');
+      expect(String(solve(problem))).toBe(answer);
+      seen.add(problem.split(' ')[1] ?? '');
+    }
+    expect([...seen].sort()).toEqual(['*', '+', '-', 'mod']);
+  });
+});
+
+describe('CurveRecorder', () => {
+  it('keeps the same points however often it is interrupted', () => {
+    const whole = new CurveRecorder(5000);
+    let parts = new CurveRecorder(5000);
+    for (let step = 1; step <= 5000; step++) {
+      whole.train('a', step, 1 / step);
+      if (step % 137 === 0) parts = new CurveRecorder(5000, JSON.parse(JSON.stringify(parts.saved())));
+      parts.train('a', step, 1 / step);
+    }
+    expect(parts.curves()).toEqual(whole.curves());
+    expect(whole.saved().length).toBeLessThanOrEqual(402);
+    expect(whole.curves()[0]?.points.at(-1)?.[0]).toBe(5000);
+  });
+});
+
+describe('relativeDistance()', () => {
+  const weights = (...values: number[]) => new Map([['w', Float32Array.from(values)]]);
+
+  it('is 0 for equal models, 2 for opposite ones, √2 for orthogonal ones of one size', () => {
+    expect(relativeDistance(weights(1, 2), weights(1, 2))).toBe(0);
+    expect(relativeDistance(weights(1, 2), weights(-1, -2))).toBe(2);
+    expect(relativeDistance(weights(1, 0), weights(0, 1))).toBeCloseTo(Math.SQRT2, 12);
+    expect(relativeDistance(weights(0), weights(0))).toBe(0);
+  });
+
+  it('does not depend on the order of the tensors', () => {
+    const rng = new Philox(2);
+    const entries = ['b', 'a', 'c'].map(
+      (name) => [name, Float32Array.from({ length: 999 }, () => rng.normal())] as const,
+    );
+    const other = new Map(entries.map(([name, values]) => [name, values.map((value) => value + 0.1)]));
+    expect(relativeDistance(new Map(entries), other)).toBe(
+      relativeDistance(new Map(entries.toReversed()), other),
+    );
+  });
+});
+
+describe('Learner', () => {
+  const config = cognateConfig.parse({
+    tokenizer: 'byte',
+    context_length: 32,
+    sequence_length: 8,
+    batch_size: 2,
+    steps: 20,
+    shared_steps: 5,
+    warmup_steps: 2,
+    specialisations: [{ name: 'a', arithmetic: 0.5 }, { name: 'b' }],
+  });
+  const shape = presetConfig('pico', {
+    vocabSize: 257,
+    hiddenSize: 32,
+    numHeads: 2,
+    numKvHeads: 1,
+    headDim: 16,
+    intermediateSize: 48,
+    numLayers: 2,
+    contextLength: 32,
+  });
+  const rng = new Philox(5);
+  const bytes = new TextEncoder().encode(Array.from({ length: 300 }, (_, i) => `line ${i * i}\n`).join(''));
+  const { splits } = splitDisjoint(corpusFromBytes([{ name: 'a.txt', bytes }]));
+  const data = encodeData(splits, byteTokenizer(), config, planFounders(config), rng);
+  const begin = () => Learner.begin(shape, sharedCursor(data, config, rng), config, rng);
+
+  it('goes on from its state to the same weights', () => {
+    const learner = begin();
+    for (let step = 0; step < 5; step++) learner.step(step);
+    const saved = learner.state();
+    const restored = Learner.restore(shape, saved, sharedCursor(data, config, rng), config);
+    for (let step = 5; step < 12; step++) expect(restored.step(step)).toBe(learner.step(step));
+    expect(restored.state()).toEqual(learner.state());
+    learner.dispose();
+    restored.dispose();
+  });
+
+  it('forks into models that learn from different data', () => {
+    const learner = begin();
+    learner.step(0);
+    const [a, b] = planFounders(config).map((plan) => {
+      const fork = Learner.fork(shape, learner.state(), founderCursor(data, plan, rng), config);
+      fork.step(1);
+      const { weights } = fork.state();
+      fork.dispose();
+      return weights;
+    });
+    learner.dispose();
+    expect(relativeDistance(a ?? new Map(), b ?? new Map())).toBeGreaterThan(1e-6);
+  });
+
+  it('throws TrainingDivergedError when the loss is not a number', () => {
+    const learner = begin();
+    const { weights, optimizer } = learner.state();
+    learner.dispose();
+    const broken = new Map([...weights].map(([name, values]) => [name, values.map(() => Number.NaN)]));
+    const diverged = Learner.fork(
+      shape,
+      { weights: broken, optimizer },
+      sharedCursor(data, config, rng),
+      config,
+    );
+    expect(() => diverged.step(0)).toThrow(TrainingDivergedError);
+    diverged.dispose();
+  });
+});

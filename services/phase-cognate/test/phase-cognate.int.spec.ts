@@ -1,0 +1,204 @@
+import { availableParallelism } from 'node:os';
+import { FailureClass, type StepTask } from '@agentforge/contracts';
+import { loadModelFiles, memorySource } from '@agentforge/model';
+import { PhaseHost } from '@agentforge/phase-runtime';
+import { eventually, PhaseBench } from '@agentforge/phase-runtime/testing';
+import {
+  type PhaseContext,
+  runPhase,
+  STOP,
+  StopFlag,
+  type WorkerInput,
+  type WorkerMessage,
+} from '@agentforge/phase-runtime/worker';
+import type { JsonObject } from '@bufbuild/protobuf';
+import { cognatePhase } from '../src/cognate.phase.js';
+import { createFounders } from '../src/create-founders.js';
+import { type CognateConfig, cognateConfig } from '../src/domain/cognate-config.js';
+import { SMALL_CONFIG, smallText } from './small-run.js';
+
+/** Real training, on machines that may be busy: ms. */
+const SLOW = 240_000;
+
+const MAIN = new URL('../dist/main.js', import.meta.url);
+
+let bench: PhaseBench;
+
+beforeEach(async () => {
+  bench = await PhaseBench.open(cognatePhase);
+});
+
+afterEach(async () => {
+  await bench.close();
+});
+
+async function submit(config: JsonObject = SMALL_CONFIG, text = smallText()): Promise<StepTask> {
+  const corpus = await bench.putCorpus(text);
+  return bench.submit(config, { seed: 7n, inputs: [{ port: 'corpus', artifacts: [corpus] }] });
+}
+
+/**
+ * Runs the work in this thread.
+ * @param releaseAt  report of progress at which the task is released
+ */
+async function runHere(
+  checkpoint: WorkerInput['checkpoint'],
+  onMessage: (message: WorkerMessage) => void = () => {},
+  releaseAt = Number.POSITIVE_INFINITY,
+): Promise<WorkerMessage> {
+  const stop = new StopFlag();
+  const input: WorkerInput = {
+    phase: cognatePhase.name,
+    version: cognatePhase.version,
+    config: cognateConfig.parse(SMALL_CONFIG),
+    seed: 7n,
+    fallback: '',
+    inputs: [{ port: 'corpus', artifacts: [await bench.putCorpus(smallText())] }],
+    checkpoint,
+    checkpointSequence: 0,
+    checkpointIntervalMs: 60_000,
+    artifactDirectory: bench.directory,
+    threads: availableParallelism(),
+    stop: stop.buffer,
+  };
+  let reports = 0;
+  const work = (context: PhaseContext<CognateConfig>) => {
+    const progress = context.progress.bind(context);
+    context.progress = (...report) => {
+      if (++reports === releaseAt) stop.raise(STOP.release);
+      progress(...report);
+    };
+    return createFounders(context);
+  };
+  return runPhase(input, work, onMessage);
+}
+
+function digestsOf(last: WorkerMessage): string[] {
+  if (last.kind !== 'succeeded') throw new Error(`ended as ${JSON.stringify(last)}`);
+  return last.result.outputs.flatMap(({ artifacts }) => artifacts.map(({ digest }) => digest));
+}
+
+describe('phase-cognate', () => {
+  it(
+    'creates models that differ, load, and have learnt',
+    async () => {
+      await bench.startService();
+      const result = await bench.result(await submit());
+      expect(result.outcome).toBe('created');
+      const [models, report] = result.outputs;
+      expect(models?.artifacts.map(({ name }) => name)).toEqual([
+        'founder-reasoning',
+        'founder-memory',
+        'founder-speed',
+      ]);
+      const metric = (name: string, split: string, subject: string) =>
+        result.metrics.find((one) => one.name === name && one.split === split && one.subject === subject)
+          ?.value;
+      const entropy = metric('unigram_entropy', 'fitness', '') ?? 0;
+      for (const { name, digest } of models?.artifacts ?? []) {
+        expect(metric('loss', 'fitness', name)).toBeLessThan(entropy + 1);
+        for (const split of ['train', 'fitness', 'report'])
+          expect(metric('bits_per_byte', split, name)).toBeGreaterThan(0);
+        const files = new Map<string, Uint8Array>();
+        for (const { path } of (await bench.store.getManifest(digest)).files) {
+          files.set(path, Uint8Array.from(await bench.store.readFile(digest, path)));
+        }
+        const { config, model } = await loadModelFiles(memorySource(files));
+        expect(config.vocabSize).toBe(300);
+        expect(model.parameterCount()).toBe(metric('parameters', '', name));
+        model.dispose();
+      }
+      for (const pair of ['founder-memory|founder-reasoning', 'founder-memory|founder-speed']) {
+        expect(metric('pairwise_distance', '', pair)).toBeGreaterThan(1e-3);
+      }
+      const json = (await bench.store.readJson(report?.artifacts[0]?.digest ?? '')) as {
+        curves: { series: string; subject: string; points: [number, number][] }[];
+      };
+      expect(json).toMatchObject({
+        phase: 'cognate',
+        outcome: 'created',
+        seed: '7',
+        data: { held_out_13gram_overlap: 0 },
+      });
+      expect(json.curves.filter(({ series }) => series === 'loss').map(({ subject }) => subject)).toEqual([
+        'shared',
+        'founder-reasoning',
+        'founder-memory',
+        'founder-speed',
+      ]);
+      const shared = json.curves[0]?.points ?? [];
+      expect(shared.at(-1)?.[1]).toBeLessThan(shared[0]?.[1] ?? 0);
+    },
+    SLOW,
+  );
+
+  it(
+    'gives the same bytes whenever it is stopped and goes on',
+    async () => {
+      const whole = digestsOf(await runHere(undefined));
+      expect(whole).toHaveLength(4);
+      // While the shared steps are computed, at the last step of a model, and while the second one is evaluated.
+      for (const releaseAt of [4, 16, 26]) {
+        let checkpoint: WorkerInput['checkpoint'];
+        const remember = (message: WorkerMessage) => {
+          if (message.kind === 'checkpointed') checkpoint = message.checkpoint;
+        };
+        const stopped = await runHere(undefined, remember, releaseAt);
+        expect(stopped).toEqual({ kind: 'stopped', reason: 'release' });
+        const messages: string[] = [];
+        const resumed = await runHere(checkpoint, ({ kind }) => messages.push(kind));
+        expect(messages).toContain('resumed');
+        expect(digestsOf(resumed)).toEqual(whole);
+      }
+    },
+    SLOW,
+  );
+
+  it(
+    'gives the same bytes after its process was killed',
+    async () => {
+      const config = { ...SMALL_CONFIG, steps: 60, shared_steps: 20 };
+      const child = bench.startProcess(MAIN);
+      const task = await submit(config);
+      await eventually(() => bench.kinds(task).includes('checkpointed'));
+      child.kill('SIGKILL');
+      await bench.startService();
+      const digests = await bench.digests(task);
+      const starts = bench.reports.filter(({ payload }) => payload.case === 'started');
+      expect(starts).toHaveLength(2);
+      expect(await bench.digests(await submit(config))).toEqual(digests);
+    },
+    SLOW,
+  );
+
+  it(
+    'stops within two seconds when it is cancelled',
+    async () => {
+      const service = await bench.startService();
+      const task = await submit({ ...SMALL_CONFIG, steps: 100_000 });
+      await bench.report(task, 'started');
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      const cancelledAt = performance.now();
+      service.get(PhaseHost).tasks.cancel(task.attemptId);
+      await bench.report(task, 'cancelled');
+      expect(performance.now() - cancelledAt).toBeLessThan(2000);
+    },
+    SLOW,
+  );
+
+  it.each([
+    ['a corpus smaller than one batch', SMALL_CONFIG, 'Too short.\n', /tokens/],
+    ['a binary corpus', SMALL_CONFIG, '\u0000\u0001\u0002'.repeat(5000), /corpus/],
+    ['an empty corpus', SMALL_CONFIG, ' \n', /corpus/],
+  ])(
+    'refuses %s for good',
+    async (_, config, text, message) => {
+      await bench.startService();
+      const task = await submit(config, text);
+      const { failure } = await bench.report(task, 'failed');
+      expect(failure).toMatchObject({ failureClass: FailureClass.PERMANENT });
+      expect(failure?.message).toMatch(message);
+    },
+    SLOW,
+  );
+});
