@@ -1,4 +1,5 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { root, toolsEnv } from './paths.mjs';
@@ -24,13 +25,28 @@ function stop(signal) {
   running.end(signal);
 }
 
-/** Stops when the package manager that started this script is gone: nobody waits for the result any more. */
+/**
+ * Stops when the npm that started this script is gone: nobody waits for the result any more. Between npm and this
+ * process there may be a shell, which outlives a killed npm.
+ */
 export function endWithParent() {
   if (!process.env.npm_lifecycle_event) return;
-  const parent = process.ppid;
+  const lineage = () => `${process.ppid} ${parentOf(process.ppid)}`;
+  const atStart = lineage();
   setInterval(() => {
-    if (process.ppid !== parent && !stopping) stop('SIGTERM');
+    if (!stopping && lineage() !== atStart) stop('SIGTERM');
   }, PARENT_CHECK_MS).unref();
+}
+
+/** Parent of a process; 0 where the system does not tell. */
+function parentOf(pid) {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    const result = spawnSync('ps', ['-o', 'ppid=', '-p', String(pid)], { encoding: 'utf8' });
+    return Number(result.stdout?.trim() ?? 0) || 0;
+  }
 }
 
 /**

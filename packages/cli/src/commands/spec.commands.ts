@@ -25,9 +25,12 @@ export function addSpecCommands(program: Command, io: Io): void {
     .action(action<LintOptions>(io, lintSpecs));
   spec
     .command('init [file]')
-    .description('Write a commented specification to start from; "-" prints it')
+    .description('Print a commented specification to start from, or write it to a file')
     .option('--force', 'replace a file that exists')
-    .addHelpText('after', '\nExamples:\n  $ forge spec init run.yaml && forge run create -f run.yaml --watch')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ forge spec init > run.yaml\n  $ forge run create -f run.yaml --watch',
+    )
     .action(action<{ force?: boolean }>(io, initSpec));
 }
 
@@ -57,7 +60,7 @@ async function lintSpecs(session: Session, options: LintOptions, ...files: strin
   });
 }
 
-async function initSpec(session: Session, options: { force?: boolean }, file = 'spec.yaml'): Promise<void> {
+async function initSpec(session: Session, options: { force?: boolean }, file = '-'): Promise<void> {
   const template = await readFile(join(session.io.root, 'packages', 'cli', 'specs', 'demo.yaml'), 'utf8');
   if (file === '-') {
     session.io.out.write(template);
