@@ -2,7 +2,7 @@ import type { StepReport, StepTask, TaskDirective, TaskHeartbeat } from '@agentf
 import type { Consumption, Events } from '@agentforge/events';
 import { Workers } from '../ports/workers.port.js';
 
-/** Reports handled at once; those of one run one after another. */
+/** Reports in hand at once. */
 const CONCURRENCY = 256;
 
 /** Workers behind JetStream and core NATS. */
@@ -29,11 +29,13 @@ export class NatsWorkers extends Workers {
     return this.events.checkpoints.remove(attemptId);
   }
 
-  async onReport(handler: (report: StepReport) => Promise<void>): Promise<void> {
+  async onReport(handler: (report: StepReport) => Promise<unknown>): Promise<void> {
     const { ackWaitMs } = this;
-    this.#reports = await this.events.reports.consume(({ report }) => handler(report), {
+    this.#reports = await this.events.reports.consume(async ({ report }) => void (await handler(report)), {
       concurrency: CONCURRENCY,
       ackWaitMs,
+      // The engine takes the inputs of a run in order, and decides those that wait together.
+      isSerial: false,
     });
   }
 

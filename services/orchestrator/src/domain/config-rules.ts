@@ -14,6 +14,8 @@ const MAX_COMPILED = 64;
  */
 export class ConfigRules {
   readonly #compiled = new Map<string, ValidateFunction>();
+  /** The same by object, which spares writing a schema out for each of thousands of steps. */
+  readonly #byObject = new WeakMap<JsonObject, ValidateFunction>();
 
   /**
    * @param schema  the phase's schema
@@ -22,7 +24,8 @@ export class ConfigRules {
    */
   judge(schema: JsonObject, config: JsonObject, field: string): ConfigJudgement {
     const filled = structuredClone(config);
-    const validate = this.#compile(schema);
+    const validate = this.#byObject.get(schema) ?? this.#compile(schema);
+    if (validate !== undefined) this.#byObject.set(schema, validate);
     if (validate === undefined)
       return {
         config: filled,

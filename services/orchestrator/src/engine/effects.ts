@@ -12,7 +12,7 @@ export type Effect =
 
 /**
  * What the events of a batch ask to be done, given the run after them. Doing an effect twice does no harm, and none
- * is lost for good: {@link effectsOfState} finds those that a crash left undone.
+ * is lost for good: what a crash left undone is found again in the state of the run.
  */
 export function effectsOf(events: readonly RunEvent[], state: RunRecord): Effect[] {
   return events.flatMap((event) => effectsOfEvent(event, state));
@@ -42,19 +42,6 @@ function effectsOfEvent({ payload }: RunEvent, state: RunRecord): Effect[] {
     default:
       return [];
   }
-}
-
-/** What is undone, judging by the state alone: tasks that may not be queued, outputs to judge, retries to wait for. */
-export function effectsOfState(state: RunRecord): Effect[] {
-  const effects: Effect[] = [];
-  for (const step of stepsIn(state, StepState.RUNNING))
-    if (openAttempt(step)?.state === AttemptState.QUEUED)
-      effects.push({ kind: 'dispatch', stepId: step.spec.id });
-  for (const step of stepsIn(state, StepState.VALIDATING))
-    effects.push({ kind: 'judge-outputs', stepId: step.spec.id });
-  for (const step of stepsIn(state, StepState.READY))
-    if (step.nextAttemptTime) effects.push({ kind: 'wake', atMs: timestampMs(step.nextAttemptTime) });
-  return effects;
 }
 
 function directStarted(state: RunRecord, action: TaskAction): Effect[] {

@@ -147,18 +147,22 @@ export class Engine {
     if (!this.#isCaughtUp && state && isTerminalRun(state.state)) this.#actors.delete(batch.run);
   }
 
-  async #report(report: StepReport): Promise<void> {
-    const actor = await this.#existing(report.run);
-    if (actor === undefined) {
-      this.ports.logger.warn('step.fenced', {
-        runId: report.run,
-        attemptId: report.attemptId,
-        reason: 'no such run',
-      });
-      return;
-    }
+  /** Reports of a run that is in memory are queued before this returns, so that they keep their order. */
+  #report(report: StepReport): Promise<unknown> {
+    const actor = this.#actors.get(report.run);
+    return actor?.state === undefined ? this.#lateReport(report) : this.#take(actor, report);
+  }
+
+  async #lateReport(report: StepReport): Promise<unknown> {
+    const { run: runId, attemptId } = report;
+    const actor = await this.#existing(runId);
+    if (actor !== undefined) return this.#take(actor, report);
+    return this.ports.logger.warn('step.fenced', { runId, attemptId, reason: 'no such run' });
+  }
+
+  #take(actor: RunActor, report: StepReport): Promise<unknown> {
     actor.effects.sign(report.attemptId);
-    await actor.post({ kind: 'report', report });
+    return actor.post({ kind: 'report', report });
   }
 
   /** ABANDON is final for a worker, so it is said only when the state is known to be the newest. */

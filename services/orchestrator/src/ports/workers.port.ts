@@ -8,8 +8,11 @@ export abstract class Workers {
   abstract direct(directive: TaskDirective): void;
   /** Forgets what workers remember of an attempt that has ended. */
   abstract forget(attemptId: string): Promise<void>;
-  /** Calls for each report. A report whose handler fails is delivered again. */
-  abstract onReport(handler: (report: StepReport) => Promise<void>): Promise<void>;
+  /**
+   * Calls for each report, in order of arrival, without waiting for the handler of the one before. A report whose
+   * handler fails is delivered again.
+   */
+  abstract onReport(handler: (report: StepReport) => Promise<unknown>): Promise<void>;
   /**
    * Calls for heartbeats.
    * @param answer   for those that this replica is asked; the answer goes back to the worker
