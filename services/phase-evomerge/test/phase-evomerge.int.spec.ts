@@ -1,0 +1,233 @@
+import { availableParallelism } from 'node:os';
+import { type ArtifactRef, FailureClass, type StepResult, type StepTask } from '@agentforge/contracts';
+import { loadModelFiles, memorySource } from '@agentforge/model';
+import { PhaseHost } from '@agentforge/phase-runtime';
+import { eventually, PhaseBench } from '@agentforge/phase-runtime/testing';
+import {
+  type PhaseContext,
+  runPhase,
+  STOP,
+  StopFlag,
+  type WorkerInput,
+  type WorkerMessage,
+} from '@agentforge/phase-runtime/worker';
+import type { JsonObject } from '@bufbuild/protobuf';
+import { type EvomergeConfig, evomergeConfig } from '../src/domain/evomerge-config.js';
+import { evolveMerge } from '../src/evolve-merge.js';
+import { evomergePhase } from '../src/evomerge.phase.js';
+import { disturbed, putModel, TINY, text, trainedWeights } from './parents.js';
+
+/** Real searches, on machines that may be busy: ms. */
+const SLOW = 240_000;
+
+const MAIN = new URL('../dist/main.js', import.meta.url);
+
+const CONFIG = {
+  generations: 4,
+  fitness_tokens: 1024,
+  sequence_length: 32,
+  plateau_generations: 10,
+  checkpoint_interval_s: 1,
+};
+
+const trained = trainedWeights();
+let bench: PhaseBench;
+let parents: ArtifactRef[];
+let corpus: ArtifactRef;
+
+beforeEach(async () => {
+  bench = await PhaseBench.open(evomergePhase);
+  corpus = await bench.putCorpus(text());
+  parents = [];
+  for (const [i, name] of ['a', 'b', 'c'].entries()) {
+    parents.push(await putModel(bench.store, name, disturbed(trained, 10 + i, 0.1)));
+  }
+});
+
+afterEach(async () => {
+  await bench.close();
+});
+
+function submit(config: JsonObject = CONFIG, models = parents, fallback = ''): Promise<StepTask> {
+  const inputs = [
+    { port: 'models', artifacts: models },
+    { port: 'corpus', artifacts: [corpus] },
+  ];
+  return bench.submit(config, { seed: 3n, fallback, inputs });
+}
+
+function reportLoss({ metrics }: StepResult, subject: string): number {
+  const found = metrics.find(
+    (one) => one.name === 'loss' && one.split === 'report' && one.subject === subject,
+  );
+  return found?.value ?? Number.NaN;
+}
+
+describe('phase-evomerge', () => {
+  it(
+    'finds a merge that beats every parent and the uniform average on the report split',
+    async () => {
+      await bench.startService();
+      const result = await bench.result(await submit());
+      expect(result.outcome).toBe('improved');
+      for (const subject of ['a', 'b', 'c', 'uniform-average']) {
+        expect(reportLoss(result, 'best')).toBeLessThan(reportLoss(result, subject));
+      }
+      const [model, report] = await bench.digests(await submit());
+      const files = new Map<string, Uint8Array>();
+      for (const { path } of (await bench.store.getManifest(model ?? '')).files) {
+        files.set(path, Uint8Array.from(await bench.store.readFile(model ?? '', path)));
+      }
+      const loaded = await loadModelFiles(memorySource(files));
+      expect(loaded.config).toEqual(TINY);
+      loaded.model.dispose();
+      const json = (await bench.store.readJson(report ?? '')) as {
+        best: string;
+        lineage: { id: string; fitness: number; recipe: { sources: string[] } | null }[];
+        history: { best: number }[];
+      };
+      const ids = new Set(json.lineage.map(({ id }) => id));
+      expect(json.lineage.length).toBe(11 + 4 * 8);
+      for (const { recipe } of json.lineage)
+        for (const source of recipe?.sources ?? []) expect(ids).toContain(source);
+      expect(json.lineage.find(({ id }) => id === json.best)?.fitness).toBe(json.history.at(-1)?.best);
+    },
+    SLOW,
+  );
+
+  it(
+    'hands the best parent on when nothing is gained',
+    async () => {
+      await bench.startService();
+      const [first] = parents as [ArtifactRef];
+      const result = await bench.result(await submit({ ...CONFIG, generations: 1 }, [first, first, first]));
+      expect(result.outcome).toBe('no_gain');
+      expect(result.outputs[0]?.artifacts[0]?.digest).toBe(first.digest);
+      expect(reportLoss(result, 'a#3')).toBe(reportLoss(result, 'a'));
+    },
+    SLOW,
+  );
+
+  it(
+    'makes the uniform average as a fallback',
+    async () => {
+      await bench.startService();
+      const result = await bench.result(await submit(CONFIG, parents, 'uniform-average'));
+      expect(result.outcome).toBe('fallback');
+      expect(result.outputs[0]?.artifacts[0]?.name).toBe('uniform-average');
+      expect(reportLoss(result, 'best')).toBe(reportLoss(result, 'uniform-average'));
+    },
+    SLOW,
+  );
+
+  it(
+    'refuses models that do not fit each other, with every reason',
+    async () => {
+      await bench.startService();
+      const other = { ...TINY, rmsNormEps: 1e-6, contextLength: 64 };
+      const models = [...parents.slice(0, 1), await putModel(bench.store, 'other', trained, other)];
+      const { failure } = await bench.report(await submit(CONFIG, models), 'failed');
+      expect(failure).toMatchObject({ failureClass: FailureClass.PERMANENT, reason: 'INCOMPATIBLE_MODELS' });
+      expect(failure?.fieldViolations.map(({ field }) => field).sort()).toEqual([
+        'inputs.models[1].config.contextLength',
+        'inputs.models[1].config.rmsNormEps',
+      ]);
+      const { failure: tooLong } = await bench.report(await submit({ sequence_length: 64 }), 'failed');
+      expect(tooLong?.fieldViolations[0]?.field).toBe('config.sequence_length');
+    },
+    SLOW,
+  );
+
+  it(
+    'gives the same bytes whenever it is stopped and goes on',
+    async () => {
+      const whole = digestsOf(await runHere(undefined));
+      for (const releaseAt of [3, 20, 34]) {
+        let checkpoint: WorkerInput['checkpoint'];
+        const remember = (message: WorkerMessage) => {
+          if (message.kind === 'checkpointed') checkpoint = message.checkpoint;
+        };
+        const stopped = await runHere(undefined, remember, releaseAt);
+        expect(stopped).toEqual({ kind: 'stopped', reason: 'release' });
+        const messages: string[] = [];
+        const resumed = await runHere(checkpoint, ({ kind }) => messages.push(kind));
+        expect(messages).toContain('resumed');
+        expect(digestsOf(resumed)).toEqual(whole);
+      }
+    },
+    SLOW,
+  );
+
+  it(
+    'gives the same bytes after its process was killed',
+    async () => {
+      const config = { ...CONFIG, generations: 20 };
+      const child = bench.startProcess(MAIN);
+      const task = await submit(config);
+      await eventually(() => bench.kinds(task).includes('checkpointed'));
+      child.kill('SIGKILL');
+      await bench.startService();
+      const digests = await bench.digests(task);
+      expect(await bench.digests(await submit(config))).toEqual(digests);
+    },
+    SLOW,
+  );
+
+  it(
+    'stops within two seconds when it is cancelled',
+    async () => {
+      const service = await bench.startService();
+      const task = await submit({ ...CONFIG, generations: 500, plateau_generations: 100, plateau_delta: 0 });
+      await bench.report(task, 'checkpointed');
+      const cancelledAt = performance.now();
+      service.get(PhaseHost).tasks.cancel(task.attemptId);
+      await bench.report(task, 'cancelled');
+      expect(performance.now() - cancelledAt).toBeLessThan(2000);
+    },
+    SLOW,
+  );
+});
+
+/**
+ * Runs the work in this thread.
+ * @param releaseAt  report of progress at which the task is released
+ */
+async function runHere(
+  checkpoint: WorkerInput['checkpoint'],
+  onMessage: (message: WorkerMessage) => void = () => {},
+  releaseAt = Number.POSITIVE_INFINITY,
+): Promise<WorkerMessage> {
+  const stop = new StopFlag();
+  const input: WorkerInput = {
+    phase: evomergePhase.name,
+    version: evomergePhase.version,
+    config: evomergeConfig.parse(CONFIG),
+    seed: 3n,
+    fallback: '',
+    inputs: [
+      { port: 'models', artifacts: parents },
+      { port: 'corpus', artifacts: [corpus] },
+    ],
+    checkpoint,
+    checkpointSequence: 0,
+    checkpointIntervalMs: 60_000,
+    artifactDirectory: bench.directory,
+    threads: availableParallelism(),
+    stop: stop.buffer,
+  };
+  let reports = 0;
+  const work = (context: PhaseContext<EvomergeConfig>) => {
+    const progress = context.progress.bind(context);
+    context.progress = (...report) => {
+      if (++reports === releaseAt) stop.raise(STOP.release);
+      progress(...report);
+    };
+    return evolveMerge(context);
+  };
+  return runPhase(input, work, onMessage);
+}
+
+function digestsOf(last: WorkerMessage): string[] {
+  if (last.kind !== 'succeeded') throw new Error(`ended as ${JSON.stringify(last)}`);
+  return last.result.outputs.flatMap(({ artifacts }) => artifacts.map(({ digest }) => digest));
+}
