@@ -1,5 +1,5 @@
 import type { Checker } from './checker.js';
-import type { StepDraft } from './run-spec.js';
+import type { StepDraft } from './draft.js';
 import { didYouMean } from './suggest.js';
 
 /** Records duplicate ids, references to steps that do not exist, and cycles (with the way around them). */

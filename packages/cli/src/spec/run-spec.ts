@@ -1,65 +1,18 @@
 import { Checker, type JsonValue, type PlainMap } from './checker.js';
 import { SpecDocument } from './document.js';
+import {
+  type ContentItem,
+  type InputSource,
+  type RetrySpec,
+  type RunSpec,
+  STEP_KINDS,
+  type StepDraft,
+  type StepKindName,
+  type TimeoutSpec,
+} from './draft.js';
 import { checkGraph } from './graph-check.js';
 import type { FieldPath } from './path.js';
 import { type SpecProblem, sortProblems } from './problem.js';
-
-/** What a step reads, before files are uploaded. */
-export type InputSource =
-  | { readonly kind: 'output'; readonly stepId: string; readonly output: string }
-  | { readonly kind: 'content'; readonly items: readonly ContentItem[] };
-
-/** Something that exists already: in the artifact store, or as a file or folder here. */
-export type ContentItem =
-  | { readonly kind: 'artifact'; readonly digest: string; readonly path: FieldPath }
-  | { readonly kind: 'file'; readonly file: string; readonly type?: string; readonly path: FieldPath };
-
-/** When and how often to try again. */
-export interface RetrySpec {
-  readonly maxAttempts: number | undefined;
-  readonly initialIntervalMs: number | undefined;
-  readonly backoffCoefficient: number | undefined;
-  readonly maxIntervalMs: number | undefined;
-  readonly jitter: number | undefined;
-}
-
-/** How long things may take. */
-export interface TimeoutSpec {
-  readonly scheduleToStartMs: number | undefined;
-  readonly startToCloseMs: number | undefined;
-  readonly heartbeatMs: number | undefined;
-}
-
-/** One step as written. */
-export interface StepDraft {
-  readonly id: string;
-  readonly kind: StepKindName;
-  readonly phase: string;
-  readonly config: { [key: string]: JsonValue };
-  readonly inputs: readonly { readonly port: string; readonly source: InputSource }[];
-  readonly after: readonly string[];
-  readonly retry: RetrySpec | undefined;
-  readonly timeouts: TimeoutSpec | undefined;
-  readonly seed: bigint | undefined;
-  readonly allowFallback: boolean | undefined;
-}
-
-/** A specification as written. */
-export interface RunSpec {
-  readonly name: string;
-  readonly run: string;
-  readonly project: string | undefined;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly seed: bigint;
-  readonly maxParallelSteps: number;
-  readonly deadlineMs: number | undefined;
-  readonly steps: readonly StepDraft[];
-}
-
-const STEP_KINDS = ['phase', 'agent_task', 'gate', 'mission'] as const;
-
-/** What executes a step. */
-export type StepKindName = (typeof STEP_KINDS)[number];
 
 const SPEC_FIELDS = ['name', 'run', 'project', 'labels', 'seed', 'max_parallel_steps', 'deadline', 'steps'];
 const STEP_FIELDS = [
@@ -90,6 +43,16 @@ const OUTPUT = {
   pattern: /^[a-z0-9][a-z0-9_-]*\.[a-z0-9_-]+$/,
   summary: 'STEP.OUTPUT, for example founders.models',
 };
+
+export type {
+  ContentItem,
+  InputSource,
+  RetrySpec,
+  RunSpec,
+  StepDraft,
+  StepKindName,
+  TimeoutSpec,
+} from './draft.js';
 
 /** A parsed specification, everything wrong with it, and where its fields stand. */
 export interface ParsedSpec {

@@ -78,15 +78,22 @@ function drawStep(run: Run, step: Step, curves: readonly SeriesView[], style: St
   return lines;
 }
 
-/** Metrics with subjects as rows (models) and name and split as columns; those of the step itself one per line. */
+/** A table of what was measured of several subjects (models), a column each; other metrics on lines of their own. */
 function drawMetrics(metrics: readonly Metric[], style: Style): string[] {
-  const own = metrics.filter((metric) => metric.subject === '');
-  const lines = own.map(
-    (metric) => `${style.dim(labelOf(metric))}  ${formatQuantity(metric.value, metric.unit)}`,
-  );
-  const subjects = [...new Set(metrics.map((metric) => metric.subject))].filter((subject) => subject !== '');
+  const counts = new Map<string, number>();
+  for (const { subject } of metrics) counts.set(subject, (counts.get(subject) ?? 0) + 1);
+  const hasSeveral = ({ subject }: Metric) => subject !== '' && (counts.get(subject) ?? 0) > 1;
+  const shared = new Set(metrics.filter(hasSeveral).map(labelOf));
+  const hasColumn = (metric: Metric) => metric.subject !== '' && shared.has(labelOf(metric));
+  const lines = metrics
+    .filter((metric) => !hasColumn(metric))
+    .map((metric) => {
+      const label = [labelOf(metric), printable(metric.subject)].filter((part) => part !== '').join(' ');
+      return `${style.dim(label)}  ${formatQuantity(metric.value, metric.unit)}`;
+    });
+  const subjects = [...new Set(metrics.filter(hasColumn).map((metric) => metric.subject))];
   if (subjects.length === 0) return lines;
-  const labels = [...new Set(metrics.filter((metric) => metric.subject !== '').map(labelOf))];
+  const labels = [...new Set(metrics.filter(hasColumn).map(labelOf))];
   const find = (subject: string, label: string) =>
     metrics.find((metric) => metric.subject === subject && labelOf(metric) === label);
   const table = renderTable(

@@ -1,0 +1,60 @@
+import type { JsonValue } from './checker.js';
+import type { FieldPath } from './path.js';
+
+/** What a step reads, before files are uploaded. */
+export type InputSource =
+  | { readonly kind: 'output'; readonly stepId: string; readonly output: string }
+  | { readonly kind: 'content'; readonly items: readonly ContentItem[] };
+
+/** Something that exists already: in the artifact store, or as a file or folder here. */
+export type ContentItem =
+  | { readonly kind: 'artifact'; readonly digest: string; readonly path: FieldPath }
+  | { readonly kind: 'file'; readonly file: string; readonly type?: string; readonly path: FieldPath };
+
+/** When and how often to try again. */
+export interface RetrySpec {
+  readonly maxAttempts: number | undefined;
+  readonly initialIntervalMs: number | undefined;
+  readonly backoffCoefficient: number | undefined;
+  readonly maxIntervalMs: number | undefined;
+  readonly jitter: number | undefined;
+}
+
+/** How long things may take. */
+export interface TimeoutSpec {
+  readonly scheduleToStartMs: number | undefined;
+  readonly startToCloseMs: number | undefined;
+  readonly heartbeatMs: number | undefined;
+}
+
+/** One step as written. */
+export interface StepDraft {
+  readonly id: string;
+  readonly kind: StepKindName;
+  readonly phase: string;
+  readonly config: { [key: string]: JsonValue };
+  readonly inputs: readonly { readonly port: string; readonly source: InputSource }[];
+  readonly after: readonly string[];
+  readonly retry: RetrySpec | undefined;
+  readonly timeouts: TimeoutSpec | undefined;
+  readonly seed: bigint | undefined;
+  readonly allowFallback: boolean | undefined;
+}
+
+/** A specification as written. */
+export interface RunSpec {
+  readonly name: string;
+  readonly run: string;
+  readonly project: string | undefined;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly seed: bigint;
+  readonly maxParallelSteps: number;
+  readonly deadlineMs: number | undefined;
+  readonly steps: readonly StepDraft[];
+}
+
+/** What can execute a step. */
+export const STEP_KINDS = ['phase', 'agent_task', 'gate', 'mission'] as const;
+
+/** What executes a step. */
+export type StepKindName = (typeof STEP_KINDS)[number];
