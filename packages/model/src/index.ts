@@ -112,8 +112,9 @@ export {
   type SafetensorsPlan,
   type TensorShape,
 } from './safetensors/writer.js';
-export { BpeTokenizer, type BpeVocabulary } from './tokenizer/bpe-tokenizer.js';
+export { BpeTokenizer } from './tokenizer/bpe-tokenizer.js';
 export { type BpeTrainingOptions, END_OF_TEXT, trainBpe } from './tokenizer/bpe-trainer.js';
+export type { BpeVocabulary } from './tokenizer/bpe-vocabulary.js';
 export { byteTokenizer } from './tokenizer/byte-tokenizer.js';
 export { readTokenizer } from './tokenizer/read-tokenizer.js';
 export { InvalidTokenizerError, TokenIdError, TokenizerTrainingError } from './tokenizer/tokenizer.errors.js';

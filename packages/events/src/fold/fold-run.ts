@@ -6,7 +6,7 @@ import { foldStepEvent } from './fold-step.js';
 import { addSteps, checkRetryClosure, resetSteps } from './graph.js';
 import { PersistentList } from './persistent-list.js';
 import { countIn, draftOf, isTerminalStep, type RunDraft, type RunRecord } from './run-record.js';
-import { RUN_TRANSITIONS, type RunLevelCase, type StepLevelCase } from './transitions.js';
+import { RUN_TRANSITIONS, type RunLevelCase, type StepPayload } from './transitions.js';
 
 /** Events that were committed together. */
 export interface EventBatch {
@@ -56,8 +56,6 @@ function applyEvent(draft: RunDraft | undefined, run: string, event: RunEvent): 
   return next;
 }
 
-/** Payload of an event about a step. */
-export type StepPayload = Extract<RunEvent['payload'], { case: StepLevelCase }>;
 type RunPayload = Extract<RunEvent['payload'], { case: RunLevelCase }>;
 
 const EPOCH: Timestamp = create(TimestampSchema);

@@ -12,7 +12,6 @@ import {
 import { create } from '@bufbuild/protobuf';
 import type { Timestamp } from '@bufbuild/protobuf/wkt';
 import { IllegalTransitionError } from '../events.errors.js';
-import type { StepPayload } from './fold-run.js';
 import { PositionSet } from './position-set.js';
 import {
   openAttempt,
@@ -24,7 +23,7 @@ import {
   satisfiesDependents,
   stepOf,
 } from './run-record.js';
-import { STEP_TRANSITIONS } from './transitions.js';
+import { STEP_TRANSITIONS, type StepPayload } from './transitions.js';
 
 /** Refused reports that a step remembers; older ones are in the log. */
 const MAX_REFUSALS = 64;

@@ -9,6 +9,9 @@ export type RunLevelCase = Extract<RunEventCase, `run${string}` | 'stepsAdded'>;
 /** Kinds of events about one step. */
 export type StepLevelCase = Exclude<RunEventCase, RunLevelCase>;
 
+/** Payload of an event about one step. */
+export type StepPayload = Extract<RunEvent['payload'], { case: StepLevelCase }>;
+
 /** When an event about the whole run is allowed, and the run's state after it. */
 export interface RunTransition {
   /** States of the run before; empty: the run must not exist. */

@@ -88,14 +88,14 @@ function checkOptions(
   contextLength: number,
 ): void {
   const violations: { field: string; description: string }[] = [];
-  const require = (field: string, value: number, max: number): void => {
+  const requireUpTo = (field: string, value: number, max: number): void => {
     if (Number.isInteger(value) && value >= 1 && value <= max) return;
     violations.push({ field, description: `is ${value}; must be a whole number from 1 to ${max}` });
   };
-  require('length', length, contextLength);
-  require('stride', stride, length);
-  require('batchSize', batchSize, 65_536);
-  require('maxTokens', maxTokens, Number.MAX_SAFE_INTEGER);
+  requireUpTo('length', length, contextLength);
+  requireUpTo('stride', stride, length);
+  requireUpTo('batchSize', batchSize, 65_536);
+  requireUpTo('maxTokens', maxTokens, Number.MAX_SAFE_INTEGER);
   if (violations.length > 0) throw new InvalidEvaluationError(violations);
 }
 

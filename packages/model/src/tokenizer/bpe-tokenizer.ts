@@ -1,21 +1,10 @@
-import { type Merge, MergeTable } from './bpe-merges.js';
+import { MergeTable } from './bpe-merges.js';
+import type { BpeVocabulary } from './bpe-vocabulary.js';
 import { bytesToChars, charsToBytes } from './byte-unicode.js';
 import { preTokenize, wellFormed } from './pre-tokenize.js';
 import { TokenIdError } from './tokenizer.errors.js';
 import type { DecodeOptions, EncodeOptions, Tokenizer } from './tokenizer.js';
 import { writeTokenizerFiles } from './tokenizer-files.js';
-
-/** What a byte-level BPE tokenizer consists of. */
-export interface BpeVocabulary {
-  /** Token of each id: special tokens verbatim, others in GPT-2's byte characters. */
-  readonly tokens: readonly string[];
-  /** Merges in the order they were learned. */
-  readonly merges: readonly Merge[];
-  /** Tokens that stand for no bytes. */
-  readonly specialTokens: readonly string[];
-  /** The special token that ends a text, or null. */
-  readonly eosToken: string | null;
-}
 
 /** Pieces longer than this are not cached: they are rarely seen twice. */
 const CACHED_PIECE_CHARS = 32;

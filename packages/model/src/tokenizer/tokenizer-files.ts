@@ -1,4 +1,4 @@
-import type { BpeVocabulary } from './bpe-tokenizer.js';
+import type { BpeVocabulary } from './bpe-vocabulary.js';
 
 /** File name of a tokenizer in Hugging Face's layout. */
 export const TOKENIZER_FILE = 'tokenizer.json';
