@@ -5,6 +5,7 @@ export {
   InvalidPhaseConfigError,
   requireConfig,
 } from './definition/config-check.js';
+export { renderConfigTable } from './definition/config-table.js';
 export { describePhase } from './definition/descriptor.js';
 export {
   definePhase,

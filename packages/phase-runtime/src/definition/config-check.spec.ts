@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { checkConfig, configJsonSchema, InvalidPhaseConfigError, requireConfig } from './config-check.js';
+import { renderConfigTable } from './config-table.js';
 import { describePhase } from './descriptor.js';
 import { definePhase } from './phase-definition.js';
 
@@ -72,4 +73,13 @@ it('describePhase() says everything about a phase', () => {
     metrics: [{ name: 'count' }],
     address: 'host:1',
   });
+});
+
+it('renderConfigTable() has a row per field, nested ones too', () => {
+  expect(renderConfigTable(phase).split('\n').slice(2, -1)).toEqual([
+    '| `low` | `1` | 0 … 10 | Where to begin |',
+    '| `high` | `9` | 0 … 10 | Where to end |',
+    '| `parts` | `[]` | entries |  |',
+    '| `parts[].name` | – | – |  |',
+  ]);
 });
