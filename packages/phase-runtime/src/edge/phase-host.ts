@@ -11,6 +11,9 @@ import type { PhaseServiceConfig } from './phase-settings.js';
 /** How often the descriptor is written again, so that it survives a lost registry. */
 const REGISTER_EVERY_MS = 60_000;
 
+/** Wait before a start that failed is tried again. */
+const RESTART_MS = 2000;
+
 /** What a phase host is made of. */
 export interface PhaseHostParts {
   readonly phase: PhaseDefinition;
@@ -42,14 +45,12 @@ export class PhaseHost {
 
   /** Starts in the background; readiness follows the connection. */
   onApplicationBootstrap(): void {
-    const { readiness, drain, log } = this.parts;
+    const { readiness, drain } = this.parts;
     readiness.report('nats', false, 'connecting');
     drain.on('stop-pulling', 'phase tasks', () => this.tasks.stopPulling());
     drain.on('finish', 'phase tasks', () => this.tasks.release());
     drain.on('close', 'events', () => this.close());
-    this.start().catch((error: unknown) => {
-      if (!this.waiting.signal.aborted) log.error('events.disconnected', { error });
-    });
+    void this.keepStarting();
   }
 
   /** Says where this replica serves, once the port is known; the registry gets it at once. */
@@ -61,6 +62,21 @@ export class PhaseHost {
   /** The descriptor of the phase as this replica registers it. */
   describe() {
     return describePhase(this.phase, this.address);
+  }
+
+  /** NATS may go away between connecting and consuming: begins anew until both have worked. */
+  private async keepStarting(): Promise<void> {
+    while (!this.waiting.signal.aborted) {
+      try {
+        return await this.start();
+      } catch (error) {
+        if (this.waiting.signal.aborted) return;
+        this.parts.log.error('events.disconnected', { error });
+        await this.events?.close().catch(() => undefined);
+        this.events = undefined;
+        await new Promise((resolve) => setTimeout(resolve, RESTART_MS).unref());
+      }
+    }
   }
 
   private async start(): Promise<void> {
@@ -75,6 +91,7 @@ export class PhaseHost {
       onStatus: (status) => readiness.report('nats', status === 'connected', status),
     });
     await this.register();
+    clearInterval(this.timer);
     this.timer = setInterval(() => void this.register(), REGISTER_EVERY_MS).unref();
     await this.tasks.start(this.events);
     readiness.report('nats', true);

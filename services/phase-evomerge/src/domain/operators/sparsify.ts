@@ -17,8 +17,7 @@ export function trimByMagnitude(delta: Float32Array, density: number): Float32Ar
   if (keep >= delta.length) return delta.slice();
   const kept = new Float32Array(delta.length);
   if (keep === 0) return kept;
-  const magnitudes = delta.map(Math.abs).sort();
-  const threshold = magnitudes[delta.length - keep] as number;
+  const threshold = largestMagnitude(delta, keep);
   let above = 0;
   for (const value of delta) if (Math.abs(value) > threshold) above++;
   let ties = keep - above;
@@ -32,6 +31,28 @@ export function trimByMagnitude(delta: Float32Array, density: number): Float32Ar
     }
   }
   return kept;
+}
+
+/**
+ * The k-th largest magnitude, 1 ≤ k ≤ n, in two passes: bit patterns of non-negative floats are ordered as the
+ * numbers are, so counting the upper and then the lower halves of the words finds it without sorting.
+ */
+function largestMagnitude(values: Float32Array, k: number): number {
+  const words = new Uint32Array(values.map(Math.abs).buffer);
+  let left = k;
+  const count = (halfOf: (word: number) => number): number => {
+    const counts = new Uint32Array(0x10000);
+    for (const word of words) {
+      const half = halfOf(word);
+      if (half >= 0) counts[half] = (counts[half] as number) + 1;
+    }
+    let half = 0xffff;
+    for (; half > 0 && left > (counts[half] as number); half--) left -= counts[half] as number;
+    return half;
+  };
+  const upper = count((word) => word >>> 16);
+  const lower = count((word) => (word >>> 16 === upper ? word & 0xffff : -1));
+  return new Float32Array(Uint32Array.of(upper * 0x10000 + lower).buffer)[0] as number;
 }
 
 /** How the survivors of DARE make up for what was dropped. */
