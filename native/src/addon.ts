@@ -51,7 +51,7 @@ export interface BackendInfo {
   /** Instruction set chosen at run time. */
   readonly isa: 'avx512' | 'avx2' | 'portable';
   readonly threads: number;
-  /** `builtin`, or the path of the cblas library in use (FORGE_BLAS). */
+  /** Where dense products come from; `builtin`: the register tiles of this library. */
   readonly blas: string;
 }
 

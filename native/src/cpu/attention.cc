@@ -25,15 +25,14 @@ float exp_in_place(float* x, KeyRange range, int64_t n, float shift) {
     store(x + i, e);
     total += e;
   }
-  float sum = sum_lanes(total);
   if (i < range.end) {
     const int64_t rest = range.end - i;
     const vf e = vexp(load_n(x + i, rest) - s);
     store_n(x + i, e, rest);
-    sum += sum_first(e, rest);
+    total += first_lanes(e, rest);
   }
   fill_zero(x + range.end, n - range.end);
-  return sum;
+  return sum_lanes(total);
 }
 
 /** y += p·x. */

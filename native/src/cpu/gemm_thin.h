@@ -7,24 +7,22 @@ namespace forge::FORGE_ISA {
 
 static inline void put_c(float* c, float value, float beta) { *c = beta == 0.0f ? value : value + beta * *c; }
 
-/** c[r, j] = Σ a[r, i]·b[j, i] for rows j of a transposed B. */
-template <int R>
-static void thin_dot(const float* a, int64_t k, const float* b, float* c, int64_t ldc, float beta) {
-  vf acc[R][2] = {};
-  int64_t i = 0;
-  for (; i + 2 * lanes <= k; i += 2 * lanes) {
-    const vf b0 = load(b + i), b1 = load(b + i + lanes);
+/** c[r, j] = Σ a[r, i]·b[j, i] for J rows j of a transposed B; every sum has the same order for any J. */
+template <int R, int J>
+static void thin_dot(const float* a, int64_t k, const float* b, int64_t ldb, float* c, int64_t ldc, float beta) {
+  vf acc[R][J] = {};
+  for (int64_t i = 0; i < k; i += lanes) {
+    const int64_t n = k - i;
+    vf bv[J];
+    for (int j = 0; j < J; ++j) bv[j] = n >= lanes ? load(b + j * ldb + i) : load_n(b + j * ldb + i, n);
     for (int r = 0; r < R; ++r) {
-      acc[r][0] += load(a + r * k + i) * b0;
-      acc[r][1] += load(a + r * k + i + lanes) * b1;
+      const vf av = n >= lanes ? load(a + r * k + i) : load_n(a + r * k + i, n);
+      for (int j = 0; j < J; ++j) acc[r][j] += av * bv[j];
     }
   }
-  for (; i < k; i += lanes) {
-    const int64_t n = min64(lanes, k - i);
-    const vf b0 = load_n(b + i, n);
-    for (int r = 0; r < R; ++r) acc[r][0] += load_n(a + r * k + i, n) * b0;
+  for (int r = 0; r < R; ++r) {
+    for (int j = 0; j < J; ++j) put_c(c + r * ldc + j, sum_lanes(acc[r][j]), beta);
   }
-  for (int r = 0; r < R; ++r) put_c(c + r * ldc, sum_lanes(acc[r][0] + acc[r][1]), beta);
 }
 
 /** c[r, 0..n) = Σ_i a[r, i]·b[i, 0..n), n ≤ 2·lanes. */
@@ -57,7 +55,9 @@ static void thin_rows_of(const Gemm& g, const float* a, const float* b, float* c
   parallel_for(ceil_div(g.n, piece), [&](int64_t index, int) {
     const int64_t begin = index * piece, end = min64(g.n, begin + piece);
     if (!g.trans_b) return thin_columns<R>(a, g.k, b + begin, g.ldb, c + begin, g.ldc, end - begin, g.beta);
-    for (int64_t j = begin; j < end; ++j) thin_dot<R>(a, g.k, b + j * g.ldb, c + j, g.ldc, g.beta);
+    int64_t j = begin;
+    for (; j + 4 <= end; j += 4) thin_dot<R, 4>(a, g.k, b + j * g.ldb, g.ldb, c + j, g.ldc, g.beta);
+    for (; j < end; ++j) thin_dot<R, 1>(a, g.k, b + j * g.ldb, g.ldb, c + j, g.ldc, g.beta);
   });
 }
 

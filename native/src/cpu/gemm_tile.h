@@ -3,7 +3,8 @@
  * The register tile that every dense product is made of: C[R, n] = A[R, k] · B[k, n] with n ≤ panel.
  * B comes in packed panels: `panel` columns side by side, row after row, zero-padded. A comes either as
  * rows with the fixed stride `a_stride` (a constant, so that a row is an address offset and costs no
- * register), or column by column. R·vectors accumulators stay in registers for the whole of k.
+ * register), or column by column. R·vectors accumulators stay in registers for the whole of k. `ahead` is
+ * memory to prefetch to L2, one touch per step of k.
  */
 #include "cpu/simd.h"
 
@@ -56,7 +57,7 @@ static inline void multiply_add_broadcast(vf& acc, vf b, const float& a) {
 
 template <int R, int V, ALayout L>
 static void tile(int64_t k, const float* a, int64_t a_step, const float* b, float* c, int64_t ldc, int64_t n,
-                 float beta) {
+                 float beta, const float* ahead, int64_t ahead_step) {
   // C arrives while the products are summed. Kept a rolled loop: unrolled, it costs the next one registers.
 #pragma GCC unroll 1
   for (int r = 0; r < R; ++r) {
@@ -70,6 +71,8 @@ static void tile(int64_t k, const float* a, int64_t a_step, const float* b, floa
     for (int v = 0; v < V; ++v) acc[r][v] = vf{};
   }
   for (int64_t i = 0; i < k; ++i) {
+    __builtin_prefetch(ahead, 0, 2);
+    ahead += ahead_step;
     vf bv[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) bv[v] = load(b + v * lanes);
@@ -104,7 +107,8 @@ static void tile(int64_t k, const float* a, int64_t a_step, const float* b, floa
   }
 }
 
-using TileFunction = void (*)(int64_t, const float*, int64_t, const float*, float*, int64_t, int64_t, float);
+using TileFunction = void (*)(int64_t, const float*, int64_t, const float*, float*, int64_t, int64_t, float, const float*,
+                              int64_t);
 
 template <int R, ALayout L>
 struct TileTable : TileTable<R - 1, L> {
@@ -133,15 +137,17 @@ static inline int64_t tile_start(int64_t t, int64_t m) { return t * m / ceil_div
 template <ALayout L>
 static void multiply_packed(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_step, const float* b,
                             int64_t panel_step, float* c, int64_t ldc, float beta) {
-  const int64_t row_tiles = ceil_div(m, tile_rows);
+  const int64_t row_tiles = ceil_div(m, tile_rows), ahead_step = panel / row_tiles;
   for (int64_t j = 0; j * panel < n; ++j) {
     const int64_t columns = min64(panel, n - j * panel);
     const int vectors = columns > lanes ? 2 : 1;
+    // Each tile fetches its share of the next panel from L3 to L2.
+    const float* next = b + ((j + 1) * panel < n ? j + 1 : j) * panel_step;
     for (int64_t t = 0; t < row_tiles; ++t) {
       const int64_t first = tile_start(t, m), height = tile_start(t + 1, m) - first;
       const float* at = a + (L == ALayout::rows ? first * a_stride : (L == ALayout::tiles ? t * a_step : first));
       tiles<L>.entry[height - 1][vectors - 1](k, at, a_step, b + j * panel_step, c + first * ldc + j * panel, ldc,
-                                              columns, beta);
+                                              columns, beta, next + t * ahead_step * k, ahead_step);
     }
   }
 }

@@ -13,28 +13,25 @@ static inline void parallel_rows(int64_t rows, int64_t width, const F& f) {
   });
 }
 
-/** Sum of the first n lanes, in order. */
-static inline float sum_first(vf v, int64_t n) {
-  float x[lanes];
-  store(x, v);
-  float total = 0;
-  for (int64_t i = 0; i < n; ++i) total += x[i];
-  return total;
+/** The first n lanes, zeros after. */
+static inline vf first_lanes(vf v, int64_t n) {
+  float x[lanes] = {};
+  store_n(x, v, n);
+  return load(x);
 }
 
 /** Largest element; −∞ for an empty row; NaN when there is one. */
 static inline float row_max(const float* x, int64_t n) {
   vf top = splat(-__builtin_inff());
-  int64_t i = 0;
   vi nan = {};
+  int64_t i = 0;
   for (; i + lanes <= n; i += lanes) {
     const vf v = load(x + i);
     top = v > top ? v : top;
     nan |= (vi)(v != v);
   }
   float best = max_lanes(top);
-  bool has_nan = false;
-  for (int lane = 0; lane < lanes; ++lane) has_nan = has_nan || nan[lane] != 0;
+  bool has_nan = any_lane(nan);
   for (; i < n; ++i) {
     best = x[i] > best ? x[i] : best;
     has_nan = has_nan || x[i] != x[i];
@@ -96,9 +93,8 @@ static inline float row_sum_exp(const float* x, float shift, int64_t n) {
     s1 += vexp(load(x + i + lanes) - s);
   }
   for (; i + lanes <= n; i += lanes) s0 += vexp(load(x + i) - s);
-  float total = sum_lanes(s0 + s1);
-  if (i < n) total += sum_first(vexp(load_n(x + i, n - i) - s), n - i);
-  return total;
+  if (i < n) s1 += first_lanes(vexp(load_n(x + i, n - i) - s), n - i);
+  return sum_lanes(s0 + s1);
 }
 
 }  // namespace forge::FORGE_ISA

@@ -64,19 +64,41 @@ static inline vf vmin(vf a, vf b) { return a < b ? a : b; }
 
 /** Sum of the lanes as a balanced tree. */
 static inline float sum_lanes(vf v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps((__m512)v);
+#else
   float x[lanes];
   store(x, v);
   for (int half = lanes / 2; half > 0; half /= 2) {
     for (int i = 0; i < half; ++i) x[i] += x[i + half];
   }
   return x[0];
+#endif
 }
+/** Largest lane; no lane is NaN. */
 static inline float max_lanes(vf v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_ps((__m512)v);
+#else
   float x[lanes];
   store(x, v);
   float m = x[0];
   for (int i = 1; i < lanes; ++i) m = x[i] > m ? x[i] : m;
   return m;
+#endif
+}
+
+/** Whether any lane of a mask (all ones or zero) is set. */
+static inline bool any_lane(vi mask) {
+#if defined(__AVX512F__)
+  return _mm512_movepi32_mask((__m512i)mask) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps((__m256)mask) != 0;
+#else
+  int32_t any = 0;
+  for (int i = 0; i < lanes; ++i) any |= mask[i];
+  return any != 0;
+#endif
 }
 
 static inline vf vsqrt(vf v) {

@@ -15,13 +15,12 @@ void softmax(const float* x, float* y, int64_t rows, int64_t width) {
       store(yr + i, e);
       total += e;
     }
-    float sum = sum_lanes(total);
     if (i < width) {
       const vf e = vexp(load_n(xr + i, width - i) - shift);
       store_n(yr + i, e, width - i);
-      sum += sum_first(e, width - i);
+      total += first_lanes(e, width - i);
     }
-    row_scale(yr, 1.0f / sum, width);
+    row_scale(yr, 1.0f / sum_lanes(total), width);
   });
 }
 

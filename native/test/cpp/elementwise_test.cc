@@ -32,10 +32,9 @@ void compare2(Op2 op, double (*f)(double, double), double tolerance) {
     const Tensor a = random_tensor({n}, 5, 2), b = random_tensor({n}, 6, 2);
     Tensor y;
     std::vector<double> expected;
-    for (size_t i = 0; i < static_cast<size_t>(n); ++i) expected.push_back(f(values(a)[i], values(b)[i]));
+    for (int64_t i = 0; i < n; ++i) expected.push_back(f(a.f32()[i], b.f32()[i]));
     CHECK_OK(op(a, b, y));
     CHECK_CLOSE(y, expected, tolerance);
-    if (n > 1000) break;
   }
 }
 
