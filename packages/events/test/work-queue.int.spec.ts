@@ -171,14 +171,16 @@ describe('TaskQueue and Reports', () => {
   it('stops pulling at once, finishes what it holds, and loses nothing', async () => {
     for (let i = 0; i < 20; i++) await events.tasks.publish(taskOf(`s${i}`));
     const done: string[] = [];
+    let started = 0;
     const consumption = await consume(
       async ({ task, signal }) => {
+        started += 1;
         while (done.length >= 3 && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, 5));
         done.push(task.stepId);
       },
       { concurrency: 3 },
     );
-    await until(() => done.length >= 3 && consumption.inFlight === 3);
+    await until(() => done.length >= 3 && started >= 6);
     await consumption.stop();
     const held = done.length;
     expect(held).toBeGreaterThanOrEqual(6);

@@ -85,7 +85,7 @@ async function runJest(name, args) {
 
 /** Runs the C++ tests and adds their counts. */
 async function runCtest() {
-  const { output } = await execute('ctest', ['--test-dir', 'native/build', '--output-on-failure'], {
+  const { output } = await execute('pnpm', ['--filter', '@agentforge/native', 'run', 'test:cpp'], {
     capture: true,
   });
   const summary = /(\d+) tests failed out of (\d+)/.exec(output);
