@@ -116,7 +116,7 @@ async function tests() {
     '/dist/',
     '<rootDir>/test/e2e/',
   ]);
-  await runJest('end to end', ['--runInBand', '--testPathPatterns', '<rootDir>/test/e2e/']);
+  await runJest('end to end', ['--runInBand', '--testPathPatterns', '/test/e2e/']);
 }
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
