@@ -95,11 +95,15 @@ export function renderEvent(event: RunEvent, style: Style): string {
   return `${style.dim(time)}  ${paint(printable(text))}`;
 }
 
+/** Violations that fit on the line of an event; the report of the run has all. */
+const SHOWN_VIOLATIONS = 3;
+
 function because(failure: Failure | undefined): string {
   if (!failure) return '';
   const violations = failure.fieldViolations
     .filter(({ field, description }) => !failure.message.includes(`${field} ${description}`))
     .filter(({ field, description }) => !failure.message.includes(`${field}: ${description}`))
+    .slice(0, SHOWN_VIOLATIONS)
     .map(({ field, description }) => `; ${field}: ${description}`);
   return `: ${failure.code} ${failure.message}${violations.join('')}`;
 }

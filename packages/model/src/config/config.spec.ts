@@ -18,7 +18,7 @@ function fieldsOf(run: () => unknown): string[] {
 }
 
 describe('presets', () => {
-  // Sizes that phases.md states.
+  // The sizes of the published presets.
   it.each([
     ['pico', 2.03e6],
     ['nano', 5.25e6],
