@@ -4,7 +4,7 @@
  * CMake targets (default: the addon): `node scripts/build.mjs forge_tests forge_bench`.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -50,10 +50,13 @@ function nodeInclude() {
 function configure() {
   const generator = has('ninja') ? 'Ninja' : 'Unix Makefiles';
   const cache = join(build, 'CMakeCache.txt');
-  const fresh =
-    existsSync(cache) && !readFileSync(cache, 'utf8').includes(`CMAKE_GENERATOR:INTERNAL=${generator}`);
+  const made = existsSync(cache) ? readFileSync(cache, 'utf8') : undefined;
+  const fits = [`CMAKE_GENERATOR:INTERNAL=${generator}`, `CMAKE_HOME_DIRECTORY:INTERNAL=${resolve(root)}`];
+  // A folder that was moved, or made with another generator, is configured anew.
+  if (made !== undefined && !fits.every((line) => made.split('\n').includes(line))) {
+    rmSync(build, { recursive: true, force: true });
+  }
   run('cmake', [
-    ...(fresh ? ['--fresh'] : []),
     ...['-S', root, '-B', build, '-G', generator, '-DCMAKE_BUILD_TYPE=Release'],
     `-DFORGE_NODE_INCLUDE=${nodeInclude()}`,
   ]);
