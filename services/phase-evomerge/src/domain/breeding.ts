@@ -1,14 +1,11 @@
 import type { Philox } from '@agentforge/tensor';
-import { asLinear, type GenomeSpace, mutateRecipe, randomRecipe } from './genome.js';
+import { type GenomeSpace, mutateRecipe, randomRecipe } from './genome.js';
 import { byFitness, type Individual, type Origin } from './individual.js';
 import { groupCount } from './layout.js';
 import { layersOfRecipe, type OperatorName, type Recipe, type SourceId } from './recipe.js';
 
 /** Individuals that are mutated. */
 const ELITE = 2;
-
-/** Share of mutants that are recast as a linear merge of all parents first. */
-const RECAST_SHARE = 0.25;
 
 /** Operators that can merge any models of one shape, hence children with each other. */
 const ELEMENTWISE: readonly OperatorName[] = ['linear', 'slerp', 'ties', 'dare_linear', 'dare_ties'];
@@ -105,10 +102,6 @@ function mutate(
   sigma: number,
 ): Recipe {
   const { id, recipe, layers } = individual;
-  if (space.operators.includes('linear') && rng.float() < RECAST_SHARE) {
-    const recast = asLinear(recipe, id, parents, space);
-    if (recast) return mutateRecipe(recast, space, rng, sigma);
-  }
   const isKept = (source: SourceId) => parents.includes(source) || generationOf(source) >= generation - 2;
   if (recipe?.sources.every(isKept)) {
     const sourceLayers = 'layers' in recipe ? space.layers : layers;

@@ -12,9 +12,6 @@ const LAMBDA = [0.1, 2] as const;
 /** Bounds of the scale on the input of a layer. */
 const SCALE = [0.5, 2] as const;
 
-/** How far a group goes its own way, relative to what all groups have in common: layers rarely want opposite mixes. */
-const GROUP_SHARE = 0.25;
-
 /** What recipes may be made of. */
 export interface GenomeSpace {
   readonly operators: readonly OperatorName[];
@@ -96,41 +93,8 @@ export function mutateRecipe(recipe: Recipe, space: GenomeSpace, rng: Philox, si
   }
 }
 
-/**
- * About the same model as a linear recipe of all parents, so that a search that began with two of them, or with an
- * operator that has no scale, can use the rest. Undefined for stacks and for recipes of other individuals.
- * @param individual  id of the individual, for a parent, whose recipe is null
- */
-export function asLinear(
-  recipe: Recipe | null,
-  individual: SourceId,
-  parents: readonly SourceId[],
-  space: GenomeSpace,
-): Recipe | undefined {
-  const sources = recipe?.sources ?? [individual];
-  if ((recipe && 'frame' in recipe) || !sources.every((id) => parents.includes(id))) return undefined;
-  const shares = (group: number): readonly number[] => {
-    if (!recipe) return [1];
-    if (recipe.operator === 'slerp') return [1 - (recipe.t[group] ?? 0), recipe.t[group] ?? 0];
-    return (
-      (recipe.operator === 'linear' ? unitSums(recipe) : unitSums({ ...recipe, normalize: true }))[group] ??
-      []
-    );
-  };
-  const weights = groups(space, () => 0).map((_, group) =>
-    parents.map((id) => shares(group).reduce((sum, share, i) => (sources[i] === id ? sum + share : sum), 0)),
-  );
-  return { operator: 'linear', sources: parents, weights, normalize: false };
-}
-
 /** Weights divided by their sum per group, so that a normalised recipe can go on as one that is not. */
-function unitSums({
-  weights,
-  normalize,
-}: {
-  readonly weights: GroupWeights;
-  readonly normalize: boolean;
-}): GroupWeights {
+function unitSums({ weights, normalize }: { weights: GroupWeights; normalize: boolean }): GroupWeights {
   if (!normalize) return weights;
   return weights.map((row) => {
     const total = row.reduce((sum, weight) => sum + weight, 0);
@@ -138,30 +102,18 @@ function unitSums({
   });
 }
 
-/** A random mix that all groups have in common, each with a little noise of its own; about 1 in sum. */
 function randomWeights(sources: number, space: GenomeSpace, rng: Philox, sigma: number): GroupWeights {
-  const mix = Array.from({ length: sources }, () => Math.max(0, 1 + sigma * rng.normal()));
-  const total = mix.reduce((sum, weight) => sum + weight, 0) || 1;
   return groups(space, () =>
-    mix.map((weight) => Math.max(0, (weight * (1 + GROUP_SHARE * sigma * rng.normal())) / total)),
+    Array.from({ length: sources }, () => Math.max(0, (1 + sigma * rng.normal()) / sources)),
   );
 }
 
-/**
- * Moves the common mix, every group a little on its own, and the scale of one group. The scale of the final norm is the
- * temperature of the model: averages of models that know their text too well gain from a softer one.
- */
+/** One offset per source common to all groups, and a smaller one per group: layers rarely want opposite mixes. */
 function mutateWeights(weights: GroupWeights, rng: Philox, sigma: number): GroupWeights {
   const sources = weights[0]?.length ?? 1;
   const common = Array.from({ length: sources }, () => rng.normal());
-  const moved = weights.map((row) =>
-    row.map((weight, i) => weight + (sigma * ((common[i] as number) + GROUP_SHARE * rng.normal())) / sources),
-  );
-  const scaled = rng.float() < 0.5 ? weights.length - 1 : rng.integer(weights.length);
-  const scale = Math.exp(0.5 * sigma * rng.normal());
-  return moved.with(
-    scaled,
-    (moved[scaled] ?? []).map((weight) => weight * scale),
+  return weights.map((row) =>
+    row.map((weight, i) => weight + (sigma * ((common[i] as number) + 0.5 * rng.normal())) / sources),
   );
 }
 

@@ -1,7 +1,7 @@
 import { evaluate, LlamaModel, type ModelConfig, presetConfig } from '@agentforge/model';
 import { noGrad, Philox, scope, tensor } from '@agentforge/tensor';
 import { uniformRecipe } from './breeding.js';
-import { asLinear, type GenomeSpace, mutateRecipe, randomRecipe } from './genome.js';
+import { type GenomeSpace, mutateRecipe, randomRecipe } from './genome.js';
 import { groupCount, layersOf, type Weights } from './layout.js';
 import { merge } from './merge.js';
 import { OPERATORS, type Recipe } from './recipe.js';
@@ -113,29 +113,6 @@ describe('merge()', () => {
   it('the same recipe gives the same bytes', () => {
     const recipe = randomRecipe('dare_ties', ['a', 'b', 'c'], space, new Philox(6), 0.3);
     expect(merge(recipe, [a, b, c], base)).toEqual(merge(recipe, [a, b, c], base));
-  });
-});
-
-describe('asLinear()', () => {
-  it('keeps a parent as it is, and the shares of a slerp', () => {
-    const parent = asLinear(null, 'b', ['a', 'b', 'c'], space) as Recipe;
-    expect(merge(parent, [a, b, c], base)).toEqual(new Map(b));
-    const slerp: Recipe = { operator: 'slerp', sources: ['c', 'a'], t: [0.25, 0, 0.5, 1, 0.25] };
-    expect(asLinear(slerp, 'x', ['a', 'b', 'c'], space)).toMatchObject({
-      weights: [
-        [0.25, 0, 0.75],
-        [0, 0, 1],
-        [0.5, 0, 0.5],
-        [1, 0, 0],
-        [0.25, 0, 0.75],
-      ],
-    });
-  });
-
-  it('leaves stacks and merges of other individuals alone', () => {
-    const stacked = randomRecipe('dfs', ['a', 'b'], space, new Philox(1), 0.1);
-    expect(asLinear(stacked, 'x', ['a', 'b'], space)).toBeUndefined();
-    expect(asLinear(uniformRecipe(['g1-0'], 3), 'x', ['a', 'b'], space)).toBeUndefined();
   });
 });
 
