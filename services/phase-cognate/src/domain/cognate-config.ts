@@ -65,13 +65,13 @@ export const cognateConfig = z.strictObject({
     .int()
     .min(1)
     .max(10_000_000)
-    .default(450)
+    .default(700)
     .describe('Optimizer steps of each model, the shared ones included'),
   shared_steps: z
     .int()
     .min(0)
     .max(10_000_000)
-    .default(250)
+    .default(400)
     .describe('First steps, on the plain corpus, that all models have in common; computed once'),
   batch_size: z.int().min(1).max(4096).default(16).describe('Rows per batch'),
   sequence_length: z.int().min(8).max(131_072).default(128).describe('Tokens per row'),
@@ -83,7 +83,7 @@ export const cognateConfig = z.strictObject({
     .max(1)
     .default(3e-3)
     .describe('Largest learning rate, reached after the warm-up'),
-  min_learning_rate: z.number().min(0).max(1).default(3e-4).describe('Learning rate of the last step'),
+  min_learning_rate: z.number().min(0).max(1).default(6e-4).describe('Learning rate of the last step'),
   warmup_steps: z
     .int()
     .min(0)
