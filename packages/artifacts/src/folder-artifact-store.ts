@@ -206,14 +206,16 @@ export class FolderArtifactStore extends ArtifactStore {
 
   /** Runs an operation on stored content; looks again while a collection holds the content aside. */
   private async present<T>(digest: string, operation: () => Promise<T>): Promise<T> {
+    let mayComeBack = true;
     for (let attempt = 0; ; attempt++) {
       try {
         return await operation();
       } catch (error) {
         if (!isMissing(error)) throw error;
-        const isAside = await stat(join(this.trash, hexOf(digest))).catch(() => undefined);
-        // it may have come back between the two looks, so one more look is always taken
-        if (attempt > 0 && (!isAside || attempt >= RETRIES)) throw new ArtifactNotFoundError(digest);
+        const aside = await stat(join(this.trash, hexOf(digest))).catch(() => undefined);
+        // It may have come back between the two looks, so content is missing only when it was not aside before either.
+        if (!(aside || mayComeBack) || attempt >= RETRIES) throw new ArtifactNotFoundError(digest);
+        mayComeBack = aside !== undefined;
       }
       if (attempt > 0) await sleep(RETRY_MS);
     }

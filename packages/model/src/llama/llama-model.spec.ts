@@ -127,7 +127,8 @@ describe('LlamaModel.forward()', () => {
       at += length;
     }
     expect(cache.length).toBe(12);
-    expectClose(Float32Array.of(...cached.flat()), full, 1e-4);
+    // One row and many are multiplied by different kernels, whose f32 sums round differently.
+    expectClose(Float32Array.of(...cached.flat()), full, 5e-4);
     cache.dispose();
   });
 
