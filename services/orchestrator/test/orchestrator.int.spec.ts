@@ -225,7 +225,10 @@ describe('orchestrator', () => {
     it('are asked for before a step and after it', async () => {
       const worker = await fixture.worker(deliver, 'copy');
       const run = await fixture.untilState(await begin({ steps: [copy] }), RunState.COMPLETED);
-      expect(judgements).toMatchObject({ inputCalls: 1, outputCalls: 1 });
+      // Judging changes nothing, so the sweep may ask again while a verdict is on its way.
+      expect(judgements.inputCalls).toBeGreaterThanOrEqual(1);
+      expect(judgements.outputCalls).toBeGreaterThanOrEqual(1);
+      expect(run.steps[0]?.verdicts).toHaveLength(1);
       expect(run.steps[0]?.verdicts[0]?.validator).toBe('stub');
       expect(worker.jobs[0]?.task.inputs[0]?.artifacts[0]?.digest).toBe(DIGEST);
     });
