@@ -1,10 +1,10 @@
 /** Every wire contract of the system, generated from proto/, and the resource names it uses. */
 export * from './gen/agentforge/artifacts/v1/artifact_pb.js';
 export * from './gen/agentforge/artifacts/v1/artifact_service_pb.js';
-export * from './gen/agentforge/common/v1/failure_pb.js';
-export * from './gen/agentforge/common/v1/metric_pb.js';
 export * from './gen/agentforge/events/v1/run_event_pb.js';
 export * from './gen/agentforge/events/v1/task_pb.js';
+export * from './gen/agentforge/failure/v1/failure_pb.js';
+export * from './gen/agentforge/metric/v1/metric_pb.js';
 export * from './gen/agentforge/orchestration/v1/graph_pb.js';
 export * from './gen/agentforge/orchestration/v1/orchestration_service_pb.js';
 export * from './gen/agentforge/orchestration/v1/state_pb.js';

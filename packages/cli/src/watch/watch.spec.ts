@@ -127,14 +127,14 @@ describe('drawRunReport()', () => {
       {
         ...run,
         failure: {
-          $typeName: 'agentforge.common.v1.Failure',
+          $typeName: 'agentforge.failure.v1.Failure',
           code: 'INVALID_ARGUMENT',
           message: 'corpus is too small',
           reason: '',
           failureClass: 2,
           fieldViolations: [
             {
-              $typeName: 'agentforge.common.v1.FieldViolation',
+              $typeName: 'agentforge.failure.v1.FieldViolation',
               field: 'inputs.corpus',
               description: '12 bytes',
             },

@@ -54,7 +54,7 @@ export function refusalOf(
     fieldViolations: failed
       .flatMap(({ errors }) => errors)
       .map(({ field, description }) => ({
-        $typeName: 'agentforge.common.v1.FieldViolation' as const,
+        $typeName: 'agentforge.failure.v1.FieldViolation' as const,
         field,
         description,
       })),

@@ -382,7 +382,7 @@ describe('decide(): judgements', () => {
   it('fails a step whose inputs are refused', () => {
     const story = reading();
     const failure = {
-      $typeName: 'agentforge.common.v1.Failure' as const,
+      $typeName: 'agentforge.failure.v1.Failure' as const,
       code: 'FAILED_PRECONDITION',
       message: 'corpus is empty',
       reason: '',

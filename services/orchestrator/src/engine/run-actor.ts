@@ -234,7 +234,7 @@ const isGivenUp = (pending: readonly Pending[]): boolean =>
 function withoutResult(input: EngineInput, error: AppError): EngineInput {
   if (input.kind !== 'report' || input.report.payload.case !== 'succeeded') return input;
   const failure = {
-    $typeName: 'agentforge.common.v1.Failure' as const,
+    $typeName: 'agentforge.failure.v1.Failure' as const,
     code: 'RESOURCE_EXHAUSTED',
     message: `the result does not fit into the event log: ${isAppError(error) ? error.message : ''}`,
     reason: 'RESULT_TOO_LARGE',

@@ -6,15 +6,15 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { ArtifactRef } from "../../artifacts/v1/artifact_pb.js";
 import { file_agentforge_artifacts_v1_artifact } from "../../artifacts/v1/artifact_pb.js";
-import type { Metric } from "../../common/v1/metric_pb.js";
-import { file_agentforge_common_v1_metric } from "../../common/v1/metric_pb.js";
+import type { Metric } from "../../metric/v1/metric_pb.js";
+import { file_agentforge_metric_v1_metric } from "../../metric/v1/metric_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file agentforge/phase/v1/result.proto.
  */
 export const file_agentforge_phase_v1_result: GenFile = /*@__PURE__*/
-  fileDesc("CiBhZ2VudGZvcmdlL3BoYXNlL3YxL3Jlc3VsdC5wcm90bxITYWdlbnRmb3JnZS5waGFzZS52MSJWCg1SZXNvbHZlZElucHV0EgwKBHBvcnQYASABKAkSNwoJYXJ0aWZhY3RzGAIgAygLMiQuYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuQXJ0aWZhY3RSZWYiUwoKU3RlcE91dHB1dBIMCgRwb3J0GAEgASgJEjcKCWFydGlmYWN0cxgCIAMoCzIkLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkFydGlmYWN0UmVmIrEBCgpTdGVwUmVzdWx0Eg8KB291dGNvbWUYASABKAkSMAoHb3V0cHV0cxgCIAMoCzIfLmFnZW50Zm9yZ2UucGhhc2UudjEuU3RlcE91dHB1dBItCgdtZXRyaWNzGAMgAygLMhwuYWdlbnRmb3JnZS5jb21tb24udjEuTWV0cmljEjEKBXVzYWdlGAQgASgLMiIuYWdlbnRmb3JnZS5waGFzZS52MS5SZXNvdXJjZVVzYWdlImIKDVJlc291cmNlVXNhZ2USFAoMd2FsbF9zZWNvbmRzGAEgASgBEhkKEXBlYWtfbWVtb3J5X2J5dGVzGAIgASgDEg8KB2JhY2tlbmQYAyABKAkSDwoHdGhyZWFkcxgEIAEoBWIGcHJvdG8z", [file_agentforge_artifacts_v1_artifact, file_agentforge_common_v1_metric]);
+  fileDesc("CiBhZ2VudGZvcmdlL3BoYXNlL3YxL3Jlc3VsdC5wcm90bxITYWdlbnRmb3JnZS5waGFzZS52MSJWCg1SZXNvbHZlZElucHV0EgwKBHBvcnQYASABKAkSNwoJYXJ0aWZhY3RzGAIgAygLMiQuYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuQXJ0aWZhY3RSZWYiUwoKU3RlcE91dHB1dBIMCgRwb3J0GAEgASgJEjcKCWFydGlmYWN0cxgCIAMoCzIkLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkFydGlmYWN0UmVmIrEBCgpTdGVwUmVzdWx0Eg8KB291dGNvbWUYASABKAkSMAoHb3V0cHV0cxgCIAMoCzIfLmFnZW50Zm9yZ2UucGhhc2UudjEuU3RlcE91dHB1dBItCgdtZXRyaWNzGAMgAygLMhwuYWdlbnRmb3JnZS5tZXRyaWMudjEuTWV0cmljEjEKBXVzYWdlGAQgASgLMiIuYWdlbnRmb3JnZS5waGFzZS52MS5SZXNvdXJjZVVzYWdlImIKDVJlc291cmNlVXNhZ2USFAoMd2FsbF9zZWNvbmRzGAEgASgBEhkKEXBlYWtfbWVtb3J5X2J5dGVzGAIgASgDEg8KB2JhY2tlbmQYAyABKAkSDwoHdGhyZWFkcxgEIAEoBWIGcHJvdG8z", [file_agentforge_artifacts_v1_artifact, file_agentforge_metric_v1_metric]);
 
 /**
  * ResolvedInput is what an input port will read.
@@ -95,7 +95,7 @@ export type StepResult = Message<"agentforge.phase.v1.StepResult"> & {
   /**
    * What was measured. Deterministic for a given seed, thread count and backend, apart from the usage below.
    *
-   * @generated from field: repeated agentforge.common.v1.Metric metrics = 3;
+   * @generated from field: repeated agentforge.metric.v1.Metric metrics = 3;
    */
   metrics: Metric[];
 
