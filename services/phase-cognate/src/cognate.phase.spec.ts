@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { checkConfig, configJsonSchema, renderConfigTable } from '@agentforge/phase-runtime';
+import { checkConfig, renderConfigTable } from '@agentforge/phase-runtime';
+import { schemaGaps } from '@agentforge/phase-runtime/testing';
 import { cognatePhase } from './cognate.phase.js';
 
 describe('cognatePhase', () => {
@@ -11,26 +12,6 @@ describe('cognatePhase', () => {
   });
 
   it('describes and bounds every field', () => {
-    const open: string[] = [];
-    visit(configJsonSchema(cognatePhase), 'config', open);
-    expect(open).toEqual([]);
+    expect(schemaGaps(cognatePhase)).toEqual([]);
   });
 });
-
-type Schema = { [key: string]: unknown };
-
-/** Collects fields without a description, numbers without bounds, and objects that take unknown fields. */
-function visit(schema: Schema, path: string, open: string[]): void {
-  if (path !== 'config' && !path.endsWith('[]') && !schema['description'])
-    open.push(`${path}: no description`);
-  const isNumber = schema['type'] === 'number' || schema['type'] === 'integer';
-  if (isNumber && (schema['minimum'] === undefined || schema['maximum'] === undefined))
-    open.push(`${path}: no bounds`);
-  if (schema['type'] === 'array' && schema['maxItems'] === undefined) open.push(`${path}: no maxItems`);
-  if (schema['type'] === 'object' && schema['additionalProperties'] !== false)
-    open.push(`${path}: not strict`);
-  for (const [name, field] of Object.entries((schema['properties'] ?? {}) as Record<string, Schema>)) {
-    visit(field, `${path}.${name}`, open);
-  }
-  if (schema['items']) visit(schema['items'] as Schema, `${path}[]`, open);
-}

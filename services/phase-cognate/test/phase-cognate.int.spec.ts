@@ -1,20 +1,16 @@
-import { availableParallelism } from 'node:os';
 import { FailureClass, type StepTask } from '@agentforge/contracts';
 import { loadModelFiles, memorySource } from '@agentforge/model';
 import { PhaseHost } from '@agentforge/phase-runtime';
-import { eventually, PhaseBench } from '@agentforge/phase-runtime/testing';
 import {
-  type PhaseContext,
-  runPhase,
-  STOP,
-  StopFlag,
-  type WorkerInput,
-  type WorkerMessage,
-} from '@agentforge/phase-runtime/worker';
+  digestsOfResumedWork,
+  digestsOfWork,
+  eventually,
+  PhaseBench,
+} from '@agentforge/phase-runtime/testing';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { cognatePhase } from '../src/cognate.phase.js';
 import { createFounders } from '../src/create-founders.js';
-import { type CognateConfig, cognateConfig } from '../src/domain/cognate-config.js';
+import { cognateConfig } from '../src/domain/cognate-config.js';
 import { SMALL_CONFIG, smallText } from './small-run.js';
 
 /** Real training, on machines that may be busy: ms. */
@@ -35,47 +31,6 @@ afterEach(async () => {
 async function submit(config: JsonObject = SMALL_CONFIG, text = smallText()): Promise<StepTask> {
   const corpus = await bench.putCorpus(text);
   return bench.submit(config, { seed: 7n, inputs: [{ port: 'corpus', artifacts: [corpus] }] });
-}
-
-/**
- * Runs the work in this thread.
- * @param releaseAt  report of progress at which the task is released
- */
-async function runHere(
-  checkpoint: WorkerInput['checkpoint'],
-  onMessage: (message: WorkerMessage) => void = () => {},
-  releaseAt = Number.POSITIVE_INFINITY,
-): Promise<WorkerMessage> {
-  const stop = new StopFlag();
-  const input: WorkerInput = {
-    phase: cognatePhase.name,
-    version: cognatePhase.version,
-    config: cognateConfig.parse(SMALL_CONFIG),
-    seed: 7n,
-    fallback: '',
-    inputs: [{ port: 'corpus', artifacts: [await bench.putCorpus(smallText())] }],
-    checkpoint,
-    checkpointSequence: 0,
-    checkpointIntervalMs: 60_000,
-    artifactDirectory: bench.directory,
-    threads: availableParallelism(),
-    stop: stop.buffer,
-  };
-  let reports = 0;
-  const work = (context: PhaseContext<CognateConfig>) => {
-    const progress = context.progress.bind(context);
-    context.progress = (...report) => {
-      if (++reports === releaseAt) stop.raise(STOP.release);
-      progress(...report);
-    };
-    return createFounders(context);
-  };
-  return runPhase(input, work, onMessage);
-}
-
-function digestsOf(last: WorkerMessage): string[] {
-  if (last.kind !== 'succeeded') throw new Error(`ended as ${JSON.stringify(last)}`);
-  return last.result.outputs.flatMap(({ artifacts }) => artifacts.map(({ digest }) => digest));
 }
 
 describe('phase-cognate', () => {
@@ -135,20 +90,19 @@ describe('phase-cognate', () => {
   it(
     'gives the same bytes whenever it is stopped and goes on',
     async () => {
-      const whole = digestsOf(await runHere(undefined));
+      const corpus = await bench.putCorpus(smallText());
+      const test = {
+        bench,
+        work: createFounders,
+        config: cognateConfig.parse(SMALL_CONFIG),
+        seed: 7n,
+        inputs: [{ port: 'corpus', artifacts: [corpus] }],
+      };
+      const whole = await digestsOfWork(test);
       expect(whole).toHaveLength(4);
       // While the shared steps are computed, at the last step of a model, and while the second one is evaluated.
       for (const releaseAt of [4, 16, 26]) {
-        let checkpoint: WorkerInput['checkpoint'];
-        const remember = (message: WorkerMessage) => {
-          if (message.kind === 'checkpointed') checkpoint = message.checkpoint;
-        };
-        const stopped = await runHere(undefined, remember, releaseAt);
-        expect(stopped).toEqual({ kind: 'stopped', reason: 'release' });
-        const messages: string[] = [];
-        const resumed = await runHere(checkpoint, ({ kind }) => messages.push(kind));
-        expect(messages).toContain('resumed');
-        expect(digestsOf(resumed)).toEqual(whole);
+        expect(await digestsOfResumedWork(test, releaseAt)).toEqual(whole);
       }
     },
     SLOW,

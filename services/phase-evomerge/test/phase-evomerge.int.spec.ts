@@ -1,18 +1,14 @@
-import { availableParallelism } from 'node:os';
 import { type ArtifactRef, FailureClass, type StepResult, type StepTask } from '@agentforge/contracts';
 import { loadModelFiles, memorySource } from '@agentforge/model';
 import { PhaseHost } from '@agentforge/phase-runtime';
-import { eventually, PhaseBench } from '@agentforge/phase-runtime/testing';
 import {
-  type PhaseContext,
-  runPhase,
-  STOP,
-  StopFlag,
-  type WorkerInput,
-  type WorkerMessage,
-} from '@agentforge/phase-runtime/worker';
+  digestsOfResumedWork,
+  digestsOfWork,
+  eventually,
+  PhaseBench,
+} from '@agentforge/phase-runtime/testing';
 import type { JsonObject } from '@bufbuild/protobuf';
-import { type EvomergeConfig, evomergeConfig } from '../src/domain/evomerge-config.js';
+import { evomergeConfig } from '../src/domain/evomerge-config.js';
 import { evolveMerge } from '../src/evolve-merge.js';
 import { evomergePhase } from '../src/evomerge.phase.js';
 import { disturbed, putModel, TINY, text, trainedWeights } from './parents.js';
@@ -48,12 +44,15 @@ afterEach(async () => {
   await bench.close();
 });
 
-function submit(config: JsonObject = CONFIG, models = parents, fallback = ''): Promise<StepTask> {
-  const inputs = [
+function inputsOf(models: ArtifactRef[]) {
+  return [
     { port: 'models', artifacts: models },
     { port: 'corpus', artifacts: [corpus] },
   ];
-  return bench.submit(config, { seed: 3n, fallback, inputs });
+}
+
+function submit(config: JsonObject = CONFIG, models = parents, fallback = ''): Promise<StepTask> {
+  return bench.submit(config, { seed: 3n, fallback, inputs: inputsOf(models) });
 }
 
 function reportLoss({ metrics }: StepResult, subject: string): number {
@@ -141,18 +140,16 @@ describe('phase-evomerge', () => {
   it(
     'gives the same bytes whenever it is stopped and goes on',
     async () => {
-      const whole = digestsOf(await runHere(undefined));
+      const test = {
+        bench,
+        work: evolveMerge,
+        config: evomergeConfig.parse(CONFIG),
+        seed: 3n,
+        inputs: inputsOf(parents),
+      };
+      const whole = await digestsOfWork(test);
       for (const releaseAt of [3, 20, 34]) {
-        let checkpoint: WorkerInput['checkpoint'];
-        const remember = (message: WorkerMessage) => {
-          if (message.kind === 'checkpointed') checkpoint = message.checkpoint;
-        };
-        const stopped = await runHere(undefined, remember, releaseAt);
-        expect(stopped).toEqual({ kind: 'stopped', reason: 'release' });
-        const messages: string[] = [];
-        const resumed = await runHere(checkpoint, ({ kind }) => messages.push(kind));
-        expect(messages).toContain('resumed');
-        expect(digestsOf(resumed)).toEqual(whole);
+        expect(await digestsOfResumedWork(test, releaseAt)).toEqual(whole);
       }
     },
     SLOW,
@@ -187,47 +184,3 @@ describe('phase-evomerge', () => {
     SLOW,
   );
 });
-
-/**
- * Runs the work in this thread.
- * @param releaseAt  report of progress at which the task is released
- */
-async function runHere(
-  checkpoint: WorkerInput['checkpoint'],
-  onMessage: (message: WorkerMessage) => void = () => {},
-  releaseAt = Number.POSITIVE_INFINITY,
-): Promise<WorkerMessage> {
-  const stop = new StopFlag();
-  const input: WorkerInput = {
-    phase: evomergePhase.name,
-    version: evomergePhase.version,
-    config: evomergeConfig.parse(CONFIG),
-    seed: 3n,
-    fallback: '',
-    inputs: [
-      { port: 'models', artifacts: parents },
-      { port: 'corpus', artifacts: [corpus] },
-    ],
-    checkpoint,
-    checkpointSequence: 0,
-    checkpointIntervalMs: 60_000,
-    artifactDirectory: bench.directory,
-    threads: availableParallelism(),
-    stop: stop.buffer,
-  };
-  let reports = 0;
-  const work = (context: PhaseContext<EvomergeConfig>) => {
-    const progress = context.progress.bind(context);
-    context.progress = (...report) => {
-      if (++reports === releaseAt) stop.raise(STOP.release);
-      progress(...report);
-    };
-    return evolveMerge(context);
-  };
-  return runPhase(input, work, onMessage);
-}
-
-function digestsOf(last: WorkerMessage): string[] {
-  if (last.kind !== 'succeeded') throw new Error(`ended as ${JSON.stringify(last)}`);
-  return last.result.outputs.flatMap(({ artifacts }) => artifacts.map(({ digest }) => digest));
-}

@@ -40,7 +40,7 @@ export class PhaseBench {
   private attempts = 0;
 
   private constructor(
-    private readonly phase: PhaseDefinition,
+    readonly phase: PhaseDefinition,
     readonly nats: Awaited<ReturnType<typeof startNatsServer>>,
     readonly events: Events,
     readonly directory: string,
