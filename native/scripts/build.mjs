@@ -6,8 +6,10 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+// Node-API is stable across Node versions, and not every Node is installed with its headers.
+import { include_dir } from 'node-api-headers';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const build = join(root, 'build');
@@ -29,24 +31,6 @@ function has(command) {
   return spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
-/** The folder of node_api.h that belongs to the running Node. */
-function nodeInclude() {
-  const candidates = [
-    process.env.npm_config_nodedir && join(process.env.npm_config_nodedir, 'include/node'),
-    join(dirname(process.execPath), '../include/node'),
-    '/usr/include/node',
-    '/usr/local/include/node',
-  ].filter(Boolean);
-  const found = candidates.find((path) => existsSync(join(path, 'node_api.h')));
-  if (found === undefined) {
-    fail(
-      `no node_api.h in ${candidates.join(', ')}. Install Node from nodejs.org or NodeSource (they carry headers; ` +
-        'Debian: apt install libnode-dev), or set npm_config_nodedir to an unpacked Node.',
-    );
-  }
-  return resolve(found);
-}
-
 function configure() {
   const generator = has('ninja') ? 'Ninja' : 'Unix Makefiles';
   const cache = join(build, 'CMakeCache.txt');
@@ -58,7 +42,7 @@ function configure() {
   }
   run('cmake', [
     ...['-S', root, '-B', build, '-G', generator, '-DCMAKE_BUILD_TYPE=Release'],
-    `-DFORGE_NODE_INCLUDE=${nodeInclude()}`,
+    `-DFORGE_NODE_INCLUDE=${resolve(include_dir)}`,
   ]);
 }
 

@@ -87,7 +87,6 @@ function evaluateAll(inputs: MergeInputs, meter: CandidateMeter, best: Weights, 
   );
 }
 
-/** The parent with the lowest loss on the report split, by which the outcome is judged; the first of equals. */
 /** The parent that the report split ranks first; the first of equals. */
 function bestParent({ parents }: MergeInputs, lossOf: (name: string) => number): Parent {
   return parents.reduce((best, parent) => (lossOf(parent.name) < lossOf(best.name) ? parent : best));
