@@ -7,7 +7,8 @@
  *
  * Every function throws {@link NativeError}: HANDLE (freed, or made by another thread), DTYPE,
  * SHAPE (the message names the op and all shapes), ARGUMENT (a number out of range), OOM (bytes asked
- * for, live, cached, limit). A call that throws has changed nothing.
+ * for, live, cached, limit), UNSUPPORTED (the device lacks the op), DEVICE (the device cannot be used).
+ * A call that throws has changed nothing.
  *
  * The same call gives the same bytes whatever the thread count: work is split over independent
  * outputs, and reductions have a fixed order.
@@ -30,7 +31,15 @@ export type RopePairing = (typeof ROPE_PAIRINGS)[keyof typeof ROPE_PAIRINGS];
 export type ElementArray = Float32Array | Int32Array | Uint16Array | Float64Array | Uint8Array;
 
 /** Why a native call was refused. */
-export type NativeErrorCode = 'HANDLE' | 'DTYPE' | 'SHAPE' | 'ARGUMENT' | 'OOM' | 'INTERNAL';
+export type NativeErrorCode =
+  | 'HANDLE'
+  | 'DTYPE'
+  | 'SHAPE'
+  | 'ARGUMENT'
+  | 'OOM'
+  | 'UNSUPPORTED'
+  | 'DEVICE'
+  | 'INTERNAL';
 
 /** What the addon throws: a plain Error with a code. */
 export interface NativeError extends Error {
@@ -73,6 +82,8 @@ export interface NativeAddon {
   /** Starts the thread pool. A second call with another `threads` throws ARGUMENT. */
   init(options: InitOptions): void;
   backendInfo(): BackendInfo;
+  /** Whether the device of this process runs a function of this table; false for a name that is not here. */
+  supportsOp(name: string): boolean;
   memoryStats(): MemoryStats;
   /** Sets peakBytes to liveBytes. */
   resetPeak(): void;

@@ -54,7 +54,16 @@ export function loadNative(candidates: readonly string[] = CANDIDATES): NativeAd
   throw new NativeLoadError(attempts);
 }
 
-const CODES: ReadonlySet<unknown> = new Set(['HANDLE', 'DTYPE', 'SHAPE', 'ARGUMENT', 'OOM', 'INTERNAL']);
+const CODES: ReadonlySet<unknown> = new Set([
+  'HANDLE',
+  'DTYPE',
+  'SHAPE',
+  'ARGUMENT',
+  'OOM',
+  'UNSUPPORTED',
+  'DEVICE',
+  'INTERNAL',
+]);
 
 /**
  * Whether a thrown value came from the addon. Looks at the value's form: its class may belong to another

@@ -44,6 +44,13 @@ describe('loadNative()', () => {
     expect(['avx512', 'avx2', 'portable']).toContain(info.isa);
     expect(info.threads).toBeGreaterThanOrEqual(1);
   });
+
+  it('says which functions the device runs: on the processor all', () => {
+    const names = Object.keys(native);
+    expect(names.filter((name) => !native.supportsOp(name))).toEqual([]);
+    expect(native.supportsOp('fourierTransform')).toBe(false);
+    expect(errorOf(() => native.supportsOp(1 as unknown as string)).code).toBe('ARGUMENT');
+  });
 });
 
 describe('elements', () => {

@@ -1,5 +1,7 @@
 #include "addon/call.h"
 
+#include "ops/support.h"
+
 namespace forge::addon {
 namespace {
 
@@ -119,6 +121,22 @@ Status read(Arguments& arguments, TensorList& value) {
   return for_each_element(arguments, arguments.next(), 65536, wanted, [&](napi_value element) {
     return find_tensor(arguments, element, value.emplace_back());
   });
+}
+
+Status read(Arguments& arguments, std::string& value) {
+  char text[256];
+  size_t length = 0;
+  if (napi_get_value_string_utf8(arguments.env(), arguments.next(), text, sizeof text, &length) != napi_ok ||
+      length + 1 == sizeof text) {
+    return bad_argument(arguments, "a short text");
+  }
+  value.assign(text, length);
+  return {};
+}
+
+Status expect_supported(const char* op) {
+  if (on_host() || ops::is_supported(op)) return {};
+  return failure(Code::unsupported, "%s: device %s has no such op; device cpu has", op, backend().device);
 }
 
 Status write(Arguments& arguments, Tensor& value, napi_value& result) {

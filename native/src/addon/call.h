@@ -9,9 +9,11 @@
 #include <cmath>
 #include <exception>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <type_traits>
 
+#include "core/backend.h"
 #include "core/tensor_table.h"
 
 namespace forge::addon {
@@ -60,6 +62,8 @@ Status read(Arguments& arguments, Tensor& value);
 /** null and undefined give nothing. */
 Status read(Arguments& arguments, std::optional<Tensor>& value);
 Status read(Arguments& arguments, TensorList& value);
+/** A text of at most 255 bytes. */
+Status read(Arguments& arguments, std::string& value);
 
 Status write(Arguments& arguments, Tensor& value, napi_value& result);
 Status write(Arguments& arguments, double value, napi_value& result);
@@ -96,6 +100,7 @@ napi_value call(Arguments& arguments, Status (*op)(P...)) {
   const auto write_all = [&]<size_t... I>(std::index_sequence<I...>) -> napi_value {
     (read_one.template operator()<P>(std::get<I>(values)), ...);
     if (status.ok()) status = op(Stored<P>::pass(std::get<I>(values))...);
+    if (status.ok()) status = backend_status();
     napi_value results[sizeof...(P) + 1];
     size_t count = 0;
     const auto write_one = [&]<class Q>(auto& value) {
@@ -110,6 +115,9 @@ napi_value call(Arguments& arguments, Status (*op)(P...)) {
   return write_all(std::index_sequence_for<P...>{});
 }
 
+/** UNSUPPORTED, naming the op, when the device in use lacks it. */
+Status expect_supported(const char* op);
+
 /** Runs f(arguments) -> napi_value and turns C++ exceptions into JavaScript ones. */
 template <class F>
 napi_value guarded(napi_env env, napi_callback_info info, const F& f) noexcept {
@@ -117,7 +125,8 @@ napi_value guarded(napi_env env, napi_callback_info info, const F& f) noexcept {
   napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &name);
   try {
     Arguments arguments(env, info, static_cast<const char*>(name));
-    return f(arguments);
+    const Status supported = expect_supported(arguments.op());
+    return supported.ok() ? f(arguments) : throw_status(env, supported);
   } catch (const std::bad_alloc&) {
     return throw_status(env, failure(Code::oom, "%s: out of memory", static_cast<const char*>(name)));
   } catch (const std::exception& error) {
@@ -138,7 +147,8 @@ template <Status (*Function)(Arguments&, napi_value&)>
 napi_value bind_edge(napi_env env, napi_callback_info info) noexcept {
   return guarded(env, info, [env](Arguments& arguments) -> napi_value {
     napi_value result = nullptr;
-    const Status status = Function(arguments, result);
+    Status status = Function(arguments, result);
+    if (status.ok()) status = backend_status();
     return status.ok() ? result : throw_status(env, status);
   });
 }

@@ -7,6 +7,7 @@ namespace forge::addon {
 // process.cc
 Status init(Arguments& arguments, napi_value& result);
 Status backend_info(Arguments& arguments, napi_value& result);
+Status supports_op(Arguments& arguments, napi_value& result);
 Status memory_stats(Arguments& arguments, napi_value& result);
 Status reset_peak(Arguments& arguments, napi_value& result);
 Status empty_cache(Arguments& arguments, napi_value& result);
@@ -20,6 +21,9 @@ Status write_elements(Arguments& arguments, napi_value& result);
 Status read_elements(Arguments& arguments, napi_value& result);
 Status read_into(Arguments& arguments, napi_value& result);
 Status item(Arguments& arguments, napi_value& result);
+
+/** Whether the addon has a function of that name. exports.cc */
+bool is_exported(const char* name);
 
 // destination.cc: ops that may return a handle they were given
 Status matmul(Arguments& arguments, napi_value& result);

@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "addon/edge.h"
+#include "core/backend.h"
 
 namespace forge::addon {
 namespace {
@@ -30,6 +31,13 @@ Status get_array(Arguments& arguments, DType dtype, void*& data, int64_t& length
   }
   length = static_cast<int64_t>(count);
   return {};
+}
+
+template <class T>
+T element(const void* bytes) {
+  T value;
+  std::memcpy(&value, bytes, sizeof value);
+  return value;
 }
 
 }  // namespace
@@ -91,11 +99,8 @@ Status write_elements(Arguments& arguments, napi_value&) {
     return failure(Code::shape, "write: %lld elements from %lld do not fit x %s", static_cast<long long>(length),
                    static_cast<long long>(offset), x.shape().text().c_str());
   }
-  const size_t size = static_cast<size_t>(size_of(x.dtype()));
-  if (length > 0) {
-    std::memcpy(static_cast<char*>(x.data()) + static_cast<size_t>(offset) * size, data,
-                static_cast<size_t>(length) * size);
-  }
+  const int64_t size = size_of(x.dtype());
+  copy_in(static_cast<char*>(x.data()) + offset * size, data, length * size);
   return {};
 }
 
@@ -108,7 +113,7 @@ Status read_elements(Arguments& arguments, napi_value& result) {
   if (napi_create_arraybuffer(arguments.env(), bytes, &data, &buffer) != napi_ok) {
     return failure(Code::oom, "read: no array of %zu bytes can be made", bytes);
   }
-  if (bytes > 0) std::memcpy(data, x.data(), bytes);
+  copy_out(data, x.data(), x.bytes());
   if (napi_create_typedarray(arguments.env(), array_type(x.dtype()), static_cast<size_t>(x.count()), buffer, 0,
                              &result) != napi_ok) {
     return failure(Code::oom, "read: no array of %zu bytes can be made", bytes);
@@ -126,7 +131,7 @@ Status read_into(Arguments& arguments, napi_value&) {
     return failure(Code::shape, "readInto: an array of %lld elements for x %s", static_cast<long long>(length),
                    x.shape().text().c_str());
   }
-  if (length > 0) std::memcpy(data, x.data(), static_cast<size_t>(x.bytes()));
+  copy_out(data, x.data(), x.bytes());
   return {};
 }
 
@@ -134,17 +139,17 @@ Status item(Arguments& arguments, napi_value& result) {
   Tensor x;
   FORGE_TRY(read(arguments, x));
   if (x.count() != 1) return failure(Code::shape, "item: x %s has not one element", x.shape().text().c_str());
+  alignas(8) unsigned char bytes[8];
+  copy_out(bytes, x.data(), x.bytes());
   double value = 0;
   switch (x.dtype()) {
-    case DType::f32: value = *x.f32(); break;
-    case DType::i32: value = *x.i32(); break;
-    case DType::f64: value = *static_cast<double*>(x.data()); break;
-    case DType::u8: value = *static_cast<uint8_t*>(x.data()); break;
+    case DType::f32: value = element<float>(bytes); break;
+    case DType::i32: value = element<int32_t>(bytes); break;
+    case DType::f64: value = element<double>(bytes); break;
+    case DType::u8: value = element<uint8_t>(bytes); break;
     case DType::bf16: {
-      const uint32_t bits = uint32_t{*static_cast<uint16_t*>(x.data())} << 16;
-      float wide;
-      std::memcpy(&wide, &bits, 4);
-      value = wide;
+      const uint32_t bits = uint32_t{element<uint16_t>(bytes)} << 16;
+      value = element<float>(&bits);
       break;
     }
   }

@@ -1,3 +1,4 @@
+#include <cstring>
 #include <new>
 
 #include "addon/edge.h"
@@ -16,6 +17,7 @@ constexpr Export exports[] = {
     // process
     {"init", bind_edge<init>},
     {"backendInfo", bind_edge<backend_info>},
+    {"supportsOp", bind_edge<supports_op>},
     {"memoryStats", bind_edge<memory_stats>},
     {"resetPeak", bind_edge<reset_peak>},
     {"emptyCache", bind_edge<empty_cache>},
@@ -97,6 +99,13 @@ constexpr Export exports[] = {
 };
 
 }  // namespace
+
+bool is_exported(const char* name) {
+  for (const Export& entry : exports) {
+    if (std::strcmp(entry.name, name) == 0) return true;
+  }
+  return false;
+}
 
 Instance& instance_of(napi_env env) {
   void* data = nullptr;

@@ -3,6 +3,7 @@
 #include "core/allocator.h"
 #include "core/kernels.h"
 #include "core/parallel.h"
+#include "ops/support.h"
 
 namespace forge::addon {
 namespace {
@@ -64,6 +65,12 @@ Status backend_info(Arguments& arguments, napi_value& result) {
   set_number(arguments.env(), result, "threads", worker_count());
   set_text(arguments.env(), result, "blas", "builtin");
   return {};
+}
+
+Status supports_op(Arguments& arguments, napi_value& result) {
+  std::string name;
+  FORGE_TRY(read(arguments, name));
+  return write(arguments, is_exported(name.c_str()) && ops::is_supported(name.c_str()), result);
 }
 
 Status memory_stats(Arguments& arguments, napi_value& result) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 
@@ -21,6 +22,8 @@ void* system_allocate(int64_t capacity) {
 #endif
   return block;
 }
+
+std::atomic<Allocator*> in_use{nullptr};
 
 /** A byte count in a one-number file, or max. */
 int64_t read_limit_file(const char* path) {
@@ -41,12 +44,26 @@ int64_t default_memory_limit() {
   return std::min(physical, group) / 10 * 9;
 }
 
-Allocator::Allocator() : limit_(default_memory_limit()) {}
+Allocator::Allocator(const Backend& backend) : backend_(backend), limit_(backend.memory_limit()) {}
 
-Allocator& Allocator::instance() {
-  static Allocator* allocator = new Allocator();  // never destroyed: threads may outlive static destructors
+Allocator& Allocator::of(const Backend& backend) {
+  static std::mutex mutex;
+  // Never destroyed: threads may outlive static destructors.
+  static auto* all = new std::unordered_map<const Backend*, Allocator*>();
+  const std::lock_guard lock(mutex);
+  Allocator*& allocator = (*all)[&backend];
+  if (allocator == nullptr) allocator = new Allocator(backend);
   return *allocator;
 }
+
+Allocator& Allocator::instance() {
+  Allocator* allocator = in_use.load(std::memory_order_acquire);
+  if (allocator != nullptr) return *allocator;
+  use(backend());
+  return *in_use.load(std::memory_order_acquire);
+}
+
+void Allocator::use(const Backend& backend) { in_use.store(&of(backend), std::memory_order_release); }
 
 int64_t Allocator::size_class(int64_t bytes) {
   if (bytes <= 512) return bytes <= alignment ? alignment : (bytes + alignment - 1) / alignment * alignment;
@@ -58,20 +75,33 @@ int64_t Allocator::size_class(int64_t bytes) {
   return rounded >= huge_page ? (rounded + huge_page - 1) / huge_page * huge_page : rounded;
 }
 
+int64_t Allocator::bin_of(int64_t capacity) const {
+  constexpr int capacity_bits = 48;  // tensors end at 2^46 bytes
+  return backend_.queue == nullptr ? capacity : backend_.queue() << capacity_bits | capacity;
+}
+
+void* Allocator::take_block(int64_t capacity) {
+  if (backend_.allocate == nullptr) return system_allocate(capacity);
+  void* block = backend_.allocate(capacity);
+  if (block != nullptr || cached_ == 0) return block;
+  empty_cache_locked();  // others use the device too: it can be full below our limit
+  return backend_.allocate(capacity);
+}
+
 Status Allocator::allocate(const char* op, int64_t bytes, void*& block, int64_t& capacity) {
   capacity = size_class(bytes);
   const std::lock_guard lock(mutex_);
-  if (const auto bin = cache_.find(capacity); bin != cache_.end() && !bin->second.empty()) {
+  if (const auto bin = cache_.find(bin_of(capacity)); bin != cache_.end() && !bin->second.empty()) {
     block = bin->second.back();
     bin->second.pop_back();
     cached_ -= capacity;
   } else {
     if (live_ + cached_ + capacity > limit_) empty_cache_locked();
-    block = live_ + capacity > limit_ ? nullptr : system_allocate(capacity);
+    block = live_ + capacity > limit_ ? nullptr : take_block(capacity);
     if (block == nullptr) {
-      return failure(Code::oom, "%s: out of memory: %lld bytes asked for, %lld live, %lld cached, limit %lld", op,
+      return failure(Code::oom, "%s: out of memory: %lld bytes asked for, %lld live, %lld cached, limit %lld (%s)", op,
                      static_cast<long long>(bytes), static_cast<long long>(live_), static_cast<long long>(cached_),
-                     static_cast<long long>(limit_));
+                     static_cast<long long>(limit_), backend_.device);
     }
   }
   live_ += capacity;
@@ -84,7 +114,7 @@ void Allocator::release(void* block, int64_t capacity) {
   const std::lock_guard lock(mutex_);
   live_ -= capacity;
   cached_ += capacity;
-  cache_[capacity].push_back(block);
+  cache_[bin_of(capacity)].push_back(block);
 }
 
 MemoryStats Allocator::stats() const {
@@ -103,8 +133,11 @@ void Allocator::empty_cache() {
 }
 
 void Allocator::empty_cache_locked() {
-  for (auto& [capacity, blocks] : cache_) {
-    for (void* block : blocks) std::free(block);
+  for (auto& [bin, blocks] : cache_) {
+    for (void* block : blocks) {
+      if (backend_.release == nullptr) std::free(block);
+      else backend_.release(block);
+    }
   }
   cache_.clear();
   cached_ = 0;
@@ -115,10 +148,13 @@ void Allocator::set_limit(int64_t max_bytes) {
   limit_ = max_bytes;
 }
 
-Scratch::~Scratch() { Allocator::instance().release(block_, capacity_); }
+Scratch::~Scratch() {
+  if (block_ != nullptr) home_->release(block_, capacity_);
+}
 
 Status Scratch::reserve(const char* op, int64_t bytes) {
-  return Allocator::instance().allocate(op, bytes, block_, capacity_);
+  home_ = &Allocator::instance();
+  return home_->allocate(op, bytes, block_, capacity_);
 }
 
 }  // namespace forge

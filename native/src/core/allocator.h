@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/backend.h"
 #include "core/status.h"
 
 namespace forge {
@@ -17,14 +18,18 @@ struct MemoryStats {
 };
 
 /**
- * Caching allocator of the process: freed blocks are kept by size class (eight classes per power of
- * two) and handed out again. Blocks are 64-byte aligned; from 2 MiB on, aligned to and advised as huge
- * pages. live + cached never exceeds the limit: the cache is emptied first, then allocation fails.
+ * Caching allocator of a device: freed blocks are kept by size class (eight classes per power of
+ * two) and handed out again. Blocks are 64-byte aligned; in host memory, from 2 MiB on, aligned to and advised as
+ * huge pages. live + cached never exceeds the limit: the cache is emptied first, then allocation fails.
+ * On a device that works in queues a block returns to the queue that freed it, whose work is in order: nobody waits.
  * Thread-safe.
  */
 class Allocator {
  public:
+  /** The allocator of the device in use. */
   static Allocator& instance();
+  /** Makes a device's allocator the one in use. */
+  static void use(const Backend& backend);
 
   /** @param bytes asked for, ≥ 0; @param block, capacity  what was given; capacity goes back to release(). */
   Status allocate(const char* op, int64_t bytes, void*& block, int64_t& capacity);
@@ -39,10 +44,15 @@ class Allocator {
   static int64_t size_class(int64_t bytes);
 
  private:
-  Allocator();
+  explicit Allocator(const Backend& backend);
+  static Allocator& of(const Backend& backend);
+  int64_t bin_of(int64_t capacity) const;
+  void* take_block(int64_t capacity);
   void empty_cache_locked();
 
+  const Backend& backend_;
   mutable std::mutex mutex_;
+  /** Free blocks by queue and capacity, see bin_of. */
   std::unordered_map<int64_t, std::vector<void*>> cache_;
   int64_t live_ = 0;
   int64_t cached_ = 0;
@@ -64,6 +74,7 @@ class Scratch {
   float* f32() const { return static_cast<float*>(block_); }
 
  private:
+  Allocator* home_ = nullptr;
   void* block_ = nullptr;
   int64_t capacity_ = 0;
 };

@@ -54,15 +54,25 @@ std::atomic<const Isa*>& selected() {
   return isa;
 }
 
+std::atomic<const Kernels*>& in_use() {
+  static std::atomic<const Kernels*> table{selected().load()->table};
+  return table;
+}
+
 }  // namespace
 
-const Kernels& kernels() { return *selected().load(std::memory_order_relaxed)->table; }
+const Kernels& kernels() { return *in_use().load(std::memory_order_relaxed); }
+
+void use_kernels(const Kernels* table) { in_use().store(table != nullptr ? table : selected().load()->table); }
 
 const char* isa_name() { return selected().load(std::memory_order_relaxed)->name; }
 
 bool select_isa(const char* name) {
   const Isa* isa = find_isa(name);
-  if (isa != nullptr) selected().store(isa);
+  if (isa != nullptr) {
+    selected().store(isa);
+    use_kernels(isa->table);
+  }
   return isa != nullptr;
 }
 

@@ -49,7 +49,28 @@ struct Philox {
   uint64_t counter;
 };
 
+/** Axes of a permutation, outermost first, leading ones of length 1; strides of the source in elements. */
+struct Permutation {
+  static constexpr int rank = 6;
+  int64_t lengths[rank];
+  int64_t strides[rank];
+};
+
+/** `exception` of first_outside: no value but the range is allowed. */
+constexpr int64_t no_exception = INT64_MIN;
+
 struct Kernels {
+  /** `rows` runs of `bytes`, to_step and from_step bytes apart; source and destination are disjoint. */
+  void (*copy_runs)(void* to, int64_t to_step, const void* from, int64_t from_step, int64_t bytes, int64_t rows);
+  /** y[0..n) = the element of `size` (1, 2, 4 or 8) bytes at `value`, which is host memory. */
+  void (*fill)(void* y, int64_t n, const void* value, int64_t size);
+  /** y = x with its axes in another order; elements of `size` (1, 2, 4 or 8) bytes. */
+  void (*permute)(const Permutation& order, const void* x, void* y, int64_t size);
+  /** y[i] = x[index[i]], rows of `bytes`. */
+  void (*gather_rows)(const void* x, const int32_t* index, void* y, int64_t count, int64_t bytes);
+  /** The first i with index[i] neither in 0..limit−1 nor `exception`; −1 when there is none. */
+  int64_t (*first_outside)(const int32_t* index, int64_t n, int64_t limit, int64_t exception);
+
   /** y = a ∘ b; b has period nb (n, a suffix, or 1); y may be a. */
   void (*binary)(Binary op, const float* a, const float* b, float* y, int64_t n, int64_t nb);
   /** y = f(x, s); y may be x. */
@@ -62,7 +83,9 @@ struct Kernels {
   void (*reduce)(Reduction op, const float* x, float* y, int64_t outer, int64_t axis, int64_t inner);
   void (*argmax)(const float* x, int32_t* y, int64_t rows, int64_t n);
   double (*dot)(const float* a, const float* b, int64_t n);
-  bool (*is_finite)(const float* x, int64_t n);
+  /** Σ x² over `count` arrays of n[i] elements; xs and n are host memory. */
+  double (*sum_squares)(const float* const* xs, const int64_t* n, int64_t count);
+  bool (*is_finite)(const float* const* xs, const int64_t* n, int64_t count);
   /** table[index[i]] += rows[i], in order of i. */
   void (*scatter_add_rows)(float* table, const int32_t* index, const float* rows, int64_t count, int64_t width);
 
@@ -105,11 +128,16 @@ struct Kernels {
 constexpr int64_t rms_norm_block = 32;
 constexpr int64_t rms_norm_partials(int64_t rows) { return (rows + rms_norm_block - 1) / rms_norm_block; }
 
-/** The kernels in use: the best instruction set of this machine, or FORGE_ISA = avx512 | avx2 | portable. */
+/**
+ * The kernels in use: those of the device (backend.h); on the processor the best instruction set of this machine, or
+ * FORGE_ISA = avx512 | avx2 | portable.
+ */
 const Kernels& kernels();
-/** Name of the instruction set in use. */
+/** Makes a device's table the one in use; null: the processor's. */
+void use_kernels(const Kernels* table);
+/** Name of the instruction set that the processor uses. */
 const char* isa_name();
-/** Selects an instruction set by name; false when this machine or build lacks it. For tests and benchmarks. */
+/** Selects an instruction set, and the processor's kernels, by name; false when this machine or build lacks it. For tests and benchmarks. */
 bool select_isa(const char* name);
 
 }  // namespace forge

@@ -13,6 +13,8 @@ const char* Status::code_name() const {
     case Code::shape: return "SHAPE";
     case Code::argument: return "ARGUMENT";
     case Code::oom: return "OOM";
+    case Code::unsupported: return "UNSUPPORTED";
+    case Code::device: return "DEVICE";
     case Code::internal: return "INTERNAL";
   }
   return "INTERNAL";

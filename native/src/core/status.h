@@ -5,7 +5,7 @@
 namespace forge {
 
 /** Why an operation was refused; the names are the `code` of the JavaScript error. */
-enum class Code { ok, handle, dtype, shape, argument, oom, internal };
+enum class Code { ok, handle, dtype, shape, argument, oom, unsupported, device, internal };
 
 /** Result of every op: ok, or a code with a message that names the op and the shapes. */
 class [[nodiscard]] Status {

@@ -29,7 +29,7 @@ Tensor& Tensor::operator=(Tensor other) noexcept {
 
 Tensor::~Tensor() {
   if (buffer_ == nullptr || --buffer_->references > 0) return;
-  Allocator::instance().release(buffer_->data, buffer_->capacity);
+  buffer_->home->release(buffer_->data, buffer_->capacity);
   delete buffer_;
 }
 
@@ -52,11 +52,12 @@ Status empty(const char* op, DType dtype, const Shape& shape, Tensor& out) {
   FORGE_TRY(check_shape(op, shape, dtype));
   void* block = nullptr;
   int64_t capacity = 0;
-  FORGE_TRY(Allocator::instance().allocate(op, shape.count() * size_of(dtype), block, capacity));
+  Allocator& home = Allocator::instance();
+  FORGE_TRY(home.allocate(op, shape.count() * size_of(dtype), block, capacity));
   Tensor result;
-  result.buffer_ = new (std::nothrow) Buffer{block, capacity, 1};
+  result.buffer_ = new (std::nothrow) Buffer{&home, block, capacity, 1};
   if (result.buffer_ == nullptr) {
-    Allocator::instance().release(block, capacity);
+    home.release(block, capacity);
     return failure(Code::oom, "%s: out of memory", op);
   }
   result.shape_ = shape;

@@ -8,8 +8,11 @@
 
 namespace forge {
 
-/** A block of the allocator, shared by the tensors of one thread that view it. */
+class Allocator;
+
+/** A block of an allocator, shared by the tensors of one thread that view it. */
 struct Buffer {
+  Allocator* home;
   void* data;
   int64_t capacity;
   int64_t references;
@@ -33,6 +36,7 @@ class Tensor {
   int64_t bytes() const { return count_ * size_of(dtype_); }
   bool defined() const { return buffer_ != nullptr; }
 
+  /** Memory of the device in use (backend.h): only kernels and copy_in, copy_out may touch it. */
   void* data() const { return static_cast<char*>(buffer_->data) + offset_ * size_of(dtype_); }
   float* f32() const { return static_cast<float*>(data()); }
   int32_t* i32() const { return static_cast<int32_t*>(data()); }

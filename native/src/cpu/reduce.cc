@@ -109,7 +109,13 @@ double dot(const float* a, const float* b, int64_t n) {
   });
 }
 
-bool is_finite(const float* x, int64_t n) {
+double sum_squares(const float* const* xs, const int64_t* n, int64_t count) {
+  double total = 0;
+  for (int64_t i = 0; i < count; ++i) total += dot(xs[i], xs[i], n[i]);
+  return total;
+}
+
+static bool all_finite(const float* x, int64_t n) {
   return ordered_sum(n, [&](int64_t first, int64_t count) {
            int32_t bad = 0;
            for (int64_t i = first; i < first + count; ++i) {
@@ -119,6 +125,13 @@ bool is_finite(const float* x, int64_t n) {
            }
            return double{static_cast<float>(bad)};
          }) == 0.0;
+}
+
+bool is_finite(const float* const* xs, const int64_t* n, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    if (!all_finite(xs[i], n[i])) return false;
+  }
+  return true;
 }
 
 }  // namespace forge::FORGE_ISA

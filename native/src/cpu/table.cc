@@ -3,6 +3,11 @@
 /** The kernels of this instruction set. A new op adds a line here, a member in core/kernels.h, and its file. */
 namespace forge::FORGE_ISA {
 
+void copy_runs(void*, int64_t, const void*, int64_t, int64_t, int64_t);
+void fill(void*, int64_t, const void*, int64_t);
+void permute(const Permutation&, const void*, void*, int64_t);
+void gather_rows(const void*, const int32_t*, void*, int64_t, int64_t);
+int64_t first_outside(const int32_t*, int64_t, int64_t, int64_t);
 void binary(Binary, const float*, const float*, float*, int64_t, int64_t);
 void unary(Unary, const float*, float, float*, int64_t);
 void unary_backward(UnaryBackward, const float*, const float*, float*, int64_t);
@@ -10,7 +15,8 @@ void axpy(float*, float, const float*, int64_t);
 void reduce(Reduction, const float*, float*, int64_t, int64_t, int64_t);
 void argmax(const float*, int32_t*, int64_t, int64_t);
 double dot(const float*, const float*, int64_t);
-bool is_finite(const float*, int64_t);
+double sum_squares(const float* const*, const int64_t*, int64_t);
+bool is_finite(const float* const*, const int64_t*, int64_t);
 void scatter_add_rows(float*, const int32_t*, const float*, int64_t, int64_t);
 int64_t gemm_scratch(const Gemm&);
 void gemm(const Gemm&, float*);
@@ -38,6 +44,11 @@ void philox_normal(float*, int64_t, const Philox&, float, float);
 
 extern const Kernels table;
 const Kernels table = {
+    FORGE_USE(copy_runs),
+    FORGE_USE(fill),
+    FORGE_USE(permute),
+    FORGE_USE(gather_rows),
+    FORGE_USE(first_outside),
     FORGE_USE(binary),
     FORGE_USE(unary),
     FORGE_USE(unary_backward),
@@ -45,6 +56,7 @@ const Kernels table = {
     FORGE_USE(reduce),
     FORGE_USE(argmax),
     FORGE_USE(dot),
+    FORGE_USE(sum_squares),
     FORGE_USE(is_finite),
     FORGE_USE(scatter_add_rows),
     FORGE_USE(gemm_scratch),

@@ -1,4 +1,4 @@
-#include "core/kernels.h"
+#include "core/backend.h"
 #include "ops/ops.h"
 
 namespace forge::ops {
@@ -15,15 +15,13 @@ Status check(const char* op, const Tensor& logits, const Tensor& targets, int64_
   if (ignore_index != static_cast<int32_t>(ignore_index)) {
     return failure(Code::argument, "%s: ignoreIndex %lld is not an i32", op, static_cast<long long>(ignore_index));
   }
-  for (int64_t row = 0; row < shape[0]; ++row) {
-    const int32_t target = targets.i32()[row];
-    if ((target < 0 || target >= shape[1]) && target != ignore_index) {
-      return failure(Code::argument, "%s: target %d in row %lld, needs 0 to %lld or ignoreIndex %lld", op, target,
-                     static_cast<long long>(row), static_cast<long long>(shape[1] - 1),
-                     static_cast<long long>(ignore_index));
-    }
-  }
-  return {};
+  const int64_t row = kernels().first_outside(targets.i32(), shape[0], shape[1], ignore_index);
+  if (row < 0) return {};
+  int32_t target = 0;
+  copy_out(&target, targets.i32() + row, sizeof target);
+  return failure(Code::argument, "%s: target %d in row %lld, needs 0 to %lld or ignoreIndex %lld", op, target,
+                 static_cast<long long>(row), static_cast<long long>(shape[1] - 1),
+                 static_cast<long long>(ignore_index));
 }
 
 Status expect_rows(const char* op, const char* name, const Tensor* x, int64_t rows) {

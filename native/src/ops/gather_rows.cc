@@ -1,8 +1,4 @@
-#include <algorithm>
-#include <cstring>
-
-#include "core/kernels.h"
-#include "core/parallel.h"
+#include "core/backend.h"
 #include "ops/ops.h"
 
 namespace forge::ops {
@@ -10,14 +6,12 @@ namespace {
 
 Status check_index(const char* op, const Tensor& index, int64_t rows) {
   FORGE_TRY(expect_dtype(op, "the index", index, DType::i32));
-  const int32_t* values = index.i32();
-  for (int64_t i = 0; i < index.count(); ++i) {
-    if (values[i] < 0 || values[i] >= rows) {
-      return failure(Code::argument, "%s: index %d at position %lld, needs 0 to %lld", op, values[i],
-                     static_cast<long long>(i), static_cast<long long>(rows - 1));
-    }
-  }
-  return {};
+  const int64_t at = kernels().first_outside(index.i32(), index.count(), rows, no_exception);
+  if (at < 0) return {};
+  int32_t value = 0;
+  copy_out(&value, index.i32() + at, sizeof value);
+  return failure(Code::argument, "%s: index %d at position %lld, needs 0 to %lld", op, value, static_cast<long long>(at),
+                 static_cast<long long>(rows - 1));
 }
 
 Status gather(const char* op, const Tensor& x, const Tensor& index, Tensor& y) {
@@ -31,17 +25,7 @@ Status gather(const char* op, const Tensor& x, const Tensor& index, Tensor& y) {
   Tensor result;
   FORGE_TRY(empty(op, x.dtype(), shape, result));
   const int64_t bytes = x.shape().count(1, x.shape().rank) * size_of(x.dtype());
-  if (bytes > 0) {
-    const int64_t rows = index.count(), piece = std::max<int64_t>(1, (1 << 17) / bytes);
-    const char* from = static_cast<const char*>(x.data());
-    char* to = static_cast<char*>(result.data());
-    const int32_t* at = index.i32();
-    parallel_for((rows + piece - 1) / piece, [&](int64_t p, int) {
-      for (int64_t i = p * piece; i < std::min(rows, (p + 1) * piece); ++i) {
-        std::memcpy(to + i * bytes, from + at[i] * bytes, static_cast<size_t>(bytes));
-      }
-    });
-  }
+  kernels().gather_rows(x.data(), index.i32(), result.data(), index.count(), bytes);
   y = std::move(result);
   return {};
 }

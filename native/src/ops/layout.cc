@@ -1,25 +1,12 @@
-#include <algorithm>
 #include <cmath>
 #include <cstring>
 
-#include "core/parallel.h"
+#include "core/allocator.h"
+#include "core/kernels.h"
 #include "ops/ops.h"
 
 namespace forge::ops {
 namespace {
-
-/** `rows` runs of `bytes`, `from_step` and `to_step` apart; in parallel when that pays. */
-void copy_runs(char* to, int64_t to_step, const char* from, int64_t from_step, int64_t bytes, int64_t rows) {
-  if (bytes == 0 || rows == 0) return;
-  constexpr int64_t piece_bytes = 1 << 17;
-  const int64_t rows_per_piece = std::max<int64_t>(1, piece_bytes / bytes);
-  parallel_for((rows + rows_per_piece - 1) / rows_per_piece, [&](int64_t piece, int) {
-    const int64_t end = std::min(rows, (piece + 1) * rows_per_piece);
-    for (int64_t row = piece * rows_per_piece; row < end; ++row) {
-      std::memcpy(to + row * to_step, from + row * from_step, static_cast<size_t>(bytes));
-    }
-  });
-}
 
 Status check_axis(const char* op, int64_t axis, const Tensor& x) {
   if (axis >= 0 && axis < x.shape().rank) return {};
@@ -35,8 +22,22 @@ uint16_t to_bf16(float value) {
 }
 
 template <class T>
-void fill(void* data, int64_t n, T value) {
-  for (int64_t i = 0; i < n; ++i) static_cast<T*>(data)[i] = value;
+void fill(const Tensor& y, T value) {
+  kernels().fill(y.data(), y.count(), &value, sizeof value);
+}
+
+/** dst := src, both `bytes` long; they may share elements. */
+Status move_bytes(const char* op, const Tensor& dst, void* to, const Tensor& src) {
+  if (to == src.data()) return {};
+  Scratch copy;
+  const void* from = src.data();
+  if (dst.overlaps(src)) {
+    FORGE_TRY(copy.reserve(op, src.bytes()));
+    kernels().copy_runs(copy.f32(), 0, from, 0, src.bytes(), 1);
+    from = copy.f32();
+  }
+  kernels().copy_runs(to, 0, from, 0, src.bytes(), 1);
+  return {};
 }
 
 }  // namespace
@@ -53,8 +54,8 @@ Status slice(const Tensor& x, int64_t axis, int64_t start, int64_t end, Tensor& 
   Tensor result;
   FORGE_TRY(empty("slice", x.dtype(), shape, result));
   const int64_t inner = x.shape().count(at + 1, shape.rank) * size_of(x.dtype());
-  copy_runs(static_cast<char*>(result.data()), (end - start) * inner, static_cast<char*>(x.data()) + start * inner,
-            x.shape()[at] * inner, (end - start) * inner, shape.count(0, at));
+  kernels().copy_runs(result.data(), (end - start) * inner, static_cast<char*>(x.data()) + start * inner,
+                      x.shape()[at] * inner, (end - start) * inner, shape.count(0, at));
   y = std::move(result);
   return {};
 }
@@ -79,7 +80,7 @@ Status concat(const TensorList& xs, int64_t axis, Tensor& y) {
   char* to = static_cast<char*>(result.data());
   for (const Tensor& x : xs) {
     const int64_t bytes = x.shape()[at] * inner;
-    copy_runs(to, shape[at] * inner, static_cast<char*>(x.data()), bytes, bytes, shape.count(0, at));
+    kernels().copy_runs(to, shape[at] * inner, x.data(), bytes, bytes, shape.count(0, at));
     to += bytes;
   }
   y = std::move(result);
@@ -92,8 +93,7 @@ Status copy(const Tensor& dst, const Tensor& src) {
     return failure(Code::shape, "copy: dst %s and src %s have different element counts", dst.shape().text().c_str(),
                    src.shape().text().c_str());
   }
-  std::memmove(dst.data(), src.data(), static_cast<size_t>(src.bytes()));
-  return {};
+  return move_bytes("copy", dst, dst.data(), src);
 }
 
 Status copy_rows(const Tensor& dst, const Tensor& src, int64_t at_row) {
@@ -107,8 +107,7 @@ Status copy_rows(const Tensor& dst, const Tensor& src, int64_t at_row) {
                    static_cast<long long>(at_row), dst.shape().text().c_str());
   }
   const int64_t row_bytes = dst.shape().count(1, dst.shape().rank) * size_of(dst.dtype());
-  std::memmove(static_cast<char*>(dst.data()) + at_row * row_bytes, src.data(), static_cast<size_t>(src.bytes()));
-  return {};
+  return move_bytes("copyRows", dst, static_cast<char*>(dst.data()) + at_row * row_bytes, src);
 }
 
 Status full(DType dtype, const Shape& shape, double value, Tensor& y) {
@@ -119,11 +118,11 @@ Status full(DType dtype, const Shape& shape, double value, Tensor& y) {
   Tensor result;
   FORGE_TRY(empty("full", dtype, shape, result));
   switch (dtype) {
-    case DType::f32: fill(result.data(), result.count(), static_cast<float>(value)); break;
-    case DType::i32: fill(result.data(), result.count(), static_cast<int32_t>(value)); break;
-    case DType::bf16: fill(result.data(), result.count(), to_bf16(static_cast<float>(value))); break;
-    case DType::f64: fill(result.data(), result.count(), value); break;
-    case DType::u8: fill(result.data(), result.count(), static_cast<uint8_t>(value)); break;
+    case DType::f32: fill(result, static_cast<float>(value)); break;
+    case DType::i32: fill(result, static_cast<int32_t>(value)); break;
+    case DType::bf16: fill(result, to_bf16(static_cast<float>(value))); break;
+    case DType::f64: fill(result, value); break;
+    case DType::u8: fill(result, static_cast<uint8_t>(value)); break;
   }
   y = std::move(result);
   return {};

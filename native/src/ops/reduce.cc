@@ -1,8 +1,22 @@
+#include <vector>
+
 #include "core/kernels.h"
 #include "ops/ops.h"
 
 namespace forge::ops {
 namespace {
+
+/** Addresses and sizes of tensors, as the kernels over several arrays take them. */
+struct Arrays {
+  std::vector<const float*> data;
+  std::vector<int64_t> counts;
+  explicit Arrays(const TensorList& xs) {
+    for (const Tensor& x : xs) {
+      data.push_back(x.f32());
+      counts.push_back(x.count());
+    }
+  }
+};
 
 Status reduce(const char* name, Reduction op, const Tensor& x, int64_t axis, Tensor& y) {
   FORGE_TRY(expect_f32(name, {&x}));
@@ -45,10 +59,9 @@ Status argmax(const Tensor& x, Tensor& y) {
 }
 
 Status sum_squares(const TensorList& xs, double& total) {
-  double sum = 0;
   for (const Tensor& x : xs) FORGE_TRY(expect_f32("sumSquares", {&x}));
-  for (const Tensor& x : xs) sum += kernels().dot(x.f32(), x.f32(), x.count());
-  total = sum;
+  const Arrays arrays(xs);
+  total = kernels().sum_squares(arrays.data.data(), arrays.counts.data(), static_cast<int64_t>(xs.size()));
   return {};
 }
 
@@ -71,8 +84,8 @@ Status sum_to_shape(const Tensor& x, const Shape& shape, Tensor& y) {
 
 Status is_finite(const TensorList& xs, bool& finite) {
   for (const Tensor& x : xs) FORGE_TRY(expect_f32("isFinite", {&x}));
-  finite = true;
-  for (const Tensor& x : xs) finite = finite && kernels().is_finite(x.f32(), x.count());
+  const Arrays arrays(xs);
+  finite = kernels().is_finite(arrays.data.data(), arrays.counts.data(), static_cast<int64_t>(xs.size()));
   return {};
 }
 

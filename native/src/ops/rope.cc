@@ -4,7 +4,7 @@
 #include <mutex>
 #include <vector>
 
-#include "core/kernels.h"
+#include "core/backend.h"
 #include "ops/ops.h"
 
 namespace forge::ops {
@@ -16,6 +16,13 @@ struct Rotations {
   int64_t dim;
   int64_t positions;
   std::vector<float> cosine, sine;
+};
+
+/** The two tables where a thread's kernels can read them. */
+struct Placed {
+  std::shared_ptr<const Rotations> table;
+  const Backend* device;
+  Tensor cosine, sine;
 };
 
 std::shared_ptr<const Rotations> make_rotations(double theta, int64_t dim, int64_t positions) {
@@ -54,6 +61,29 @@ std::shared_ptr<const Rotations> rotations(double theta, int64_t dim, int64_t po
   return cache->back();
 }
 
+Status place(const std::vector<float>& values, Tensor& y) {
+  FORGE_TRY(empty("rope", DType::f32, Shape{static_cast<int64_t>(values.size())}, y));
+  copy_in(y.data(), values.data(), y.bytes());
+  return {};
+}
+
+/** The tables in the memory of a device; each thread keeps its own, in the order of its own queue of work. */
+Status place(std::shared_ptr<const Rotations> table, Placed*& placed) {
+  constexpr size_t kept = 4;
+  thread_local std::vector<Placed> cache;
+  for (Placed& entry : cache) {
+    placed = &entry;
+    if (entry.table == table && entry.device == &backend()) return {};
+  }
+  Placed made{std::move(table), &backend(), {}, {}};
+  FORGE_TRY(place(made.table->cosine, made.cosine));
+  FORGE_TRY(place(made.table->sine, made.sine));
+  if (cache.size() >= kept) cache.erase(cache.begin());
+  cache.push_back(std::move(made));
+  placed = &cache.back();
+  return {};
+}
+
 }  // namespace
 
 Status rope(const Tensor& x, int64_t position0, double theta, int64_t pairing, bool inverse, Tensor& y) {
@@ -72,8 +102,15 @@ Status rope(const Tensor& x, int64_t position0, double theta, int64_t pairing, b
   if (result.count() > 0) {
     const auto table = rotations(theta, shape[3], position0 + shape[1]);
     const int64_t first = position0 * (shape[3] / 2);
-    kernels().rope(x.f32(), table->cosine.data() + first, table->sine.data() + first, result.f32(), shape[0], shape[1],
-                   shape[2], shape[3], pairing == 1, inverse);
+    const float *cosine = table->cosine.data(), *sine = table->sine.data();
+    if (!on_host()) {
+      Placed* placed = nullptr;
+      FORGE_TRY(place(table, placed));
+      cosine = placed->cosine.f32();
+      sine = placed->sine.f32();
+    }
+    kernels().rope(x.f32(), cosine + first, sine + first, result.f32(), shape[0], shape[1], shape[2], shape[3],
+                   pairing == 1, inverse);
   }
   y = std::move(result);
   return {};

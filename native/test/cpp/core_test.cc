@@ -8,6 +8,7 @@
 #include "core/parallel.h"
 #include "core/tensor_table.h"
 #include "ops/ops.h"
+#include "ops/support.h"
 
 /** Allocator, handles, thread pool: everything below the ops. */
 namespace forge::test {
@@ -69,6 +70,18 @@ TEST(peak_follows_live_bytes) {
   CHECK(allocator.stats().peak_bytes == start + Allocator::size_class(400'000));
   allocator.reset_peak();
   CHECK(allocator.stats().peak_bytes == start);
+}
+
+TEST(an_op_is_supported_when_all_its_kernels_are_there) {
+  Kernels table{};
+  CHECK(ops::supports(table, "view"));
+  CHECK(!ops::supports(table, "gatherRows"));
+  table.gather_rows = kernels().gather_rows;
+  CHECK(!ops::supports(table, "gatherRows"));
+  table.first_outside = kernels().first_outside;
+  CHECK(ops::supports(table, "gatherRows"));
+  CHECK(!ops::supports(kernels(), "noSuchOp"));
+  CHECK(ops::is_supported("anything"));  // on the processor, which is complete
 }
 
 TEST(shapes_that_do_not_fit_are_refused) {

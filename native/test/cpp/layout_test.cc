@@ -73,6 +73,17 @@ TEST(gather_and_scatter_rows) {
   });
 }
 
+TEST(copies_between_overlapping_views_read_before_they_write) {
+  const Tensor x = tensor_of({6}, {0, 1, 2, 3, 4, 5});
+  const Tensor front = x.view(0, {4}), back = x.view(2, {4});
+  CHECK_OK(ops::copy(back, front));
+  CHECK_CLOSE(x, (std::vector<double>{0, 1, 0, 1, 2, 3}), 0);
+  CHECK_OK(ops::copy(front, back));
+  CHECK_CLOSE(x, (std::vector<double>{0, 1, 2, 3, 2, 3}), 0);
+  CHECK_OK(ops::copy_rows(x, x.view(0, {3}), 1));
+  CHECK_CLOSE(x, (std::vector<double>{0, 0, 1, 2, 2, 3}), 0);
+}
+
 TEST(copy_rows_stays_inside_the_destination) {
   const Tensor cache = tensor_of({4, 2}, std::vector<double>(8, 0.0)), rows = tensor_of({2, 2}, {1, 2, 3, 4});
   CHECK_OK(ops::copy_rows(cache, rows, 2));

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { type BackendInfo, type InitOptions, type MemoryStats } from '@agentforge/native';
+import { type BackendInfo, type InitOptions, type MemoryStats, type NativeAddon } from '@agentforge/native';
 import { native } from './backend.js';
 import { ArgumentError, DeviceError } from './errors.js';
 
@@ -86,6 +86,11 @@ export function selectedDevice(): Device {
 /** What computes: device, instruction set, threads, BLAS, and how the choice was made. */
 export function backendInfo(): DeviceInfo {
   return { ...native().backendInfo(), requested, passedOver };
+}
+
+/** Whether the device in use runs a native function; what it lacks throws UnsupportedOpError. */
+export function supportsOp(name: keyof NativeAddon): boolean {
+  return native().supportsOp(name);
 }
 
 /** Memory of all compute threads of this process: live, cached, peak and limit in bytes. */

@@ -49,6 +49,13 @@ export class OutOfMemoryError extends AppError {
   }
 }
 
+/** An operation that the device in use lacks. The message names both. */
+export class UnsupportedOpError extends AppError {
+  constructor(message: string, cause?: unknown) {
+    super('UNIMPLEMENTED', message, { reason: 'TENSOR_UNSUPPORTED_OP', cause });
+  }
+}
+
 /** Saved weights or optimizer moments that do not fit what they are loaded into. */
 export class StateError extends AppError {
   constructor(message: string) {
@@ -74,6 +81,10 @@ export function fromNativeError(thrown: unknown): AppError {
       return new FreedTensorError(message, thrown);
     case 'OOM':
       return new OutOfMemoryError(message, thrown);
+    case 'UNSUPPORTED':
+      return new UnsupportedOpError(message, thrown);
+    case 'DEVICE':
+      return new DeviceError(message, thrown);
     default:
       return AppError.from(thrown);
   }

@@ -12,6 +12,7 @@ export {
   memoryStats,
   resetPeakMemory,
   selectDevice,
+  supportsOp,
 } from './device.js';
 export { type DType, type Shape, sizeOf, type TensorData } from './dtype.js';
 export {
@@ -23,6 +24,7 @@ export {
   OutOfMemoryError,
   ShapeError,
   StateError,
+  UnsupportedOpError,
 } from './errors.js';
 export { type Initializer, normalInit, uniformInit, zerosInit } from './nn/initializers.js';
 export { Embedding, Linear, type LinearOptions, RMSNorm } from './nn/layers.js';

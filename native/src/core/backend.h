@@ -1,0 +1,67 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+
+#include "core/kernels.h"
+#include "core/status.h"
+
+namespace forge {
+
+/** What a device is, for people; empty texts where there is nothing to say. */
+struct DeviceDescription {
+  char name[128];
+  char driver[32];
+  char compute_capability[16];
+  /** Where dense products come from. */
+  char blas[192];
+};
+
+/**
+ * A device: memory, transfers, and kernels that work on that memory. Plain functions, so that it can come from a
+ * shared library. The members from `allocate` on are null for the processor, whose memory is the host's.
+ * Work runs in order per thread; a failure is remembered for the thread and given by take_error.
+ */
+struct Backend {
+  const char* device;
+  /** Null for the processor: its table follows the instruction set. */
+  const Kernels* kernels;
+  /** Bytes that tensors may take, from what is free now. */
+  int64_t (*memory_limit)();
+  /** Null when the device has no room. */
+  void* (*allocate)(int64_t bytes);
+  /** Waits for all work first. */
+  void (*release)(void* block);
+  /** Number of the calling thread's queue of work: a block freed there may be reused there without waiting. */
+  int64_t (*queue)();
+  /** Returns when `from` may be changed. */
+  void (*copy_in)(void* to, const void* from, int64_t bytes);
+  /** Returns when `to` is complete. */
+  void (*copy_out)(void* to, const void* from, int64_t bytes);
+  /** The first failure of the calling thread since the last call, or null; valid until its next call. */
+  const char* (*take_error)();
+  void (*describe)(DeviceDescription* description);
+};
+
+/** The processor: always there, complete. */
+const Backend& cpu_backend();
+namespace detail {
+extern std::atomic<const Backend*> selected_backend;
+}
+
+/** The device of this process. */
+inline const Backend& backend() { return *detail::selected_backend.load(std::memory_order_relaxed); }
+/** Changes it; tensors of the one before must not reach an op. Programs choose once, tests switch. */
+void select_backend(const Backend& chosen);
+
+/** Whether tensors are in memory that the processor can read. */
+inline bool on_host() { return backend().allocate == nullptr; }
+
+/** Host memory to a tensor's memory; `from` may be changed afterwards. */
+void copy_in(void* to, const void* from, int64_t bytes);
+/** A tensor's memory to host memory; waits for the work that makes it. */
+void copy_out(void* to, const void* from, int64_t bytes);
+
+/** INTERNAL when work of this thread on the device failed since the last call. */
+Status backend_status();
+
+}  // namespace forge

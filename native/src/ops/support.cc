@@ -1,0 +1,119 @@
+#include "ops/support.h"
+
+#include <cstring>
+
+#include "core/backend.h"
+
+namespace forge::ops {
+namespace {
+
+template <auto... Members>
+bool has(const Kernels& table) {
+  return ((table.*Members != nullptr) && ...);
+}
+
+struct Need {
+  const char* op;
+  bool (*met)(const Kernels& table);
+};
+
+using K = Kernels;
+
+// An op that a device shall run is named here with every kernel it calls.
+constexpr Need needs[] = {
+    // process and tensors: no kernel, or those that a device cannot lack
+    {"init", has<>},
+    {"deviceProbe", has<>},
+    {"supportsOp", has<>},
+    {"backendInfo", has<>},
+    {"memoryStats", has<>},
+    {"resetPeak", has<>},
+    {"emptyCache", has<>},
+    {"alloc", has<>},
+    {"full", has<&K::fill>},
+    {"free", has<>},
+    {"view", has<>},
+    {"shapeOf", has<>},
+    {"dtypeOf", has<>},
+    {"write", has<>},
+    {"read", has<>},
+    {"readInto", has<>},
+    {"item", has<>},
+    {"copy", has<&K::copy_runs>},
+    // elementwise
+    {"add", has<&K::binary>},
+    {"sub", has<&K::binary>},
+    {"mul", has<&K::binary>},
+    {"div", has<&K::binary>},
+    {"addScalar", has<&K::unary>},
+    {"mulScalar", has<&K::unary>},
+    {"axpy", has<&K::axpy>},
+    {"scaleInPlace", has<&K::unary>},
+    {"neg", has<&K::unary>},
+    {"exp", has<&K::unary>},
+    {"log", has<&K::unary>},
+    {"tanh", has<&K::unary>},
+    {"sigmoid", has<&K::unary>},
+    {"silu", has<&K::unary>},
+    {"relu", has<&K::unary>},
+    {"relu2", has<&K::unary>},
+    {"sqrt", has<&K::unary>},
+    {"abs", has<&K::unary>},
+    {"sign", has<&K::unary>},
+    {"siluBackward", has<&K::unary_backward>},
+    {"sigmoidBackward", has<&K::unary_backward>},
+    {"tanhBackward", has<&K::unary_backward>},
+    {"reluBackward", has<&K::unary_backward>},
+    {"relu2Backward", has<&K::unary_backward>},
+    // reductions
+    {"sum", has<&K::reduce>},
+    {"mean", has<&K::reduce>},
+    {"max", has<&K::reduce>},
+    {"argmax", has<&K::argmax>},
+    {"sumSquares", has<&K::sum_squares>},
+    {"sumToShape", has<&K::reduce>},
+    {"isFinite", has<&K::is_finite>},
+    {"dot", has<&K::dot>},
+    // layout
+    {"slice", has<&K::copy_runs>},
+    {"concat", has<&K::copy_runs>},
+    {"permute", has<&K::permute>},
+    {"gatherRows", has<&K::gather_rows, &K::first_outside>},
+    {"scatterAddRows", has<&K::scatter_add_rows, &K::first_outside>},
+    // dense products
+    {"matmul", has<&K::gemm_scratch, &K::gemm>},
+    {"embedding", has<&K::gather_rows, &K::first_outside>},
+    {"embeddingBackward", has<&K::scatter_add_rows, &K::first_outside>},
+    // normalisation, position, attention, gated units
+    {"rmsNorm", has<&K::rms_norm>},
+    {"rmsNormBackward", has<&K::rms_norm_backward>},
+    {"rope", has<&K::rope>},
+    {"attention", has<&K::attention_scratch, &K::attention>},
+    {"attentionBackward", has<&K::attention_backward_scratch, &K::attention_backward>},
+    {"swiglu", has<&K::swiglu>},
+    {"swigluBackward", has<&K::swiglu_backward>},
+    {"softmax", has<&K::softmax>},
+    {"softmaxBackward", has<&K::softmax_backward>},
+    // loss, optimizer
+    {"crossEntropy", has<&K::cross_entropy, &K::first_outside>},
+    {"crossEntropyBackward", has<&K::cross_entropy_backward, &K::first_outside>},
+    {"adamw", has<&K::adamw>},
+    // random numbers
+    {"philoxUniform", has<&K::philox_uniform>},
+    {"philoxNormal", has<&K::philox_normal>},
+    // key-value cache
+    {"copyRows", has<&K::copy_runs>},
+};
+
+}  // namespace
+
+bool supports(const Kernels& table, const char* op) {
+  for (const Need& need : needs) {
+    if (std::strcmp(need.op, op) == 0) return need.met(table);
+  }
+  return false;
+}
+
+bool is_supported(const char* op) { return on_host() || supports(kernels(), op); }
+
+}  // namespace forge::ops
