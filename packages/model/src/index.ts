@@ -72,11 +72,13 @@ export {
   loadModelFiles,
   loadTokenizer,
   loadWeights,
-  type ModelWeights,
+  openCheckpoint,
   openWeights,
   saveModel,
   WEIGHTS_FILE,
 } from './files/model-files.js';
+export { type ModelWeights, type TensorSource, tensorSource, type WeightsOf } from './files/tensor-source.js';
+export { type FilePlan, writePlanned } from './files/write-planned.js';
 export {
   type FinishReason,
   type GeneratedToken,
@@ -88,6 +90,23 @@ export {
 export { InvalidGenerationError } from './generation/generation.errors.js';
 export { argmaxToken, type SamplingOptions, sampleToken } from './generation/sample-token.js';
 export { TextStream } from './generation/text-stream.js';
+export { BLOCK_FORMATS, type BlockFormat, GGML_TYPE_IDS, type GgmlType, ggmlBytes } from './gguf/blocks.js';
+export {
+  exportGguf,
+  GGUF_EXPORT_TYPES,
+  type GgufEmbeddingType,
+  type GgufExport,
+  type GgufExportedTensor,
+  type GgufExportOptions,
+  type GgufExportType,
+} from './gguf/export-gguf.js';
+export { GgufExportError, InvalidGgufError } from './gguf/gguf.errors.js';
+export { type GgufModel, loadGguf, openGgufModel } from './gguf/import-gguf.js';
+export { GgufReader, openGguf } from './gguf/reader.js';
+export { isTernary, ternarize } from './gguf/ternarize.js';
+export { tokenizerFromMetadata } from './gguf/tokenizer.js';
+export type { GgufMetadata, GgufValue } from './gguf/values.js';
+export { type GgufTensorShape, planGguf } from './gguf/writer.js';
 export { INIT_STD, type InitializerOf, llamaInitializers, zeroInitializers } from './llama/initialize.js';
 export { KvCache, type LayerCache } from './llama/kv-cache.js';
 export { LlamaBlock } from './llama/llama-block.js';
@@ -106,11 +125,15 @@ export {
   TensorNotFoundError,
   TensorSizeError,
 } from './safetensors/safetensors.errors.js';
+export { openSharded, ShardedReader, WEIGHTS_INDEX_FILE } from './safetensors/sharded-reader.js';
+export type { TensorReader } from './safetensors/tensor-reader.js';
 export {
   encodeSafetensors,
   planSafetensors,
   type SafetensorsPlan,
   type TensorShape,
+  type WeightsDtype,
+  writeSafetensors,
 } from './safetensors/writer.js';
 export { BpeTokenizer } from './tokenizer/bpe-tokenizer.js';
 export { type BpeTrainingOptions, END_OF_TEXT, trainBpe } from './tokenizer/bpe-trainer.js';

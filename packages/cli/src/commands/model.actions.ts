@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import {
   countParameters,
@@ -7,16 +6,14 @@ import {
   evaluate,
   generate,
   loadConfig,
-  loadModel,
   loadTokenizer,
-  openSafetensors,
+  openCheckpoint,
+  openGgufModel,
   readCorpus,
   type SplitName,
-  saveModel,
   splitCorpus,
-  WEIGHTS_FILE,
 } from '@agentforge/model';
-import { openModel } from '../api/open-model.js';
+import { type OpenModel, openModel } from '../api/open-model.js';
 import type { Style } from '../output/style.js';
 import { renderTable } from '../output/table.js';
 import { formatBytes, formatNumber, formatSeconds } from '../output/units.js';
@@ -30,13 +27,8 @@ export async function modelInfo(
 ): Promise<void> {
   const opened = await openModel(session, where);
   try {
-    const source = directorySource(opened.folder);
-    const config = await loadConfig(source);
-    const weights = await openSafetensors(source, WEIGHTS_FILE);
-    const tokenizer = await loadTokenizer(source).catch(() => undefined);
-    const tensors = weights.names.map((name) => ({ name, ...weights.info(name) }));
+    const { config, tensors, weightsBytes: sizeBytes, vocabSize } = await inspect(opened);
     const parameters = countParameters(config);
-    const sizeBytes = (await stat(join(opened.folder, WEIGHTS_FILE))).size;
     const dtypes = [...new Set(tensors.map(({ dtype }) => dtype))].join(', ');
     const value = {
       ...(opened.digest === undefined ? {} : { digest: opened.digest }),
@@ -44,12 +36,12 @@ export async function modelInfo(
       parameters,
       dtypes,
       weightsBytes: sizeBytes,
-      tokenizer: tokenizer ? { vocabSize: tokenizer.vocabSize } : null,
-      tensors: tensors.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+      tokenizer: vocabSize === undefined ? null : { vocabSize },
+      tensors,
     };
     await session.print({
       value,
-      names: [opened.digest ?? opened.folder],
+      names: [opened.digest ?? join(opened.folder, opened.gguf ?? '')],
       table: (style) => {
         const facts: [string, string][] = [
           ['architecture', 'llama'],
@@ -62,7 +54,7 @@ export async function modelInfo(
           ['heads', `${config.numHeads} of ${config.headDim}, ${config.numKvHeads} for keys and values`],
           [
             'vocabulary',
-            `${config.vocabSize}${tokenizer ? `, tokenizer with ${tokenizer.vocabSize}` : ', no tokenizer'}`,
+            `${config.vocabSize}${vocabSize === undefined ? ', no tokenizer' : `, tokenizer with ${vocabSize}`}`,
           ],
           ['context', `${config.contextLength} tokens`],
           ['weights', `${formatBytes(sizeBytes)}, ${tensors.length} tensors, ${dtypes}`],
@@ -94,7 +86,7 @@ export async function modelEval(session: Session, options: EvalOptions, where: s
       : splitCorpus(corpus)[options.split].documents;
   const opened = await openModel(session, where);
   try {
-    const { model, tokenizer } = await loadModel(opened.folder);
+    const { model, tokenizer } = await opened.load();
     const result = evaluate(model, encodeSplit(tokenizer, { documents }), {
       ...(options.maxTokens === undefined ? {} : { maxTokens: options.maxTokens }),
       ...(options.stride === undefined ? {} : { stride: options.stride }),
@@ -142,7 +134,7 @@ export async function modelGenerate(
   const format = await session.format();
   const opened = await openModel(session, where);
   try {
-    const { model, tokenizer } = await loadModel(opened.folder);
+    const { model, tokenizer } = await opened.load();
     const stream = generate(model, tokenizer, prompt, {
       maxTokens: options.maxTokens,
       temperature: options.temperature,
@@ -172,34 +164,53 @@ export async function modelGenerate(
   }
 }
 
-/** Options of `model export`. */
-export interface ExportOptions {
-  readonly to: string;
-  readonly format: 'hf';
-}
-
-/** Writes a model as files; it is loaded first, so that only a sound model is written. */
-export async function modelExport(session: Session, options: ExportOptions, where: string): Promise<void> {
-  const target = resolve(session.io.cwd, options.to);
-  const opened = await openModel(session, where);
-  try {
-    const { model, tokenizer } = await loadModel(opened.folder);
-    await saveModel(target, model, tokenizer);
-    model.dispose();
-    await session.print({
-      value: { folder: target, format: options.format },
-      names: [target],
-      table: (style) => `${style.green('written')} ${target}`,
-    });
-  } finally {
-    await opened.dispose();
+/** What the headers of a model's files say. */
+async function inspect({ folder, gguf }: OpenModel) {
+  const files = directorySource(folder);
+  if (gguf !== undefined) {
+    const { config, reader } = await openGgufModel(files, gguf);
+    const tensors = reader.names.map((name) => ({
+      name,
+      dtype: reader.info(name).type,
+      ...sizeOf(reader.info(name)),
+    }));
+    const tokens = reader.metadata.get('tokenizer.ggml.tokens');
+    return {
+      config,
+      ...listed(tensors),
+      vocabSize: tokens?.type === 'array' ? tokens.value.length : undefined,
+    };
   }
+  const config = await loadConfig(files);
+  const reader = await openCheckpoint(files);
+  const tensors = reader.names.map((name) => ({
+    name,
+    dtype: reader.info(name).dtype,
+    ...sizeOf(reader.info(name)),
+  }));
+  const tokenizer = await loadTokenizer(files).catch(() => undefined);
+  return { config, ...listed(tensors), vocabSize: tokenizer?.vocabSize };
 }
 
-function tensorTable(
-  tensors: readonly { name: string; dtype: string; shape: readonly number[] }[],
-  style: Style,
-): string {
+interface ListedTensor {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
+
+const sizeOf = ({ shape, begin, end }: { shape: readonly number[]; begin: number; end: number }) => ({
+  shape,
+  sizeBytes: end - begin,
+});
+
+function listed(tensors: readonly (ListedTensor & { readonly sizeBytes: number })[]) {
+  return {
+    tensors: tensors.map(({ name, dtype, shape }): ListedTensor => ({ name, dtype, shape })),
+    weightsBytes: tensors.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+  };
+}
+
+function tensorTable(tensors: readonly ListedTensor[], style: Style): string {
   return renderTable(
     tensors,
     [

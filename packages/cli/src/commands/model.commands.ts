@@ -1,11 +1,12 @@
 import { type Command, Option } from 'commander';
 import type { Io } from '../session.js';
 import { action, decimal, wholeNumber } from './action.js';
-import type { EvalOptions, ExportOptions, GenerateCommandOptions } from './model.actions.js';
+import type { EvalOptions, GenerateCommandOptions } from './model.actions.js';
+import type { ExportOptions } from './model-export.actions.js';
 
 const WHERE = `
-A model is a folder in Hugging Face layout, a model.safetensors file in such a folder, or the digest of an artifact
-(its first six digits are enough), which is fetched from the server.`;
+A model is a folder in Hugging Face layout, a model.safetensors file in such a folder, a GGUF file, or the digest of an
+artifact (its first six digits are enough), which is fetched from the server.`;
 
 /** `forge model …`. The compute core is loaded only when one of these runs. */
 export function addModelCommands(program: Command, io: Io): void {
@@ -73,16 +74,39 @@ export function addModelCommands(program: Command, io: Io): void {
   model
     .command('export <model>')
     .description('Write a model as files that other tools load')
-    .requiredOption('--to <folder>', 'folder to write')
+    .requiredOption('--to <path>', 'folder to write; for gguf, a file that ends with .gguf')
     .addOption(
-      new Option('--format <format>', 'hf: config.json, model.safetensors, tokenizer.json')
-        .choices(['hf'])
+      new Option(
+        '--format <format>',
+        'hf: config.json, model.safetensors, tokenizer.json; gguf: one file for llama.cpp',
+      )
+        .choices(['hf', 'gguf'])
         .default('hf'),
     )
-    .addHelpText('after', `${WHERE}\n\nExamples:\n  $ forge model export 4f2a91 --to ./model`)
+    .option(
+      '--type <type>',
+      'of the weights. hf: f32 (default), f16, bf16; gguf: f16 (default), f32, q8_0, tq1_0, tq2_0',
+    )
+    .addOption(
+      new Option(
+        '--embedding-type <type>',
+        'gguf only: type of the embeddings (default: --type; f16 for ternary types)',
+      ).choices(['f32', 'f16', 'q8_0']),
+    )
+    .addHelpText(
+      'after',
+      `${WHERE}
+
+The ternary types tq1_0 and tq2_0 keep models with weights -s, 0 and s exactly; others are rounded with the mean
+magnitude of each matrix, and what is lost is printed. Their rows must be multiples of 256.
+
+Examples:
+  $ forge model export 4f2a91 --to ./model
+  $ forge model export ./model --to model.gguf --format gguf --type q8_0`,
+    )
     .action(
       action<ExportOptions>(io, async (session, options, where = '') =>
-        (await actions()).modelExport(session, options, where),
+        (await import('./model-export.actions.js')).modelExport(session, options, where),
       ),
     );
 }

@@ -53,14 +53,20 @@ const hfSchema = z.looseObject({
 /** `config.json` of a plain Llama as Hugging Face's `LlamaConfig` reads it. */
 export type HfLlamaConfig = ReturnType<typeof toHfConfig>;
 
-/** `config.json` of a model, readable by transformers 4 and 5. Keys sorted as transformers writes them. */
-export function toHfConfig(config: ModelConfig) {
+/** Names of PyTorch for the types of a weights file. */
+const TORCH_DTYPES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
+
+/**
+ * `config.json` of a model, readable by transformers 4 and 5. Keys sorted as transformers writes them.
+ * @param dtype  of the weights file beside it
+ */
+export function toHfConfig(config: ModelConfig, dtype: keyof typeof TORCH_DTYPES = 'F32') {
   return {
     architectures: ['LlamaForCausalLM'],
     attention_bias: false,
     attention_dropout: 0,
     bos_token_id: config.bosTokenId,
-    dtype: 'float32',
+    dtype: TORCH_DTYPES[dtype],
     eos_token_id: config.eosTokenId,
     head_dim: config.headDim,
     hidden_act: 'silu',
@@ -79,7 +85,7 @@ export function toHfConfig(config: ModelConfig) {
     rope_scaling: null,
     rope_theta: config.ropeTheta,
     tie_word_embeddings: config.tieWordEmbeddings,
-    torch_dtype: 'float32',
+    torch_dtype: TORCH_DTYPES[dtype],
     use_cache: true,
     vocab_size: config.vocabSize,
   };

@@ -7,31 +7,28 @@ import type { ModelConfig } from '../config/model-config.js';
 import { parameterShapes } from '../config/parameter-shapes.js';
 import { LlamaModel } from '../llama/llama-model.js';
 import { WeightsMismatchError } from '../llama/model.errors.js';
-import { openSafetensors, type SafetensorsReader } from '../safetensors/reader.js';
-import { encodeSafetensors } from '../safetensors/writer.js';
+import { openSafetensors } from '../safetensors/reader.js';
+import { openSharded, WEIGHTS_INDEX_FILE } from '../safetensors/sharded-reader.js';
+import type { TensorReader } from '../safetensors/tensor-reader.js';
+import { encodeSafetensors, type WeightsDtype, writeSafetensors } from '../safetensors/writer.js';
+import type { BpeTokenizer } from '../tokenizer/bpe-tokenizer.js';
 import { readTokenizer } from '../tokenizer/read-tokenizer.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { TOKENIZER_CONFIG_FILE, TOKENIZER_FILE } from '../tokenizer/tokenizer-files.js';
 import { directorySource, type FileSource } from './file-source.js';
 import { MalformedModelFileError, TokenizerTooLargeError } from './files.errors.js';
+import { type ModelWeights, tensorSource, type WeightsOf } from './tensor-source.js';
 
 /** File name of the weights in Hugging Face's layout. */
 export const WEIGHTS_FILE = 'model.safetensors';
 /** File name of the defaults for generation. */
 export const GENERATION_CONFIG_FILE = 'generation_config.json';
 
-/** A model as plain data: what the files hold besides the tokenizer. */
-export interface ModelWeights {
-  readonly config: ModelConfig;
-  /** By Hugging Face name, row-major. */
-  readonly weights: ReadonlyMap<string, Float32Array>;
-}
-
 /** A model with its tokenizer. */
 export interface LoadedModel {
   readonly config: ModelConfig;
   readonly model: LlamaModel;
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: BpeTokenizer;
 }
 
 /** Buffers and copies that other writers leave in a file and that carry nothing of their own. */
@@ -48,9 +45,6 @@ export function encodeModelFiles(
   tokenizer: Tokenizer,
 ): Map<string, Uint8Array> {
   const { config } = model;
-  if (tokenizer.vocabSize > config.vocabSize) {
-    throw new TokenizerTooLargeError(tokenizer.vocabSize, config.vocabSize);
-  }
   const weights = 'weights' in model ? model.weights : model.exportWeights();
   const tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
   for (const [name, shape] of parameterShapes(config)) {
@@ -59,11 +53,22 @@ export function encodeModelFiles(
       throw new WeightsMismatchError('weights', [{ field: name, description: 'is missing' }]);
     tensors.set(name, { shape, data });
   }
+  return new Map([...encodeSettings(config, tokenizer), [WEIGHTS_FILE, encodeSafetensors(tensors)]]);
+}
+
+/** The files besides the weights. */
+function encodeSettings(
+  config: ModelConfig,
+  tokenizer: Tokenizer,
+  dtype: WeightsDtype = 'F32',
+): Map<string, Uint8Array> {
+  if (tokenizer.vocabSize > config.vocabSize) {
+    throw new TokenizerTooLargeError(tokenizer.vocabSize, config.vocabSize);
+  }
   const generation = { bos_token_id: config.bosTokenId, eos_token_id: config.eosTokenId };
   return new Map([
-    [CONFIG_FILE, encodeJson(toHfConfig(config))],
+    [CONFIG_FILE, encodeJson(toHfConfig(config, dtype))],
     [GENERATION_CONFIG_FILE, encodeJson(generation)],
-    [WEIGHTS_FILE, encodeSafetensors(tensors)],
     ...tokenizer.files(),
   ]);
 }
@@ -72,20 +77,33 @@ function encodeJson(value: unknown): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Writes a model into a folder, which is made when missing. Files appear complete or not at all. */
+/**
+ * Writes a model into a folder, which is made when missing. Files appear complete or not at all; memory holds one
+ * tensor at a time besides the model. An index of several weights files that was there is removed: it would
+ * contradict the new file.
+ * @param dtype  of the weights file, rounded to nearest; default F32, which loses nothing
+ */
 export async function saveModel(
   directory: string,
-  model: LlamaModel | ModelWeights,
+  model: WeightsOf,
   tokenizer: Tokenizer,
+  { dtype = 'F32' }: { readonly dtype?: WeightsDtype } = {},
 ): Promise<void> {
-  const files = encodeModelFiles(model, tokenizer);
+  const source = tensorSource(model);
+  const settings = encodeSettings(source.config, tokenizer, dtype);
+  const tensors = new Map(
+    [...parameterShapes(source.config)].map(([name, shape]) => [name, { dtype, shape }]),
+  );
   const suffix = `.${randomUUID()}.tmp`;
+  const names = [...settings.keys(), WEIGHTS_FILE];
   await mkdir(directory, { recursive: true });
   try {
-    for (const [name, bytes] of files) await writeFile(join(directory, name + suffix), bytes);
-    for (const name of files.keys()) await rename(join(directory, name + suffix), join(directory, name));
+    for (const [name, bytes] of settings) await writeFile(join(directory, name + suffix), bytes);
+    await writeSafetensors(join(directory, WEIGHTS_FILE + suffix), tensors, (name) => source.readF32(name));
+    for (const name of names) await rename(join(directory, name + suffix), join(directory, name));
+    await rm(join(directory, WEIGHTS_INDEX_FILE), { force: true });
   } finally {
-    for (const name of files.keys()) await rm(join(directory, name + suffix), { force: true });
+    for (const name of names) await rm(join(directory, name + suffix), { force: true });
   }
 }
 
@@ -122,7 +140,7 @@ export async function loadConfig(source: FileSource): Promise<ModelConfig> {
 }
 
 /** The tokenizer of a model. Throws as `loadModelFiles` does. */
-export async function loadTokenizer(source: FileSource): Promise<Tokenizer> {
+export async function loadTokenizer(source: FileSource): Promise<BpeTokenizer> {
   const hasConfig = (await source.size(TOKENIZER_CONFIG_FILE)) !== null;
   return readTokenizer(
     await source.read(TOKENIZER_FILE),
@@ -131,14 +149,24 @@ export async function loadTokenizer(source: FileSource): Promise<Tokenizer> {
 }
 
 /**
- * The weights file of a model, open and checked against its configuration: for work that holds one tensor at a time.
+ * The weights of a checkpoint, open: model.safetensors, or else the files that model.safetensors.index.json names.
+ * Throws as `loadModelFiles` does.
+ */
+export async function openCheckpoint(source: FileSource): Promise<TensorReader> {
+  const isSharded =
+    (await source.size(WEIGHTS_FILE)) === null && (await source.size(WEIGHTS_INDEX_FILE)) !== null;
+  return isSharded ? openSharded(source) : openSafetensors(source, WEIGHTS_FILE);
+}
+
+/**
+ * The weights of a model, open and checked against its configuration: for work that holds one tensor at a time.
  * Throws as `loadModelFiles` does.
  */
 export async function openWeights(
   source: FileSource,
-): Promise<{ config: ModelConfig; reader: SafetensorsReader }> {
+): Promise<{ config: ModelConfig; reader: TensorReader }> {
   const config = await loadConfig(source);
-  const reader = await openSafetensors(source, WEIGHTS_FILE);
+  const reader = await openCheckpoint(source);
   checkTensors(config, reader);
   return { config, reader };
 }
@@ -151,7 +179,7 @@ export async function loadWeights(source: FileSource): Promise<ModelWeights> {
   return { config, weights };
 }
 
-function checkTensors(config: ModelConfig, reader: SafetensorsReader): void {
+function checkTensors(config: ModelConfig, reader: TensorReader): void {
   const violations: FieldViolation[] = [];
   const shapes = parameterShapes(config);
   for (const [field, shape] of shapes) {

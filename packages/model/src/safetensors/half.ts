@@ -9,21 +9,64 @@ export function bf16ToF32(bytes: Uint8Array): Float32Array {
   return new Float32Array(bits.buffer);
 }
 
+/** The number that IEEE 754 binary16 bits stand for, exact, subnormals and infinities included. */
+export function f16Value(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1;
+  const exponent = (half >> 10) & 0x1f;
+  const fraction = half & 0x3ff;
+  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
 /**
- * IEEE 754 binary16 to f32, exact, subnormals and infinities included.
+ * IEEE 754 binary16 to f32, exact.
  * @param bytes  little-endian f16 values
  */
 export function f16ToF32(bytes: Uint8Array): Float32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const values = new Float32Array(bytes.length / 2);
-  for (let i = 0; i < values.length; i++) {
-    const half = view.getUint16(2 * i, true);
-    const sign = half & 0x8000 ? -1 : 1;
-    const exponent = (half >> 10) & 0x1f;
-    const fraction = half & 0x3ff;
-    if (exponent === 0x1f) values[i] = fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-    else if (exponent === 0) values[i] = sign * fraction * 2 ** -24;
-    else values[i] = sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-  }
+  for (let i = 0; i < values.length; i++) values[i] = f16Value(view.getUint16(2 * i, true));
   return values;
+}
+
+const word = new Uint32Array(1);
+const wordAsFloat = new Float32Array(word.buffer);
+
+/** The upper bits of `value` after `shift` lower ones were rounded away, ties to the even neighbour. */
+function roundOff(value: number, shift: number): number {
+  const kept = value >>> shift;
+  const rest = value & ((1 << shift) - 1);
+  const half = 1 << (shift - 1);
+  return rest > half || (rest === half && (kept & 1) === 1) ? kept + 1 : kept;
+}
+
+/** IEEE 754 binary16 bits of a number that is first rounded to f32; ties to even, beyond 65504 to infinity. */
+export function f16Bits(value: number): number {
+  wordAsFloat[0] = value;
+  const bits = word[0] ?? 0;
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fff_ffff;
+  if (magnitude > 0x7f80_0000) return sign | 0x7e00;
+  if (magnitude >= 0x477f_f000) return sign | 0x7c00;
+  if (magnitude >= 0x3880_0000) return sign | roundOff(magnitude - 0x3800_0000, 13);
+  const exponent = magnitude >>> 23;
+  if (exponent < 102) return sign; // below half of the smallest subnormal, 2^-24
+  return sign | roundOff((magnitude & 0x7f_ffff) | 0x80_0000, 126 - exponent);
+}
+
+/** bf16 bits of a number that is first rounded to f32; ties to even. */
+export function bf16Bits(value: number): number {
+  wordAsFloat[0] = value;
+  const bits = word[0] ?? 0;
+  if ((bits & 0x7fff_ffff) > 0x7f80_0000) return (bits >>> 16) | 0x40;
+  return roundOff(bits, 16) & 0xffff;
+}
+
+/** Little-endian 16-bit values of numbers, by the function that gives the bits of one. */
+export function toHalfBytes(values: Float32Array, bitsOf: (value: number) => number): Uint8Array {
+  const bytes = new Uint8Array(2 * values.length);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < values.length; i++) view.setUint16(2 * i, bitsOf(values[i] ?? 0), true);
+  return bytes;
 }

@@ -9,9 +9,10 @@ import {
   type TensorInfo,
 } from './header.js';
 import { InvalidSafetensorsError, TensorDtypeError, TensorNotFoundError } from './safetensors.errors.js';
+import type { TensorReader } from './tensor-reader.js';
 
 /** A checked safetensors file, read tensor by tensor: memory holds the header and what is asked for. */
-export class SafetensorsReader {
+export class SafetensorsReader implements TensorReader {
   readonly path: string;
   /** Tensor names in the order of the header. */
   readonly names: readonly string[];

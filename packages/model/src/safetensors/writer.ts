@@ -1,3 +1,5 @@
+import { type FilePlan, writePlanned } from '../files/write-planned.js';
+import { bf16Bits, f16Bits, toHalfBytes } from './half.js';
 import { DTYPE_BYTES, METADATA_KEY, PREFIX_BYTES, type SafetensorsDtype } from './header.js';
 import { TensorSizeError } from './safetensors.errors.js';
 
@@ -7,14 +9,8 @@ export interface TensorShape {
   readonly shape: readonly number[];
 }
 
-/** Where everything of a safetensors file will be, before any data are at hand. */
-export interface SafetensorsPlan {
-  /** Length prefix and padded header: the first bytes of the file. */
-  readonly head: Uint8Array;
-  /** Tensors in the order of the file, with absolute byte ranges. */
-  readonly ranges: ReadonlyMap<string, { readonly begin: number; readonly end: number }>;
-  readonly sizeBytes: number;
-}
+/** Where everything of a safetensors file will be. */
+export type SafetensorsPlan = FilePlan;
 
 /**
  * Lays out a file so that it can be written one tensor at a time. Deterministic: widest type first, then by
@@ -71,4 +67,35 @@ export function encodeSafetensors(
     file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), begin);
   }
   return file;
+}
+
+/** Types that weights are written in. */
+export type WeightsDtype = 'F32' | 'F16' | 'BF16';
+
+/** Bytes of values in a type, rounded to the nearest, ties to even. */
+export function encodeValues(values: Float32Array, dtype: WeightsDtype): Uint8Array {
+  if (dtype === 'F16') return toHalfBytes(values, f16Bits);
+  if (dtype === 'BF16') return toHalfBytes(values, bf16Bits);
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+/**
+ * Writes a safetensors file one tensor at a time; memory holds one. The file appears complete or not at all.
+ * Same tensors, same bytes as `encodeSafetensors` gives.
+ * @param read  values of a tensor, row-major; asked for once each, in the order of the file
+ * @throws TensorSizeError  INVALID_ARGUMENT: data and shape disagree
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, TensorShape & { readonly dtype: WeightsDtype }>,
+  read: (name: string) => Promise<Float32Array> | Float32Array,
+  metadata?: Readonly<Record<string, string>>,
+): Promise<void> {
+  await writePlanned(path, planSafetensors(tensors, metadata), async (name) => {
+    const { dtype, shape } = tensors.get(name) ?? { dtype: 'F32', shape: [] };
+    const values = await read(name);
+    const elements = shape.reduce((product, size) => product * size, 1);
+    if (values.length !== elements) throw new TensorSizeError(name, shape, values.length);
+    return encodeValues(values, dtype);
+  });
 }

@@ -78,7 +78,9 @@ export function readTokenizer(json: Uint8Array | string, configJson?: Uint8Array
   const config = configJson === undefined ? {} : parse(configSchema, configJson, TOKENIZER_CONFIG_FILE);
   const violations: FieldViolation[] = [];
   const tokens = orderTokens(parsed, violations);
-  const merges = resolveMerges(parsed, violations);
+  const idOf = new Map(Object.entries(parsed.model.vocab));
+  checkBytes(idOf, 'model.vocab', violations);
+  const merges = resolveMerges(parsed.model.merges, idOf, 'model.merges', violations);
   if (violations.length > 0) throw new InvalidTokenizerError(TOKENIZER_FILE, violations);
   const specialTokens = parsed.added_tokens.map(({ content }) => content);
   const named = typeof config.eos_token === 'string' ? config.eos_token : (config.eos_token?.content ?? null);
@@ -128,17 +130,60 @@ function orderTokens(parsed: TokenizerJson, violations: FieldViolation[]): strin
       description: `no token for ${gaps.length} ids, first ${gaps[0]}`,
     });
   }
-  const missing = BYTE_TO_CHAR.filter((char) => !Object.hasOwn(parsed.model.vocab, char));
-  if (missing.length > 0) {
-    violations.push({ field: 'model.vocab', description: `no token for ${missing.length} of the 256 bytes` });
-  }
   return tokens.map((token) => token ?? '');
 }
 
-function resolveMerges(parsed: TokenizerJson, violations: FieldViolation[]): Merge[] {
-  const idOf = new Map(Object.entries(parsed.model.vocab));
+/** What a vocabulary is put together from when it does not come from Hugging Face's files. */
+export interface BpeParts {
+  /** Token of each id. */
+  readonly tokens: readonly string[];
+  /** "left right", in the order they were learned. */
+  readonly merges: readonly string[];
+  readonly specialTokens: readonly string[];
+  readonly eosToken: string | null;
+}
+
+/**
+ * A byte-level BPE tokenizer from its parts.
+ * @param file  name used in the error
+ * @throws InvalidTokenizerError  INVALID_ARGUMENT: ids with equal tokens, bytes without one, merges that join nothing
+ */
+export function bpeFromParts(
+  file: string,
+  { tokens, merges, specialTokens, eosToken }: BpeParts,
+): BpeTokenizer {
+  const violations: FieldViolation[] = [];
+  const idOf = new Map(tokens.map((token, id) => [token, id]));
+  tokens.forEach((token, id) => {
+    const other = idOf.get(token);
+    if (other !== id) {
+      violations.push({
+        field: `tokens[${id}]`,
+        description: `${JSON.stringify(token)} is also the token of id ${other}`,
+      });
+    }
+  });
+  checkBytes(idOf, 'tokens', violations);
+  const resolved = resolveMerges(merges, idOf, 'merges', violations);
+  if (violations.length > 0) throw new InvalidTokenizerError(file, violations);
+  return new BpeTokenizer({ tokens, merges: resolved, specialTokens, eosToken });
+}
+
+function checkBytes(idOf: ReadonlyMap<string, number>, field: string, violations: FieldViolation[]): void {
+  const missing = BYTE_TO_CHAR.filter((char) => !idOf.has(char));
+  if (missing.length > 0) {
+    violations.push({ field, description: `no token for ${missing.length} of the 256 bytes` });
+  }
+}
+
+function resolveMerges(
+  texts: readonly (string | readonly [string, string])[],
+  idOf: ReadonlyMap<string, number>,
+  field: string,
+  violations: FieldViolation[],
+): Merge[] {
   const merges: Merge[] = [];
-  parsed.model.merges.forEach((merge, rank) => {
+  texts.forEach((merge, rank) => {
     const parts = typeof merge === 'string' ? merge.split(' ') : merge;
     const [leftText = '', rightText = ''] = parts;
     const left = idOf.get(leftText);
@@ -146,7 +191,7 @@ function resolveMerges(parsed: TokenizerJson, violations: FieldViolation[]): Mer
     const merged = idOf.get(leftText + rightText);
     if (parts.length !== 2 || left === undefined || right === undefined || merged === undefined) {
       violations.push({
-        field: `model.merges[${rank}]`,
+        field: `${field}[${rank}]`,
         description: `${JSON.stringify(merge)} does not join two tokens of the vocabulary into a third`,
       });
       return;

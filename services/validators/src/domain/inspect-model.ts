@@ -6,7 +6,7 @@ import {
   loadTokenizer,
   type ModelConfig,
   openWeights,
-  type SafetensorsReader,
+  type TensorReader,
 } from '@agentforge/model';
 import type { Finding } from './verdict.js';
 
@@ -52,7 +52,7 @@ export async function inspectModel(source: FileSource, digests: FileDigests): Pr
 }
 
 /** Reads the tensors in the order in which they lie in the file, so that a stream serves. */
-async function countNonFinite(reader: SafetensorsReader, problems: Finding[]): Promise<number> {
+async function countNonFinite(reader: TensorReader, problems: Finding[]): Promise<number> {
   const names = [...reader.names].sort((a, b) => reader.info(a).begin - reader.info(b).begin);
   let total = 0;
   for (const name of names) {

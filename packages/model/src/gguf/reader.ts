@@ -1,0 +1,88 @@
+import type { FileSource } from '../files/file-source.js';
+import { ModelFileMissingError } from '../files/files.errors.js';
+import { TensorNotFoundError } from '../safetensors/safetensors.errors.js';
+import { BLOCK_FORMATS } from './blocks.js';
+import { WindowTooSmall } from './byte-cursor.js';
+import { InvalidGgufError } from './gguf.errors.js';
+import { type GgufHeader, type GgufTensorInfo, parseGgufHeader } from './header.js';
+import type { GgufMetadata } from './values.js';
+
+/** First look at a file: enough for the header of a model with a vocabulary of some ten thousand tokens. */
+const FIRST_WINDOW_BYTES = 1 << 20;
+/** A header above this is an attack or garbage; vocabularies of 2^20 tokens take less. */
+const MAX_HEADER_BYTES = 1 << 28;
+
+/** A checked GGUF file, read tensor by tensor: memory holds the header and what is asked for. */
+export class GgufReader {
+  readonly path: string;
+  /** Tensor names in the order of the file. */
+  readonly names: readonly string[];
+  readonly metadata: GgufMetadata;
+  private readonly source: FileSource;
+  private readonly header: GgufHeader;
+
+  /** Use `openGguf`. */
+  constructor(source: FileSource, path: string, header: GgufHeader) {
+    this.source = source;
+    this.path = path;
+    this.header = header;
+    this.names = [...header.tensors.keys()];
+    this.metadata = header.metadata;
+  }
+
+  /** Type, shape and place of a tensor. Throws TensorNotFoundError. */
+  info(name: string): GgufTensorInfo {
+    const info = this.header.tensors.get(name);
+    if (info === undefined) throw new TensorNotFoundError(this.path, name);
+    return info;
+  }
+
+  has(name: string): boolean {
+    return this.header.tensors.has(name);
+  }
+
+  /** The tensor's bytes as stored. */
+  async readBytes(name: string): Promise<Uint8Array> {
+    const { begin, end } = this.info(name);
+    const { dataStart } = this.header;
+    const bytes = await this.source.read(this.path, dataStart + begin, dataStart + end);
+    if (bytes.length === end - begin) return bytes;
+    throw new InvalidGgufError(this.path, [
+      { field: `${name}.offset`, description: `${bytes.length} of ${end - begin} bytes could be read` },
+    ]);
+  }
+
+  /** The tensor's values, row-major, in memory of their own. */
+  async readF32(name: string): Promise<Float32Array> {
+    return BLOCK_FORMATS[this.info(name).type].decode(await this.readBytes(name));
+  }
+}
+
+/**
+ * Opens a GGUF file and checks all of its header before any tensor is read.
+ * @throws ModelFileMissingError  NOT_FOUND
+ * @throws InvalidGgufError       INVALID_ARGUMENT: every problem, by key or tensor
+ */
+export async function openGguf(source: FileSource, path: string): Promise<GgufReader> {
+  const sizeBytes = await source.size(path);
+  if (sizeBytes === null) throw new ModelFileMissingError(path, 'the model');
+  for (let wanted = FIRST_WINDOW_BYTES; ; wanted *= 4) {
+    if (wanted > MAX_HEADER_BYTES) {
+      throw new InvalidGgufError(path, [
+        { field: 'header', description: `is larger than the limit of ${MAX_HEADER_BYTES} bytes` },
+      ]);
+    }
+    const window = await source.read(path, 0, Math.min(wanted, sizeBytes));
+    try {
+      // What could be read now is the file: one that shrank meanwhile is a truncated one.
+      const result = parseGgufHeader(
+        window,
+        window.length < Math.min(wanted, sizeBytes) ? window.length : sizeBytes,
+      );
+      if ('violations' in result) throw new InvalidGgufError(path, result.violations);
+      return new GgufReader(source, path, result.header);
+    } catch (error) {
+      if (!(error instanceof WindowTooSmall)) throw error;
+    }
+  }
+}

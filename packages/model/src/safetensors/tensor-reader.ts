@@ -1,0 +1,15 @@
+import type { TensorInfo } from './header.js';
+
+/** The tensors of a checkpoint, of one file or of several, read one at a time. */
+export interface TensorReader {
+  /** Name used in errors. */
+  readonly path: string;
+  readonly names: readonly string[];
+  has(name: string): boolean;
+  /** Type and shape of a tensor. Throws TensorNotFoundError. */
+  info(name: string): TensorInfo;
+  /** The tensor's bytes as stored: little-endian, row-major. */
+  readBytes(name: string): Promise<Uint8Array>;
+  /** The tensor as f32, row-major, in memory of its own. Throws TensorDtypeError for integers. */
+  readF32(name: string): Promise<Float32Array>;
+}
