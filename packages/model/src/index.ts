@@ -79,15 +79,11 @@ export {
 } from './files/model-files.js';
 export { type ModelWeights, type TensorSource, tensorSource, type WeightsOf } from './files/tensor-source.js';
 export { type FilePlan, writePlanned } from './files/write-planned.js';
-export {
-  type FinishReason,
-  type GeneratedToken,
-  type GenerateOptions,
-  type Generation,
-  generate,
-  generateText,
-} from './generation/generate.js';
-export { InvalidGenerationError } from './generation/generation.errors.js';
+export type { Prompt } from './generation/check-generation.js';
+export { generate, generateText, resultOf } from './generation/generate.js';
+export { type BatchToken, type GenerateBatchOptions, generateBatch } from './generation/generate-batch.js';
+export { InvalidGenerationError, NonFiniteLogitsError } from './generation/generation.errors.js';
+export type { FinishReason, GeneratedToken, GenerateOptions, Generation } from './generation/generation.js';
 export { argmaxToken, type SamplingOptions, sampleToken } from './generation/sample-token.js';
 export { TextStream } from './generation/text-stream.js';
 export { BLOCK_FORMATS, type BlockFormat, GGML_TYPE_IDS, type GgmlType, ggmlBytes } from './gguf/blocks.js';
@@ -108,7 +104,7 @@ export { tokenizerFromMetadata } from './gguf/tokenizer.js';
 export type { GgufMetadata, GgufValue } from './gguf/values.js';
 export { type GgufTensorShape, planGguf } from './gguf/writer.js';
 export { INIT_STD, type InitializerOf, llamaInitializers, zeroInitializers } from './llama/initialize.js';
-export { KvCache, type LayerCache } from './llama/kv-cache.js';
+export { type DecodingCache, KvCache, type LayerCache } from './llama/kv-cache.js';
 export { LlamaBlock } from './llama/llama-block.js';
 export { type ForwardOptions, LlamaModel } from './llama/llama-model.js';
 export {
@@ -117,6 +113,7 @@ export {
   TokenShapeError,
   WeightsMismatchError,
 } from './llama/model.errors.js';
+export { RowCaches } from './llama/row-caches.js';
 export { DTYPE_BYTES, type SafetensorsDtype, type TensorInfo } from './safetensors/header.js';
 export { openSafetensors, SafetensorsReader } from './safetensors/reader.js';
 export {

@@ -10,3 +10,12 @@ export class InvalidGenerationError extends AppError {
     });
   }
 }
+
+/** A model that gives no usable prediction: its weights are damaged, or training diverged. */
+export class NonFiniteLogitsError extends AppError {
+  constructor(position: number) {
+    super('FAILED_PRECONDITION', `the model's predictions after token ${position} are not numbers`, {
+      reason: 'NON_FINITE_LOGITS',
+    });
+  }
+}

@@ -3,7 +3,9 @@ import fc from 'fast-check';
 import { presetConfig } from '../config/model-config.js';
 import { LlamaModel } from '../llama/llama-model.js';
 import { byteTokenizer } from '../tokenizer/byte-tokenizer.js';
-import { type GenerateOptions, generate, generateText } from './generate.js';
+import { generate, generateText, resultOf } from './generate.js';
+import { generateBatch } from './generate-batch.js';
+import type { GenerateOptions } from './generation.js';
 import { argmaxToken, sampleToken } from './sample-token.js';
 import { TextStream } from './text-stream.js';
 
@@ -99,7 +101,12 @@ describe('generate()', () => {
       signal: controller.signal,
       stopAtEos: false,
     });
-    expect([finish, tokens.length]).toEqual(['aborted', 1]);
+    expect([finish, tokens.length]).toEqual(['aborted', 0]);
+    const later = new AbortController();
+    const pieces = generate(model, tokenizer, 'a', { maxTokens: 9, signal: later.signal, stopAtEos: false });
+    await pieces.next();
+    later.abort();
+    expect((await resultOf(pieces)).tokens).toHaveLength(1);
     const before = memoryStats().liveTensors;
     for await (const _ of generate(model, tokenizer, 'a', { maxTokens: 9, stopAtEos: false })) break;
     expect(memoryStats().liveTensors).toBe(before);
@@ -115,6 +122,79 @@ describe('generate()', () => {
       ),
     });
     await expect(generateText(model, tokenizer, [300], { maxTokens: 1 })).rejects.toThrow(/token 300/);
+  });
+});
+
+describe('generateBatch()', () => {
+  const PROMPTS = ['a', 'abcdefghij', '', 'xyz', 'the quick brown'];
+  const options = { maxTokens: 12, seed: 5, stopAtEos: false };
+  const alone = (extra: object = {}) =>
+    Promise.all(
+      PROMPTS.map((prompt, i) =>
+        generateText(model, tokenizer, prompt, { ...options, ...extra, seed: 5 + i }),
+      ),
+    );
+
+  it.each([1, 2, 16])(
+    'gives each prompt what it gets alone, %d together, and frees its caches',
+    async (concurrency) => {
+      const before = memoryStats().liveTensors;
+      const batch = await resultOf(generateBatch(model, tokenizer, PROMPTS, { ...options, concurrency }));
+      expect(memoryStats().liveTensors).toBe(before);
+      const single = await alone();
+      expect(batch.map(({ tokens, text, finish }) => ({ tokens, text, finish }))).toEqual(
+        single.map(({ tokens, text, finish }) => ({ tokens, text, finish })),
+      );
+      expect(new Set(single.map(({ tokens }) => tokens.length)).size).toBeGreaterThan(1);
+    },
+  );
+
+  it('gives out pieces that make up each text', async () => {
+    const texts = PROMPTS.map(() => '');
+    const stop = [(await alone())[1]?.text.slice(2, 4) ?? ''];
+    for await (const { prompt, text } of generateBatch(model, tokenizer, PROMPTS, { ...options, stop }))
+      texts[prompt] += text;
+    expect(texts).toEqual((await alone({ stop })).map(({ text }) => text));
+  });
+
+  it('stops all when aborted, and frees its caches when abandoned', async () => {
+    const before = memoryStats().liveTensors;
+    const controller = new AbortController();
+    const pieces = generateBatch(model, tokenizer, PROMPTS, {
+      ...options,
+      concurrency: 2,
+      signal: controller.signal,
+    });
+    for (let i = 0; i < 4; i++) await pieces.next();
+    controller.abort();
+    const results = await resultOf(pieces);
+    expect(results.map(({ finish }) => finish)).toEqual(PROMPTS.map(() => 'aborted'));
+    expect(results.at(-1)?.tokens).toEqual([]);
+    for await (const _ of generateBatch(model, tokenizer, PROMPTS, options)) break;
+    expect(memoryStats().liveTensors).toBe(before);
+  });
+
+  it('lists everything that is wrong with settings and prompts', async () => {
+    const prompts = ['ok', 'x'.repeat(24), [300]];
+    await expect(
+      resultOf(generateBatch(model, tokenizer, prompts, { maxTokens: 0, concurrency: 0 })),
+    ).rejects.toMatchObject({
+      name: 'InvalidGenerationError',
+      fieldViolations: ['concurrency', 'maxTokens', 'prompts[1]', 'prompts[2]'].map((field) =>
+        expect.objectContaining({ field }),
+      ),
+    });
+    expect(await resultOf(generateBatch(model, tokenizer, [], { maxTokens: 1 }))).toEqual([]);
+  });
+
+  it('says that a damaged model has no predictions', async () => {
+    const weights = model.exportWeights();
+    weights.get('model.norm.weight')?.fill(Number.NaN);
+    const damaged = LlamaModel.fromState(CONFIG, weights);
+    await expect(generateText(damaged, tokenizer, 'a', { maxTokens: 1 })).rejects.toMatchObject({
+      name: 'NonFiniteLogitsError',
+    });
+    damaged.dispose();
   });
 });
 
@@ -190,6 +270,37 @@ describe('TextStream', () => {
     expect([stream.isStopped, stream.end()]).toEqual([true, '']);
     const unfinished = new TextStream(['END']);
     expect([push(unfinished, 'EN'), unfinished.end()]).toEqual(['', 'EN']);
+  });
+
+  it('cuts at the same place however the text is divided, never shows a part of a stop string', () => {
+    const word = fc.string({ unit: fc.constantFrom('a', 'b', 'é', '\u{1F389}'), minLength: 1, maxLength: 4 });
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', 'é', '\u{1F389}'), maxLength: 30 });
+    fc.assert(
+      fc.property(
+        text,
+        fc.array(word, { maxLength: 3 }),
+        fc.array(fc.integer({ min: 1, max: 6 })),
+        (whole, stop, sizes) => {
+          // The first end of a stop string, and of those that end there the one that begins first.
+          let expected = whole;
+          for (let end = whole.length; end > 0; end--) {
+            const starts = stop.filter((s) => whole.slice(0, end).endsWith(s)).map((s) => end - s.length);
+            if (starts.length > 0) expected = whole.slice(0, Math.min(...starts));
+          }
+          const stream = new TextStream(stop);
+          const bytes = new TextEncoder().encode(whole);
+          let out = '';
+          let at = 0;
+          for (const size of [...sizes, bytes.length]) {
+            out += stream.push(bytes.subarray(at, at + size));
+            at += size;
+            expect(expected.startsWith(out)).toBe(true);
+          }
+          expect(out + stream.end()).toBe(expected);
+        },
+      ),
+      { numRuns: 500 },
+    );
   });
 
   it('ends an incomplete character with U+FFFD', () => {

@@ -31,15 +31,32 @@ export class TextStream {
   private take(text: string, isLast: boolean): string {
     if (this.stopped) return '';
     this.pending += text;
-    const found = this.stop.map((stop) => this.pending.indexOf(stop)).filter((at) => at >= 0);
-    if (found.length > 0) {
+    const cut = this.stopAt();
+    if (cut !== null) {
       this.stopped = true;
-      return this.pending.slice(0, Math.min(...found));
+      return this.pending.slice(0, cut);
     }
     const held = isLast ? 0 : this.heldBack();
     const certain = this.pending.slice(0, this.pending.length - held);
     this.pending = this.pending.slice(certain.length);
     return certain;
+  }
+
+  /**
+   * Where the text is cut: the start of the stop string that is complete first, of the longest one among several.
+   * So the text does not depend on how it was divided into tokens.
+   */
+  private stopAt(): number | null {
+    let cut: number | null = null;
+    let firstEnd = Number.POSITIVE_INFINITY;
+    for (const stop of this.stop) {
+      const start = this.pending.indexOf(stop);
+      const end = start + stop.length;
+      if (start < 0 || end > firstEnd) continue;
+      cut = end === firstEnd && cut !== null ? Math.min(cut, start) : start;
+      firstEnd = end;
+    }
+    return cut;
   }
 
   /** Length of the longest end of the pending text that begins a stop string. */

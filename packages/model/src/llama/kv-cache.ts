@@ -1,19 +1,36 @@
-import { copyRows, reshape, type Tensor, viewRows, zeros } from '@agentforge/tensor';
+import { attention, copyRows, reshape, rope, type Tensor, viewRows, zeros } from '@agentforge/tensor';
 import type { ModelConfig } from '../config/model-config.js';
 
-/** What a block needs of the cache. */
+/** What a block needs of a cache. */
 export interface LayerCache {
-  /** Tokens already in the cache. */
+  /**
+   * Rotates queries and keys to their positions, stores keys and values, and attends to everything stored.
+   * @param q      f32 [B, T, H, D]
+   * @param k      f32 [B, T, Hkv, D]
+   * @param v      f32 [B, T, Hkv, D]
+   * @param theta  base of the RoPE wavelengths
+   * @returns      f32 [B, T, H, D]
+   */
+  attend(q: Tensor, k: Tensor, v: Tensor, theta: number): Tensor;
+}
+
+/** What a model needs of a cache. */
+export interface DecodingCache {
+  /** Tokens in the cache. */
   readonly length: number;
-  /** Stores new keys and values [B, T, Hkv, D] and returns the whole buffers [B, capacity, Hkv, D]. */
-  append(k: Tensor, v: Tensor): [Tensor, Tensor];
+  /** Most tokens it holds. */
+  readonly capacity: number;
+  /** The part of one block. */
+  layer(index: number): LayerCache;
+  /** Counts tokens that every layer has stored. */
+  advance(tokens: number): void;
 }
 
 /**
  * Keys and values of the tokens a model has seen, so that the next token costs one position instead of all of them.
  * Buffers of 2 · layers · batch · capacity · Hkv · D f32; owned by the cache until `dispose`.
  */
-export class KvCache {
+export class KvCache implements DecodingCache {
   readonly capacity: number;
   private readonly batch: number;
   private readonly keys: readonly Tensor[];
@@ -37,22 +54,20 @@ export class KvCache {
     return this.used;
   }
 
-  /** The part of one block. */
-  layer(index: number): LayerCache | undefined {
+  layer(index: number): LayerCache {
     const keys = this.keys[index];
     const values = this.values[index];
-    if (keys === undefined || values === undefined) return undefined;
+    if (keys === undefined || values === undefined) throw new RangeError(`the cache has no layer ${index}`);
     return {
-      length: this.used,
-      append: (k, v) => {
-        this.store(keys, k);
+      attend: (q, k, v, theta) => {
+        const at = { position0: this.used, theta };
+        this.store(keys, rope(k, at));
         this.store(values, v);
-        return [keys, values];
+        return attention(rope(q, at), keys, values, { kvLength: this.used + (k.shape[1] ?? 0) });
       },
     };
   }
 
-  /** Counts tokens that every layer has appended. */
   advance(tokens: number): void {
     this.used += tokens;
   }

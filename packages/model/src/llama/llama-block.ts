@@ -39,14 +39,11 @@ class LlamaAttention extends Module {
     const [batch = 1, length = 1] = x.shape;
     const heads = (projected: Tensor, count: number): Tensor =>
       reshape(projected, [batch, length, count, headDim]);
-    const position0 = cache?.length ?? 0;
-    const q = rope(heads(this.q_proj.forward(x), numHeads), { position0, theta: ropeTheta });
-    const k = rope(heads(this.k_proj.forward(x), numKvHeads), { position0, theta: ropeTheta });
+    const q = heads(this.q_proj.forward(x), numHeads);
+    const k = heads(this.k_proj.forward(x), numKvHeads);
     const v = heads(this.v_proj.forward(x), numKvHeads);
-    const mixed =
-      cache === undefined
-        ? attention(q, k, v)
-        : attention(q, ...cache.append(k, v), { kvLength: position0 + length });
+    const at = { theta: ropeTheta };
+    const mixed = cache?.attend(q, k, v, ropeTheta) ?? attention(rope(q, at), rope(k, at), v);
     return this.o_proj.forward(reshape(mixed, [batch, length, numHeads * headDim]));
   }
 }

@@ -13,14 +13,14 @@ import {
 import type { ModelConfig } from '../config/model-config.js';
 import { parameterShapes } from '../config/parameter-shapes.js';
 import { type InitializerOf, llamaInitializers, zeroInitializers } from './initialize.js';
-import type { KvCache } from './kv-cache.js';
+import type { DecodingCache } from './kv-cache.js';
 import { LlamaBlock } from './llama-block.js';
 import { checkTokens, WeightsMismatchError } from './model.errors.js';
 
 /** How `LlamaModel.forward` runs. */
 export interface ForwardOptions {
   /** Keys and values of earlier tokens; the new tokens are appended to it. Inference only. */
-  readonly cache?: KvCache;
+  readonly cache?: DecodingCache;
   /** Logits of the last position only: [B, 1, V]. Default false. */
   readonly lastOnly?: boolean;
 }
