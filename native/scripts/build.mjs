@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Configures and builds native/ into native/build. Quick when nothing changed. Extra arguments are
- * CMake targets (default: the addon): `node scripts/build.mjs forge_tests forge_bench`.
+ * CMake targets (default: the addon, and the CUDA backend where nvcc is found): `node scripts/build.mjs forge_tests forge_bench`.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
@@ -50,5 +50,5 @@ const targets = process.argv.slice(2);
 configure();
 run('cmake', [
   ...['--build', build, '--parallel', String(availableParallelism())],
-  ...(targets.length === 0 ? ['--target', 'forge_addon'] : ['--target', ...targets]),
+  ...(targets.length === 0 ? ['--target', 'forge'] : ['--target', ...targets]),
 ]);

@@ -48,19 +48,37 @@ export interface NativeError extends Error {
 
 /** Process-wide settings; the first `init` (or first op) of the process fixes them. */
 export interface InitOptions {
+  /** What computes and holds tensors, for the whole process. Default: cpu. Chosen once, before there are tensors. */
+  readonly device?: 'cpu' | 'cuda';
   /** Compute threads including the caller, 1 to 256. Default: FORGE_THREADS, else the physical cores this process may use. */
   readonly threads?: number;
   /** Limit for live plus cached bytes. Default: 90 % of the memory of the machine or container. May be changed later. */
   readonly maxBytes?: number;
 }
 
+/** One place where a device was looked for, and why it cannot be used, with what to do. */
+export interface ProbeAttempt {
+  readonly path: string;
+  readonly cause: string;
+}
+
+/** The accelerator in use. */
+export interface GpuInfo {
+  readonly name: string;
+  /** The newest CUDA that the driver offers. */
+  readonly driver: string;
+  readonly computeCapability: string;
+}
+
 /** What computes. */
 export interface BackendInfo {
-  readonly device: 'cpu';
-  /** Instruction set chosen at run time. */
+  readonly device: 'cpu' | 'cuda';
+  /** null on the processor. */
+  readonly gpu: GpuInfo | null;
+  /** Instruction set of the processor, chosen at run time. */
   readonly isa: 'avx512' | 'avx2' | 'portable';
   readonly threads: number;
-  /** Where dense products come from; `builtin`: the register tiles of this library. */
+  /** Where dense products come from: `builtin`, the kernels of this library, and why; or a library's name. */
   readonly blas: string;
 }
 
@@ -79,8 +97,13 @@ export interface MemoryStats {
 /** The typed table of native functions. */
 export interface NativeAddon {
   // -- process ---------------------------------------------------------------------------------
-  /** Starts the thread pool. A second call with another `threads` throws ARGUMENT. */
+  /**
+   * Chooses the device and starts the thread pool. A second call with another `threads` or `device` throws ARGUMENT;
+   * a device that cannot be used throws DEVICE with every path tried.
+   */
   init(options: InitOptions): void;
+  /** Why `init` could not use a device: a line per path tried, none when it can. */
+  deviceProbe(device: 'cpu' | 'cuda'): ProbeAttempt[];
   backendInfo(): BackendInfo;
   /** Whether the device of this process runs a function of this table; false for a name that is not here. */
   supportsOp(name: string): boolean;

@@ -53,6 +53,39 @@ describe('loadNative()', () => {
   });
 });
 
+describe('devices', () => {
+  it('a name that is none is refused', () => {
+    expect(errorOf(() => native.deviceProbe('tpu' as 'cuda')).message).toContain(
+      "'tpu' is neither cpu nor cuda",
+    );
+    expect(errorOf(() => native.init({ device: 'tpu' as 'cuda' })).code).toBe('ARGUMENT');
+    expect(errorOf(() => native.init({ device: 3 as unknown as 'cuda' })).code).toBe('ARGUMENT');
+  });
+
+  it('the processor is always there', () => {
+    expect(native.deviceProbe('cpu')).toEqual([]);
+    expect(() => native.init({ device: 'cpu' })).not.toThrow();
+    expect(native.backendInfo()).toMatchObject({ device: 'cpu', gpu: null, blas: 'builtin' });
+  });
+
+  it('one that cannot be used says every path tried, the cause and what to do; the processor stays', () => {
+    const script = `
+      const native = require(process.argv[1]);
+      const probe = native.deviceProbe('cuda');
+      try { native.init({ device: 'cuda' }); } catch (error) { console.log(JSON.stringify([probe, error.code, error.message, native.backendInfo().device])); }
+    `;
+    const env = { ...process.env, FORGE_CUDA_LIBRARY: '/nowhere/libforge_cuda.so' };
+    const [probe, code, message, device] = JSON.parse(
+      execFileSync(process.execPath, ['-e', script, path], { encoding: 'utf8', env }),
+    );
+    expect(probe).toEqual([
+      { path: '/nowhere/libforge_cuda.so', cause: expect.stringContaining('no such file') },
+    ]);
+    expect([code, device]).toEqual(['DEVICE', 'cpu']);
+    expect(message).toMatch(/device cuda cannot be used. Tried:\n.*libforge_cuda\.so: no such file; .*nvcc/s);
+  });
+});
+
 describe('elements', () => {
   it.each([
     [DTYPES.f32, Float32Array.of(1.5, -2, 3)],

@@ -6,6 +6,7 @@ namespace forge::addon {
 
 // process.cc
 Status init(Arguments& arguments, napi_value& result);
+Status device_probe(Arguments& arguments, napi_value& result);
 Status backend_info(Arguments& arguments, napi_value& result);
 Status supports_op(Arguments& arguments, napi_value& result);
 Status memory_stats(Arguments& arguments, napi_value& result);

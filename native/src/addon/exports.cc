@@ -16,6 +16,7 @@ struct Export {
 constexpr Export exports[] = {
     // process
     {"init", bind_edge<init>},
+    {"deviceProbe", bind_edge<device_probe>},
     {"backendInfo", bind_edge<backend_info>},
     {"supportsOp", bind_edge<supports_op>},
     {"memoryStats", bind_edge<memory_stats>},

@@ -1,6 +1,9 @@
-#include "addon/edge.h"
+#include <cstring>
+#include <mutex>
 
+#include "addon/edge.h"
 #include "core/allocator.h"
+#include "core/backend_library.h"
 #include "core/kernels.h"
 #include "core/parallel.h"
 #include "ops/support.h"
@@ -38,6 +41,57 @@ Status get_option(Arguments& arguments, napi_value options, const char* name, do
   return {};
 }
 
+/** A text property; empty when undefined. */
+Status get_text(Arguments& arguments, napi_value options, const char* name, std::string& value) {
+  napi_value property;
+  napi_valuetype type;
+  char text[32];
+  size_t length = 0;
+  if (napi_get_named_property(arguments.env(), options, name, &property) != napi_ok ||
+      napi_typeof(arguments.env(), property, &type) != napi_ok) {
+    return failure(Code::argument, "init: cannot read options.%s", name);
+  }
+  if (type == napi_undefined) return {};
+  if (napi_get_value_string_utf8(arguments.env(), property, text, sizeof text, &length) != napi_ok || length == 0) {
+    return failure(Code::argument, "init: %s must be a text", name);
+  }
+  value.assign(text, length);
+  return {};
+}
+
+/** The backend of a device, or DEVICE with every path tried; ARGUMENT for a name that is no device. */
+Status find_device(const std::string& device, const Backend*& found, std::vector<BackendAttempt>& attempts) {
+  found = nullptr;
+  if (device == "cpu") {
+    found = &cpu_backend();
+    return {};
+  }
+  if (device != "cuda") return failure(Code::argument, "device '%s' is neither cpu nor cuda", device.c_str());
+  found = load_backend(device.c_str(), attempts);
+  return found != nullptr ? Status{} : backend_missing(device.c_str(), attempts);
+}
+
+/** Makes a device that of the process: once, and before there are tensors. */
+Status choose_device(const std::string& device) {
+  static std::mutex mutex;
+  static bool chosen = false;
+  const std::lock_guard lock(mutex);
+  const Backend* found = nullptr;
+  std::vector<BackendAttempt> attempts;
+  if (device == backend().device) {
+    chosen = true;
+    return {};
+  }
+  FORGE_TRY(find_device(device, found, attempts));
+  if (chosen || TensorTable::live_tensors() > 0) {
+    return failure(Code::argument, "init: this process already computes on %s, with %lld tensors; a process has one device",
+                   backend().device, static_cast<long long>(TensorTable::live_tensors()));
+  }
+  select_backend(*found);
+  chosen = true;
+  return {};
+}
+
 }  // namespace
 
 Status init(Arguments& arguments, napi_value&) {
@@ -47,6 +101,8 @@ Status init(Arguments& arguments, napi_value&) {
   if (type != napi_object) return failure(Code::argument, "init: options must be an object");
   double threads = 0, max_bytes = 0;
   bool has_threads = false, has_max_bytes = false;
+  std::string device;
+  FORGE_TRY(get_text(arguments, options, "device", device));
   FORGE_TRY(get_option(arguments, options, "threads", 256, has_threads, threads));
   FORGE_TRY(get_option(arguments, options, "maxBytes", 9007199254740991.0, has_max_bytes, max_bytes));
   if (has_threads && !start_pool(static_cast<int>(threads))) {
@@ -54,16 +110,47 @@ Status init(Arguments& arguments, napi_value&) {
                    threads);
   }
   worker_count();  // starts the pool
+  if (!device.empty()) FORGE_TRY(choose_device(device));
   if (has_max_bytes) Allocator::instance().set_limit(static_cast<int64_t>(max_bytes));
+  return {};
+}
+
+Status device_probe(Arguments& arguments, napi_value& result) {
+  std::string device;
+  const Backend* found = nullptr;
+  std::vector<BackendAttempt> attempts;
+  FORGE_TRY(read(arguments, device));
+  if (const Status status = find_device(device, found, attempts); status.code() == Code::argument) return status;
+  napi_create_array_with_length(arguments.env(), attempts.size(), &result);
+  for (size_t i = 0; i < attempts.size(); ++i) {
+    napi_value attempt;
+    napi_create_object(arguments.env(), &attempt);
+    set_text(arguments.env(), attempt, "path", attempts[i].path.c_str());
+    set_text(arguments.env(), attempt, "cause", attempts[i].cause.c_str());
+    napi_set_element(arguments.env(), result, static_cast<uint32_t>(i), attempt);
+  }
   return {};
 }
 
 Status backend_info(Arguments& arguments, napi_value& result) {
   napi_create_object(arguments.env(), &result);
-  set_text(arguments.env(), result, "device", "cpu");
+  set_text(arguments.env(), result, "device", backend().device);
   set_text(arguments.env(), result, "isa", isa_name());
   set_number(arguments.env(), result, "threads", worker_count());
-  set_text(arguments.env(), result, "blas", "builtin");
+  DeviceDescription description{};
+  napi_value gpu;
+  if (on_host()) {
+    std::strcpy(description.blas, "builtin");
+    napi_get_null(arguments.env(), &gpu);
+  } else {
+    backend().describe(&description);
+    napi_create_object(arguments.env(), &gpu);
+    set_text(arguments.env(), gpu, "name", description.name);
+    set_text(arguments.env(), gpu, "driver", description.driver);
+    set_text(arguments.env(), gpu, "computeCapability", description.compute_capability);
+  }
+  set_text(arguments.env(), result, "blas", description.blas);
+  napi_set_named_property(arguments.env(), result, "gpu", gpu);
   return {};
 }
 

@@ -9,7 +9,7 @@ namespace forge {
 
 /** What a device is, for people; empty texts where there is nothing to say. */
 struct DeviceDescription {
-  char name[128];
+  char name[256];
   char driver[32];
   char compute_capability[16];
   /** Where dense products come from. */

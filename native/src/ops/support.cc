@@ -114,6 +114,15 @@ bool supports(const Kernels& table, const char* op) {
   return false;
 }
 
+std::vector<const char*> ops_with_kernels() {
+  std::vector<const char*> names;
+  const Kernels none{};
+  for (const Need& need : needs) {
+    if (!need.met(none)) names.push_back(need.op);
+  }
+  return names;
+}
+
 bool is_supported(const char* op) { return on_host() || supports(kernels(), op); }
 
 }  // namespace forge::ops

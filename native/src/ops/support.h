@@ -1,4 +1,6 @@
 #pragma once
+#include <vector>
+
 #include "core/kernels.h"
 
 namespace forge::ops {
@@ -9,6 +11,9 @@ namespace forge::ops {
  * whose memory it would read as its own.
  */
 bool supports(const Kernels& table, const char* op);
+
+/** The ops named in support.cc that call kernels. */
+std::vector<const char*> ops_with_kernels();
 
 /** Whether the device in use runs the op. */
 bool is_supported(const char* op);

@@ -1,3 +1,4 @@
+import { loadNative } from '@agentforge/native';
 import {
   backendInfo,
   DeviceError,
@@ -8,6 +9,9 @@ import {
   zeros,
 } from './index.js';
 
+// On a machine with a GPU these would choose it.
+const unlessUsable = loadNative().deviceProbe('cuda').length > 0 ? it : it.skip;
+
 describe('selectDevice()', () => {
   it('takes the CPU, and says so', () => {
     expect(selectDevice('cpu')).toMatchObject({ device: 'cpu', requested: 'cpu', passedOver: [] });
@@ -15,18 +19,28 @@ describe('selectDevice()', () => {
     expect(zeros([1]).device).toBe('cpu');
   });
 
-  it('refuses cuda with every path tried, and the fix', () => {
+  unlessUsable('refuses cuda with every path tried, the cause and the fix', () => {
     expect(() => selectDevice('cuda')).toThrow(DeviceError);
-    expect(() => selectDevice('cuda')).toThrow(
-      /Tried:\n.*@agentforge\/native: built with the cpu backend only\nFix:/s,
-    );
+    expect(() => selectDevice('cuda')).toThrow(/Tried:\n.*libforge_cuda\.so: .+\nFix:/s);
   });
 
-  it('auto says which better devices it passed over, and why', () => {
-    const info = selectDevice('auto');
-    expect(info).toMatchObject({ device: 'cpu', requested: 'auto' });
-    expect(info.passedOver.every(({ device, path, cause }) => device === 'cuda' && path && cause)).toBe(true);
-    expect(info.passedOver.length).toBeGreaterThan(0);
+  unlessUsable('auto takes the CPU, says which better devices it passed over, and warns once', () => {
+    const said: string[] = [];
+    const emitWarning = process.emitWarning;
+    process.emitWarning = (warning) => void said.push(String(warning));
+    try {
+      const info = selectDevice('auto');
+      expect(info).toMatchObject({ device: 'cpu', requested: 'auto', gpu: null });
+      expect(info.passedOver[0]).toMatchObject({
+        device: 'cuda',
+        path: expect.stringContaining('libforge_cuda.so'),
+      });
+      expect(info.passedOver.every(({ path, cause }) => path && cause)).toBe(true);
+      selectDevice('auto');
+    } finally {
+      process.emitWarning = emitWarning;
+    }
+    expect(said).toEqual([expect.stringContaining('libforge_cuda.so: ')]);
   });
 
   it('refuses to change the thread count of a running process', () => {

@@ -33,39 +33,58 @@ export interface DeviceInfo extends Omit<BackendInfo, 'device'> {
   readonly passedOver: readonly DeviceAttempt[];
 }
 
-// What a CUDA device needs on Linux, in the order it is looked for.
+// What a CUDA device shows itself as on Linux.
 const CUDA_DEVICE_FILES = ['/dev/nvidiactl', '/dev/nvidia0'];
 
 let requested: DeviceChoice | 'default' = 'default';
 let passedOver: readonly DeviceAttempt[] = [];
+let warned = false;
 
-/** Why each step towards a CUDA device fails here. */
+/** Why CUDA cannot be used here; nothing when it can. */
 function tryCuda(): readonly DeviceAttempt[] {
-  const attempts: DeviceAttempt[] = CUDA_DEVICE_FILES.filter((path) => !existsSync(path)).map((path) => ({
-    device: 'cuda',
+  const attempts = native().deviceProbe('cuda');
+  if (attempts.length === 0) return [];
+  const missing = CUDA_DEVICE_FILES.filter((path) => !existsSync(path)).map((path) => ({
     path,
     cause: 'no such device file: no NVIDIA driver is loaded, or the container was not given the device',
   }));
-  attempts.push({ device: 'cuda', path: '@agentforge/native', cause: 'built with the cpu backend only' });
-  return attempts;
+  return [...attempts, ...missing].map((attempt) => ({ device: 'cuda', ...attempt }));
+}
+
+function lines(attempts: readonly DeviceAttempt[]): string {
+  return attempts.map(({ path, cause }) => `  ${path}: ${cause}`).join('\n');
+}
+
+/** Says once per process that `auto` found nothing better than the CPU, and why. */
+function warnOnce(attempts: readonly DeviceAttempt[]): void {
+  if (warned) return;
+  warned = true;
+  process.emitWarning(`computing on cpu; cuda cannot be used. Tried:\n${lines(attempts)}`, {
+    type: 'DeviceWarning',
+    code: 'COMPUTE_DEVICE',
+  });
 }
 
 /**
  * Chooses the compute device of this process. Optional: without it the first operation takes the CPU.
- * @param choice   `cpu`; `cuda`, which fails when it cannot be used; `auto`, the best that can
+ * @param choice   `cpu`; `cuda`, which fails when it cannot be used; `auto`, the best that can, with one warning of the
+ *                 process (`DeviceWarning`) when that is the CPU
  * @returns        the device in use, and the better ones that were passed over, with the reason
  * @throws DeviceError FAILED_PRECONDITION: `cuda` was asked for and cannot be used, every path with its cause;
- *                 or the thread count differs from the one this process already computes with
+ *                 or the device or thread count differs from the one this process already computes with
  */
 export function selectDevice(choice: DeviceChoice, options: DeviceOptions = {}): DeviceInfo {
   const attempts = choice === 'cpu' ? [] : tryCuda();
-  if (choice === 'cuda') {
-    const tried = attempts.map(({ path, cause }) => `  ${path}: ${cause}`).join('\n');
-    throw new DeviceError(`device cuda cannot be used. Tried:\n${tried}\nFix: ask for cpu or auto.`);
+  if (choice === 'cuda' && attempts.length > 0) {
+    throw new DeviceError(
+      `device cuda cannot be used. Tried:\n${lines(attempts)}\nFix: as said there, or ask for cpu or auto.`,
+    );
   }
-  initialise(options);
+  const device = choice === 'cpu' || attempts.length > 0 ? 'cpu' : 'cuda';
+  initialise({ ...options, device });
   requested = choice;
   passedOver = attempts;
+  if (attempts.length > 0) warnOnce(attempts);
   return backendInfo();
 }
 
@@ -80,7 +99,7 @@ function initialise(options: InitOptions): void {
 
 /** The device that operations run on. */
 export function selectedDevice(): Device {
-  return 'cpu';
+  return native().backendInfo().device;
 }
 
 /** What computes: device, instruction set, threads, BLAS, and how the choice was made. */

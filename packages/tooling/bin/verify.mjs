@@ -8,7 +8,7 @@
  *   verify.mjs tests         build and tests
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -133,6 +133,12 @@ async function checks() {
 
 async function tests() {
   if (!(await check('build', 'nx', ['run-many', '-t', 'build', '--outputStyle=static']))) return;
+  const hasCuda = existsSync(join(root, 'native/build/libforge_cuda.so'));
+  console.log(
+    hasCuda
+      ? 'ok     CUDA sources compiled (conformance on hardware: native/build/forge_cuda_conformance)'
+      : 'SKIPPED CUDA sources: no working nvcc in CUDACXX, PATH, CUDA_HOME, CUDA_PATH or /usr/local/cuda',
+  );
   await runCtest();
   await runJest('unit and integration', [
     '--maxWorkers=2',

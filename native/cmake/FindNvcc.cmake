@@ -1,0 +1,27 @@
+# Finds nvcc: CUDACXX, PATH, CUDA_HOME, CUDA_PATH, /usr/local/cuda. Sets FORGE_NVCC when it works with this C++ compiler,
+# and says in one line what is built or why nothing is.
+set(FORGE_CUDA_ARCHITECTURES 80-real 90-real 90-virtual)  # the last is PTX, for what comes after
+if(NOT DEFINED CMAKE_CUDA_COMPILER)
+  find_program(FORGE_NVCC_PROGRAM NAMES $ENV{CUDACXX} nvcc PATHS $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
+  if(FORGE_NVCC_PROGRAM)
+    set(CMAKE_CUDA_COMPILER ${FORGE_NVCC_PROGRAM})
+  endif()
+endif()
+if(CMAKE_CUDA_COMPILER)
+  set(CMAKE_CUDA_ARCHITECTURES ${FORGE_CUDA_ARCHITECTURES})
+  include(CheckLanguage)
+  check_language(CUDA)
+endif()
+if(CMAKE_CUDA_COMPILER)
+  enable_language(CUDA)
+  if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 knows the compiler, but not this flag of it
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+  endif()
+  set(FORGE_NVCC ${CMAKE_CUDA_COMPILER})
+  message(STATUS "CUDA backend: built with ${FORGE_NVCC} ${CMAKE_CUDA_COMPILER_VERSION}")
+elseif(FORGE_NVCC_PROGRAM)
+  message(STATUS "CUDA backend: skipped, ${FORGE_NVCC_PROGRAM} does not work with ${CMAKE_CXX_COMPILER}")
+else()
+  message(STATUS "CUDA backend: skipped, no nvcc in CUDACXX, PATH, CUDA_HOME, CUDA_PATH or /usr/local/cuda")
+endif()

@@ -1,0 +1,76 @@
+#pragma once
+/** Geometry shared by attention forward and backward. */
+#include "cuda/block.h"
+
+namespace forge::cuda {
+
+/** Queries and keys of a tile; a warp takes `rows_per_warp` rows of it, a lane one column. */
+constexpr int tile = 32;
+constexpr int attention_threads = 128;
+constexpr int rows_per_warp = tile / (attention_threads / warp_size);
+
+/** Floats per row of a tile that is read by broadcast, for Chunks·32 components. */
+constexpr int row_stride(int chunks) { return chunks * warp_size; }
+/** … and of one whose rows are read by different lanes: four more, so that lanes use different banks. */
+constexpr int lane_stride(int chunks) { return chunks * warp_size + 4; }
+
+/** Position of query t among the keys. */
+__device__ inline int64_t position_of(const AttentionShape& s, int64_t t) { return s.keys - s.queries + t; }
+
+__device__ inline bool is_visible(const AttentionShape& s, int64_t t, int64_t key) {
+  const int64_t position = position_of(s, t);
+  return key < s.keys && (!s.causal || key <= position) && (s.window == 0 || key > position - s.window);
+}
+
+/** Rows first … first+31 of one head, ldx floats apart, times `scale`; zeros beyond `rows` rows and `dim` components. */
+__device__ inline void load_rows(const float* x, int64_t ldx, int64_t first, int64_t rows, int64_t dim, float scale,
+                                 float* to, int stride) {
+  for (int i = static_cast<int>(threadIdx.x); i < tile * stride; i += attention_threads) {
+    const int row = i / stride, d = i % stride;
+    to[i] = first + row < rows && d < dim ? x[(first + row) * ldx + d] * scale : 0.0f;
+  }
+}
+
+/** products[r] = Σ_d rows[r][d] · columns[lane][d] for the warp's rows. */
+template <int Chunks>
+__device__ inline void dot_rows(const float* rows, const float* columns, float (&products)[rows_per_warp]) {
+  const int lane = static_cast<int>(threadIdx.x) % warp_size;
+  for (float& product : products) product = 0.0f;
+  for (int d = 0; d < Chunks * warp_size; d += 4) {
+    const float4 column = *reinterpret_cast<const float4*>(columns + lane * lane_stride(Chunks) + d);
+#pragma unroll
+    for (int r = 0; r < rows_per_warp; ++r) {
+      const float4 row = *reinterpret_cast<const float4*>(rows + r * row_stride(Chunks) + d);
+      products[r] += row.x * column.x + row.y * column.y + row.z * column.z + row.w * column.w;
+    }
+  }
+}
+
+/** sums[r][c] += Σ_j weights[r][j] · columns[j][lane + 32 c] for the warp's rows. */
+template <int Chunks>
+__device__ inline void add_weighted(const float* weights, const float* columns, int stride,
+                                    float (&sums)[rows_per_warp][Chunks]) {
+  const int lane = static_cast<int>(threadIdx.x) % warp_size;
+  for (int j = 0; j < tile; ++j) {
+    float column[Chunks];
+#pragma unroll
+    for (int c = 0; c < Chunks; ++c) column[c] = columns[j * stride + lane + warp_size * c];
+#pragma unroll
+    for (int r = 0; r < rows_per_warp; ++r) {
+      const float weight = weights[r * tile + j];
+#pragma unroll
+      for (int c = 0; c < Chunks; ++c) sums[r][c] += weight * column[c];
+    }
+  }
+}
+
+/** Calls f.template operator()<Chunks>() with the fewest chunks of 32 components that hold dim ≤ 256. */
+template <class F>
+void with_chunks(int64_t dim, const F& f) {
+  if (dim <= 32) f.template operator()<1>();
+  else if (dim <= 64) f.template operator()<2>();
+  else if (dim <= 128) f.template operator()<4>();
+  else f.template operator()<8>();
+}
+
+}  // namespace forge::cuda

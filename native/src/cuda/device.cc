@@ -1,0 +1,276 @@
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <vector>
+
+#include "core/backend_library.h"
+#include "cuda/device.h"
+#include "cuda/gemm_library.h"
+#include "cuda/table.h"
+
+/** The device as a backend: queues, memory, transfers, errors, and the entry points of the shared library. */
+namespace forge::cuda {
+namespace {
+
+constexpr int device = 0;  // CUDA_VISIBLE_DEVICES says which one that is
+constexpr int64_t staging_bytes = int64_t{4} << 20;
+
+/** What a thread needs to use the device; kept for the next thread when it ends, with its work still in order. */
+struct Queue {
+  int64_t number = 0;
+  cudaStream_t stream = nullptr;
+  void* workspace = nullptr;
+  /** Made by the first product of a library. */
+  void* library_workspace = nullptr;
+  /** Two pinned halves: one is filled while the other travels. */
+  char* staging = nullptr;
+  cudaEvent_t sent[2] = {};
+};
+
+struct ThreadState {
+  Queue* queue = nullptr;
+  char error[512] = "";
+  char given[512] = "";
+  ~ThreadState();
+};
+
+thread_local ThreadState thread_state;
+
+std::mutex mutex;
+std::vector<Queue*>& idle_queues() {
+  static auto* queues = new std::vector<Queue*>();  // never destroyed: threads may end after static destructors
+  return *queues;
+}
+
+ThreadState::~ThreadState() {
+  if (queue == nullptr) return;
+  const std::lock_guard lock(mutex);
+  idle_queues().push_back(queue);
+}
+
+Queue* make_queue() {
+  static int64_t queues = 0;
+  auto* made = new Queue();
+  made->number = ++queues;
+  note(cudaSetDevice(device), "cudaSetDevice");
+  note(cudaStreamCreateWithFlags(&made->stream, cudaStreamNonBlocking), "cudaStreamCreate");
+  note(cudaMalloc(&made->workspace, static_cast<size_t>(workspace_bytes)), "cudaMalloc of a thread's workspace");
+  void* pinned = nullptr;
+  note(cudaMallocHost(&pinned, static_cast<size_t>(2 * staging_bytes)), "cudaMallocHost of a thread's staging memory");
+  made->staging = static_cast<char*>(pinned);
+  for (cudaEvent_t& event : made->sent) note(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+  return made;
+}
+
+Queue& queue() {
+  ThreadState& state = thread_state;
+  if (state.queue == nullptr) {
+    const std::lock_guard lock(mutex);
+    std::vector<Queue*>& idle = idle_queues();
+    if (idle.empty()) {
+      state.queue = make_queue();
+    } else {
+      state.queue = idle.back();
+      idle.pop_back();
+      note(cudaSetDevice(device), "cudaSetDevice");
+    }
+  }
+  return *state.queue;
+}
+
+int64_t queue_number() { return queue().number; }
+
+void* allocate(int64_t bytes) {
+  queue();  // the calling thread has its device set
+  void* block = nullptr;
+  if (cudaMalloc(&block, static_cast<size_t>(bytes)) == cudaSuccess) return block;
+  cudaGetLastError();  // the caller reports it, with sizes
+  return nullptr;
+}
+
+void release(void* block) {
+  note(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  note(cudaFree(block), "cudaFree");
+}
+
+void copy_in(void* to, const void* from, int64_t bytes) {
+  Queue& q = queue();
+  for (int64_t at = 0; at < bytes; at += staging_bytes) {
+    const int half = static_cast<int>(at / staging_bytes % 2);
+    const auto size = static_cast<size_t>(std::min(staging_bytes, bytes - at));
+    char* pinned = q.staging + half * staging_bytes;
+    note(cudaEventSynchronize(q.sent[half]), "copy to the device");
+    std::memcpy(pinned, static_cast<const char*>(from) + at, size);
+    note(cudaMemcpyAsync(static_cast<char*>(to) + at, pinned, size, cudaMemcpyHostToDevice, q.stream),
+         "copy to the device");
+    note(cudaEventRecord(q.sent[half], q.stream), "copy to the device");
+  }
+}
+
+void copy_out(void* to, const void* from, int64_t bytes) {
+  Queue& q = queue();
+  const auto start = [&](int64_t at) {
+    const int half = static_cast<int>(at / staging_bytes % 2);
+    note(cudaMemcpyAsync(q.staging + half * staging_bytes, static_cast<const char*>(from) + at,
+                         static_cast<size_t>(std::min(staging_bytes, bytes - at)), cudaMemcpyDeviceToHost, q.stream),
+         "copy from the device");
+    note(cudaEventRecord(q.sent[half], q.stream), "copy from the device");
+  };
+  if (bytes > 0) start(0);
+  for (int64_t at = 0; at < bytes; at += staging_bytes) {
+    const int half = static_cast<int>(at / staging_bytes % 2);
+    if (at + staging_bytes < bytes) start(at + staging_bytes);
+    note(cudaEventSynchronize(q.sent[half]), "copy from the device");
+    std::memcpy(static_cast<char*>(to) + at, q.staging + half * staging_bytes,
+                static_cast<size_t>(std::min(staging_bytes, bytes - at)));
+  }
+}
+
+const char* take_error() {
+  ThreadState& state = thread_state;
+  if (state.error[0] == '\0') return nullptr;
+  std::memcpy(state.given, state.error, sizeof state.given);
+  state.error[0] = '\0';
+  return state.given;
+}
+
+int64_t memory_limit() {
+  size_t free = 0, total = 0;
+  queue();
+  note(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  return static_cast<int64_t>(free) / 10 * 9;
+}
+
+int driver_version() {
+  int version = 0;
+  cudaDriverGetVersion(&version);
+  return version;
+}
+
+DeviceDescription make_description() {
+  cudaDeviceProp properties;
+  DeviceDescription made{};
+  DeviceDescription* const description = &made;
+  if (cudaGetDeviceProperties(&properties, device) != cudaSuccess) return made;
+  const int driver = driver_version();
+  std::snprintf(description->name, sizeof description->name, "%s", properties.name);
+  std::snprintf(description->driver, sizeof description->driver, "CUDA %d.%d", driver / 1000, driver % 1000 / 10);
+  std::snprintf(description->compute_capability, sizeof description->compute_capability, "%d.%d", properties.major,
+                properties.minor);
+  std::snprintf(description->blas, sizeof description->blas, "%s", gemm_source());
+  return made;
+}
+
+void describe(DeviceDescription* description) {
+  static const DeviceDescription made = make_description();  // asking the driver takes a millisecond
+  *description = made;
+}
+
+constexpr Backend cuda_backend = {
+    .device = "cuda",
+    .kernels = &table,
+    .memory_limit = memory_limit,
+    .allocate = allocate,
+    .release = release,
+    .queue = queue_number,
+    .copy_in = copy_in,
+    .copy_out = copy_out,
+    .take_error = take_error,
+    .describe = describe,
+};
+
+[[gnu::format(printf, 3, 4)]] int32_t refuse(char* reason, size_t size, const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(reason, size, format, arguments);
+  va_end(arguments);
+  return 0;
+}
+
+}  // namespace
+
+cudaStream_t stream() { return queue().stream; }
+
+void* library_workspace() {
+  Queue& q = queue();
+  if (q.library_workspace == nullptr) {
+    note(cudaMalloc(&q.library_workspace, static_cast<size_t>(library_workspace_bytes)),
+         "cudaMalloc of a thread's workspace for products");
+  }
+  return q.library_workspace;
+}
+
+void* workspace() { return queue().workspace; }
+
+void read_back(void* to, const void* from, int64_t bytes) { copy_out(to, from, bytes); }
+
+void note(cudaError_t error, const char* what) {
+  ThreadState& state = thread_state;
+  if (error == cudaSuccess || state.error[0] != '\0') return;
+  std::snprintf(state.error, sizeof state.error, "%s: %s (%s)%s", what, cudaGetErrorString(error),
+                cudaGetErrorName(error),
+                error == cudaErrorMemoryAllocation ? ": free memory on the device, or lower init({maxBytes})" : "");
+}
+
+}  // namespace forge::cuda
+
+extern "C" {
+
+[[gnu::visibility("default")]] uint64_t forge_backend_version() { return forge::backend_version; }
+
+[[gnu::visibility("default")]] int32_t forge_backend_score(char* reason, size_t size) {
+  using namespace forge::cuda;
+  if (dlopen("libcuda.so.1", RTLD_LAZY) == nullptr) {
+    return refuse(reason, size,
+                  "no NVIDIA driver: %s. Install driver 580 or later; in a container, give it the device "
+                  "(docker run --gpus all, or the NVIDIA device plugin)",
+                  dlerror());
+  }
+  const int driver = driver_version();
+  int devices = 0;
+  const cudaError_t error = cudaGetDeviceCount(&devices);
+  if (error == cudaErrorInsufficientDriver) {
+    return refuse(reason, size,
+                  "the NVIDIA driver is too old: it offers CUDA %d.%d, this library was made with %d.%d. Install driver "
+                  "580 or later",
+                  driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+  }
+  if (error == cudaErrorNoDevice || (error == cudaSuccess && devices == 0)) {
+    return refuse(reason, size,
+                  "the NVIDIA driver (CUDA %d.%d) sees no device. Check nvidia-smi, CUDA_VISIBLE_DEVICES, and that the "
+                  "container was given the device",
+                  driver / 1000, driver % 1000 / 10);
+  }
+  if (error != cudaSuccess) {
+    return refuse(reason, size, "the NVIDIA driver does not start: %s (%s). Check nvidia-smi and the kernel's log",
+                  cudaGetErrorString(error), cudaGetErrorName(error));
+  }
+  int major = 0, minor = 0;
+  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+  cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+  if (major < 8) {
+    return refuse(reason, size, "device 0 has compute capability %d.%d; this library is made for 8.0 and later. Choose "
+                  "another with CUDA_VISIBLE_DEVICES", major, minor);
+  }
+  return 10 * major + minor;
+}
+
+[[gnu::visibility("default")]] const forge::Backend* forge_backend_create(char* reason, size_t size) {
+  using namespace forge::cuda;
+  stream();  // makes the context and the first queue
+  cudaFuncAttributes attributes;
+  note(cudaFuncGetAttributes(&attributes, probe_kernel()), "no code for this device in the library");
+  if (const char* error = take_error()) {
+    refuse(reason, size, "device 0 cannot be started: %s. Check with nvidia-smi that nobody holds it exclusively and that "
+           "memory is free", error);
+    return nullptr;
+  }
+  return &cuda_backend;
+}
+
+[[gnu::visibility("default")]] void forge_backend_destroy(const forge::Backend*) { cudaDeviceSynchronize(); }
+}

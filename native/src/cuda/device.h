@@ -1,0 +1,32 @@
+#pragma once
+/** What kernels' host functions and gemm_library.cc need of the device; made by device.cc, or by the emulation. */
+#if !defined(FORGE_CUDA_EMULATION)
+#include <cuda_runtime_api.h>
+#endif
+
+#include <cstdint>
+
+namespace forge::cuda {
+
+/** Bytes of `workspace`. */
+constexpr int64_t workspace_bytes = int64_t{8} << 20;
+
+/** Working memory of the calling thread, for one kernel call: the next one on this thread overwrites it. */
+void* workspace();
+
+/** Device memory to host memory, after all work of this thread. */
+void read_back(void* to, const void* from, int64_t bytes);
+
+#if !defined(FORGE_CUDA_EMULATION)
+/** The queue of work of the calling thread. */
+cudaStream_t stream();
+
+/** Working memory of the calling thread for a library of products; what the makers of cuBLAS advise for 9.0. */
+constexpr int64_t library_workspace_bytes = int64_t{32} << 20;
+void* library_workspace();
+
+/** Remembers the first failure of the calling thread. */
+void note(cudaError_t error, const char* what);
+#endif
+
+}  // namespace forge::cuda

@@ -1,0 +1,231 @@
+#include "cuda_emulation/emulation.h"
+
+#include <ucontext.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <vector>
+
+#include "core/backend.h"
+#include "cuda/device.h"
+#include "cuda/gemm_library.h"
+#include "cuda/table.h"
+#include "cuda_emulation/backend.h"
+
+namespace emulation {
+
+uint3 thread_index, block_index;
+dim3 block_size, grid_size;
+
+namespace {
+
+constexpr int warp_size = 32;
+constexpr size_t stack_bytes = size_t{64} << 10;
+
+enum class State { ready, at_block_barrier, at_warp_barrier, ended };
+
+struct Fiber {
+  ucontext_t context;
+  std::vector<char> stack;
+  State state;
+  unsigned mask;
+};
+
+// One launch at a time: the emulation is for one thread.
+std::vector<Fiber> fibers;
+std::vector<uint64_t> words;
+std::vector<float> shared;
+ucontext_t scheduler;
+const std::function<void()>* kernel;
+int current, count;
+bool votes, result_of_vote, descending;
+
+[[noreturn]] void stop(const char* name, const char* what) {
+  std::fprintf(stderr, "emulation: kernel %s: %s\n", name, what);
+  std::abort();
+}
+
+void enter() {
+  (*kernel)();
+  fibers[static_cast<size_t>(current)].state = State::ended;
+  swapcontext(&fibers[static_cast<size_t>(current)].context, &scheduler);
+}
+
+void wait_as(State state) {
+  Fiber& fiber = fibers[static_cast<size_t>(current)];
+  fiber.state = state;
+  swapcontext(&fiber.context, &scheduler);
+}
+
+void resume(int index) {
+  current = index;
+  thread_index.x = static_cast<unsigned>(index);
+  swapcontext(&scheduler, &fibers[static_cast<size_t>(index)].context);
+}
+
+/** Lets a warp go on when every lane of its mask has come; whether it did. */
+bool release_warp(const char* name, int first) {
+  unsigned waiting = 0, mask = 0;
+  for (int lane = 0; lane < warp_size && first + lane < count; ++lane) {
+    const Fiber& fiber = fibers[static_cast<size_t>(first + lane)];
+    if (fiber.state != State::at_warp_barrier) continue;
+    waiting |= 1u << lane;
+    mask |= fiber.mask;
+  }
+  if (waiting == 0) return false;
+  for (int lane = 0; lane < warp_size; ++lane) {
+    const bool absent = first + lane >= count || fibers[static_cast<size_t>(first + lane)].state == State::ended;
+    if ((mask >> lane & 1u) != 0 && absent) stop(name, "a shuffle or __syncwarp names a lane that has ended or is not there");
+  }
+  if (waiting != mask) return false;
+  for (int lane = 0; lane < warp_size; ++lane) {
+    if ((waiting >> lane & 1u) != 0) fibers[static_cast<size_t>(first + lane)].state = State::ready;
+  }
+  return true;
+}
+
+/** Lets the block go on when every thread that has not ended has come; whether it did. */
+bool release_block() {
+  int waiting = 0, ended = 0;
+  for (int i = 0; i < count; ++i) {
+    waiting += fibers[static_cast<size_t>(i)].state == State::at_block_barrier;
+    ended += fibers[static_cast<size_t>(i)].state == State::ended;
+  }
+  if (waiting == 0 || waiting + ended != count) return false;
+  result_of_vote = votes;
+  votes = false;
+  for (int i = 0; i < count; ++i) {
+    if (fibers[static_cast<size_t>(i)].state == State::at_block_barrier) fibers[static_cast<size_t>(i)].state = State::ready;
+  }
+  return true;
+}
+
+void run_block(const char* name) {
+  for (int i = 0; i < count; ++i) {
+    Fiber& fiber = fibers[static_cast<size_t>(i)];
+    fiber.state = State::ready;
+    fiber.stack.resize(stack_bytes);
+    getcontext(&fiber.context);
+    fiber.context.uc_stack = {fiber.stack.data(), 0, fiber.stack.size()};
+    fiber.context.uc_link = nullptr;
+    makecontext(&fiber.context, enter, 0);
+  }
+  for (;;) {
+    bool moved = false;
+    int ended = 0;
+    for (int i = 0; i < count; ++i) {
+      const int index = descending ? count - 1 - i : i;
+      if (fibers[static_cast<size_t>(index)].state == State::ready) {
+        resume(index);
+        moved = true;
+      }
+      ended += fibers[static_cast<size_t>(index)].state == State::ended;
+    }
+    if (ended == count) return;
+    for (int first = 0; first < count; first += warp_size) moved = release_warp(name, first) || moved;
+    moved = release_block() || moved;
+    if (!moved) stop(name, "some threads wait at a barrier that others never reach");
+  }
+}
+
+}  // namespace
+
+void run(const char* name, int64_t blocks, int threads, int64_t shared_bytes, const std::function<void()>& body) {
+  if (threads < 1 || threads > 1024 || blocks > INT32_MAX) stop(name, "a launch that no GPU takes");
+  kernel = &body;
+  count = threads;
+  if (fibers.size() < static_cast<size_t>(count)) fibers.resize(static_cast<size_t>(count));
+  words.assign(static_cast<size_t>(count), 0);
+  block_size.x = static_cast<unsigned>(threads);
+  grid_size.x = static_cast<unsigned>(blocks);
+  for (int64_t block = 0; block < blocks; ++block) {
+    block_index.x = static_cast<unsigned>(block);
+    shared.assign(static_cast<size_t>(shared_bytes) / sizeof(float) + 1, std::numeric_limits<float>::quiet_NaN());
+    run_block(name);
+  }
+}
+
+void* dynamic_shared() { return shared.data(); }
+
+bool block_barrier(bool vote) {
+  votes = votes || vote;
+  wait_as(State::at_block_barrier);
+  return result_of_vote;
+}
+
+void warp_barrier(unsigned mask) {
+  fibers[static_cast<size_t>(current)].mask = mask;
+  wait_as(State::at_warp_barrier);
+}
+
+int own_lane() { return current % warp_size; }
+
+uint64_t& lane_word(int lane) { return words[static_cast<size_t>(current / warp_size * warp_size + lane)]; }
+
+// Device memory: host memory that starts as NaN, between guards that release checks.
+
+namespace {
+
+constexpr int64_t guard_bytes = 256;
+constexpr unsigned char guard = 0xff;  // reads of it are NaN
+
+void* allocate(int64_t bytes) {
+  auto* block = static_cast<unsigned char*>(std::malloc(static_cast<size_t>(bytes + 2 * guard_bytes)));
+  if (block == nullptr) return nullptr;
+  std::memset(block, guard, static_cast<size_t>(bytes + 2 * guard_bytes));
+  std::memcpy(block, &bytes, sizeof bytes);
+  std::memset(block + guard_bytes, 0xff, static_cast<size_t>(bytes));
+  return block + guard_bytes;
+}
+
+void release(void* data) {
+  unsigned char* block = static_cast<unsigned char*>(data) - guard_bytes;
+  int64_t bytes;
+  std::memcpy(&bytes, block, sizeof bytes);
+  for (int64_t i = sizeof bytes; i < guard_bytes; ++i) {
+    if (block[i] != guard || block[guard_bytes + bytes + i] != guard) stop("(one before)", "wrote outside its buffers");
+  }
+  std::free(block);
+}
+
+void copy(void* to, const void* from, int64_t bytes) { std::memcpy(to, from, static_cast<size_t>(bytes)); }
+int64_t queue() { return 0; }
+int64_t memory_limit() { return int64_t{1} << 40; }
+const char* take_error() { return nullptr; }
+void describe(forge::DeviceDescription* description) {
+  std::memset(description, 0, sizeof *description);
+  std::strcpy(description->name, "CUDA kernels on the processor");
+}
+
+constexpr forge::Backend device = {
+    .device = "emulation",
+    .kernels = &forge::cuda::table,
+    .memory_limit = memory_limit,
+    .allocate = allocate,
+    .release = release,
+    .queue = queue,
+    .copy_in = copy,
+    .copy_out = copy,
+    .take_error = take_error,
+    .describe = describe,
+};
+
+}  // namespace
+
+const forge::Backend& backend() { return device; }
+
+void set_descending(bool last_thread_first) { descending = last_thread_first; }
+
+}  // namespace emulation
+
+namespace forge::cuda {
+
+void* workspace() {
+  static void* memory = std::malloc(static_cast<size_t>(workspace_bytes));
+  return memory;
+}
+void read_back(void* to, const void* from, int64_t bytes) { std::memcpy(to, from, static_cast<size_t>(bytes)); }
+bool library_gemm(const Gemm&) { return false; }
+
+}  // namespace forge::cuda

@@ -1,0 +1,12 @@
+#include <cstdio>
+
+#include "../../conformance/trial.h"
+#include "cuda_emulation/backend.h"
+
+/** The kernels of src/cuda on the processor, against the processor's own: README.md here. */
+int main() {
+  using namespace forge::conformance;
+  const std::vector<Result> results =
+      compare(emulation::backend(), [](int run) { emulation::set_descending(run == 1); });
+  return print(results) == 0 ? 0 : 1;
+}
