@@ -56,7 +56,24 @@ export {
   unigramEntropy,
 } from './data/token-stream.js';
 export { type EvaluateOptions, type Evaluation, evaluate } from './evaluation/evaluate.js';
+export {
+  type Accuracy,
+  type EvaluateTasksOptions,
+  evaluateTasks,
+  type TaskResult,
+  type TasksEvaluation,
+} from './evaluation/evaluate-tasks.js';
 export { InvalidEvaluationError } from './evaluation/evaluation.errors.js';
+export { ORACLES, type Oracle } from './evaluation/oracles.js';
+export {
+  type ChoiceTask,
+  type GenerateTask,
+  MATCHES,
+  type Match,
+  parseTasks,
+  type Task,
+} from './evaluation/task-file.js';
+export { InvalidTaskFileError } from './evaluation/tasks.errors.js';
 export { directorySource, type FileSource, memorySource } from './files/file-source.js';
 export {
   MalformedModelFileError,

@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander';
 import type { Io } from '../session.js';
-import { action, decimal, wholeNumber } from './action.js';
-import type { EvalOptions, GenerateCommandOptions } from './model.actions.js';
+import { action, collect, decimal, wholeNumber } from './action.js';
+import type { EvalOptions } from './model-eval.actions.js';
 import type { ExportOptions } from './model-export.actions.js';
+import type { GenerateCommandOptions } from './model-generate.actions.js';
 
 const WHERE = `
 A model is a folder in Hugging Face layout, a model.safetensors file in such a folder, a GGUF file, or the digest of an
@@ -29,8 +30,11 @@ export function addModelCommands(program: Command, io: Io): void {
 
   model
     .command('eval <model>')
-    .description('Loss, perplexity and bits per byte of a model on text')
-    .requiredOption('--corpus <path>', 'file or folder of text')
+    .description(
+      'Measure a model: loss, perplexity and bits per byte on text; share of right answers on tasks',
+    )
+    .option('--corpus <path>', 'file or folder of text')
+    .option('--task <file>', 'tasks as JSON lines; "-" reads standard input')
     .addOption(
       new Option('--split <split>', 'part of the text')
         .choices(['all', 'train', 'fitness', 'report'])
@@ -42,13 +46,27 @@ export function addModelCommands(program: Command, io: Io): void {
       'tokens between windows; fewer gives each token more context',
       wholeNumber(1),
     )
+    .option(
+      '--batch <rows>',
+      'rows of one forward pass; changes speed and memory only',
+      wholeNumber(1, 65_536),
+    )
     .addHelpText(
       'after',
-      `${WHERE}\n\nExamples:\n  $ forge model eval ./model --corpus book.txt --split report`,
+      `${WHERE}
+
+A task is a line of JSON. Choices are compared by their log-likelihood after the prompt; answers are generated
+greedily up to a stop string (a line break, if none is given) and matched: exact, prefix, or number (the last one).
+  {"type":"choice","prompt":"2 + 2 =","choices":[" 3"," 4"],"answer":1}
+  {"type":"generate","prompt":"Q: 17 + 4\\nA:","answer":"21","match":"number","max_tokens":8}
+
+Examples:
+  $ forge model eval ./model --corpus book.txt --split report
+  $ forge model eval model.gguf --task arithmetic.jsonl`,
     )
     .action(
       action<EvalOptions>(io, async (session, options, where = '') =>
-        (await actions()).modelEval(session, options, where),
+        (await import('./model-eval.actions.js')).modelEval(session, options, where),
       ),
     );
 
@@ -60,14 +78,26 @@ export function addModelCommands(program: Command, io: Io): void {
     .option('-t, --temperature <value>', '0 always takes the likeliest token', decimal(0, 10), 0.8)
     .option('--top-k <count>', 'only the likeliest tokens', wholeNumber(1))
     .option('--top-p <share>', 'only the likeliest tokens that make up this share', decimal(0, 1))
+    .option('--stop <text>', 'end before this text; may be given several times', collect)
+    .option(
+      '--samples <count>',
+      'continue this often, with seed, seed + 1, …, all together',
+      wholeNumber(1, 10_000),
+      1,
+    )
     .option('--seed <seed>', 'same seed, same text', wholeNumber(0), 0)
     .addHelpText(
       'after',
-      `${WHERE}\n\nExamples:\n  $ forge model generate ./model -p "Once upon" -n 100 --seed 3`,
+      `${WHERE}
+
+Examples:
+  $ forge model generate ./model -p "Once upon" -n 100 --seed 3
+  $ forge model generate model.gguf -p $'Q: 1 + 1\\nA:' -t 0 --stop $'\\n'
+  $ forge model generate ./model --top-k 40 --top-p 0.9 --samples 8 -o json`,
     )
     .action(
       action<GenerateCommandOptions>(io, async (session, options, where = '') =>
-        (await actions()).modelGenerate(session, options, where),
+        (await import('./model-generate.actions.js')).modelGenerate(session, options, where),
       ),
     );
 
