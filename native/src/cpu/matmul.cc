@@ -3,16 +3,16 @@
 #include "cpu/gemm_tile.h"
 
 /**
- * C = op(A)·op(B) + beta·C after Goto & van de Geijn 2008, with B as the shared packed operand: all of op(B)
- * is packed into panels first (in parallel), then each task takes a block of rows and a span of panels,
- * and walks k in passes of k_block, copying its block of A so that it stays in L2. Every element of C is one
- * sum in order of k, whatever the blocks and threads.
+ * C = op(A)·op(B) + beta·C after Goto & van de Geijn 2008, with B as the shared packed operand: a slab of op(B), all
+ * its rows or those of one pass over k, is packed into panels (in parallel), then each task takes a block of rows and
+ * a span of panels, and walks the slab in passes of at most k_block, copying its block of A so that it stays in L2.
+ * Every element of C is one sum in order of k, whatever the slabs, blocks and threads.
  */
 namespace forge::FORGE_ISA {
 namespace {
 
 constexpr int64_t m_block = 8 * tile_rows;  // 112 × 400 × 4 = 175 KiB of A: a share of L2
-constexpr int64_t n_block = 64 * panel;     // packed B at k = 1024: 8 MiB, a share of L3
+constexpr int64_t n_block = 64 * panel;     // 2048 × 384 × 4 = 3 MiB of packed B: a share of L3
 constexpr int64_t thin_rows = 4;            // fewer rows than this do not pay for packing B
 
 int64_t round_up(int64_t n, int64_t multiple) { return ceil_div(n, multiple) * multiple; }
@@ -22,74 +22,107 @@ constexpr int64_t a_scratch =
     m_block * a_stride > m_block / tile_rows * k_block * tile_step ? m_block * a_stride
                                                                    : m_block / tile_rows * k_block * tile_step;
 
-int64_t packed_b(const Gemm& g) { return round_up(min64(g.n, n_block), panel) * round_up(g.k, lanes); }
+/** A part of k. */
+struct Range {
+  int64_t first, length;
+};
+Range part_of(Range whole, int64_t index, int64_t parts) {
+  const int64_t first = index * whole.length / parts;
+  return {whole.first + first, (index + 1) * whole.length / parts - first};
+}
+
+int64_t passes(const Gemm& g) { return max64(1, ceil_div(g.k, k_block)); }
+
+/**
+ * Parts of k whose rows of B are packed together. A slab of one pass keeps packed B close to the core, at the price
+ * of going over C once a pass: worth it when C is the smaller of the two (weight gradients).
+ */
+int64_t slabs(const Gemm& g) { return g.k >= 2 * g.m ? passes(g) : 1; }
+
+/** Floats of one packed panel of a slab, in whole vectors. */
+int64_t panel_step(const Gemm& g) { return panel * round_up(ceil_div(g.k, slabs(g)), lanes); }
+
+/** Floats of packed B. */
+int64_t packed_b(const Gemm& g) { return ceil_div(min64(g.n, n_block), panel) * panel_step(g); }
 
 bool is_thin(const Gemm& g) { return g.m <= thin_rows; }
 
 /** Whether whole products are given to threads, instead of parts of each. */
 bool splits_batch(const Gemm& g) { return g.batch >= 2 * worker_count() && g.n <= n_block; }
 
-void pack_b(const Gemm& g, const float* b, int64_t first_column, int64_t columns, int64_t j, float* packed) {
-  float* dst = packed + j * panel * round_up(g.k, lanes);
+/** Packs panel j of the columns from first_column on. */
+void pack_b(const Gemm& g, const float* b, int64_t first_column, int64_t columns, Range slab, int64_t j, float* packed) {
+  float* dst = packed + j * panel_step(g);
   if (g.trans_b) {
-    pack_panel_transposed(b + first_column * g.ldb, g.ldb, columns, g.k, j, dst);
+    pack_panel_transposed(b + first_column * g.ldb + slab.first, g.ldb, columns, slab.length, j, dst);
   } else {
-    pack_panel(b + first_column, g.ldb, columns, g.k, j, dst);
+    pack_panel(b + slab.first * g.ldb + first_column, g.ldb, columns, slab.length, j, dst);
   }
 }
 
 /** Rows m0..m1 of C times `columns` columns from packed panels; c points at the first of those columns. */
-void multiply_block(const Gemm& g, const float* a, int64_t m0, int64_t m1, const float* packed, int64_t columns,
-                    float* c, float* a_packed) {
-  const int64_t rows = m1 - m0, panel_step = panel * round_up(g.k, lanes);
-  const int64_t passes = max64(1, ceil_div(g.k, k_block));
-  for (int64_t pass = 0; pass < passes; ++pass) {
-    const int64_t k0 = pass * g.k / passes, k = (pass + 1) * g.k / passes - k0;
-    const float beta = pass == 0 ? g.beta : 1.0f;
-    const float* b = packed + k0 * panel;
+void multiply_block(const Gemm& g, const float* a, int64_t m0, int64_t m1, Range slab, const float* packed,
+                    int64_t columns, float* c, float* a_packed) {
+  const int64_t rows = m1 - m0, count = passes(g) / slabs(g);
+  for (int64_t i = 0; i < count; ++i) {
+    const Range pass = part_of(slab, i, count);
+    const int64_t k = pass.length;
+    const float beta = pass.first == 0 ? g.beta : 1.0f;
+    const float* b = packed + (pass.first - slab.first) * panel;
     if (!g.trans_a) {
-      pack_rows(a + m0 * g.lda + k0, g.lda, rows, k, a_packed);
-      multiply_packed<ALayout::rows>(rows, columns, k, a_packed, 0, b, panel_step, c + m0 * g.ldc, g.ldc, beta);
+      pack_rows(a + m0 * g.lda + pass.first, g.lda, rows, k, a_packed);
+      multiply_packed<ALayout::rows>(rows, columns, k, a_packed, 0, b, panel_step(g), c + m0 * g.ldc, g.ldc, beta);
     } else {
-      pack_tiles(a + k0 * g.lda + m0, g.lda, rows, k, a_packed);
-      multiply_packed<ALayout::tiles>(rows, columns, k, a_packed, k * tile_step, b, panel_step, c + m0 * g.ldc, g.ldc,
-                                      beta);
+      pack_tiles(a + pass.first * g.lda + m0, g.lda, rows, k, a_packed);
+      multiply_packed<ALayout::tiles>(rows, columns, k, a_packed, k * tile_step, b, panel_step(g), c + m0 * g.ldc,
+                                      g.ldc, beta);
     }
   }
 }
 
-void multiply_one(const Gemm& g, const float* a, const float* b, float* c, float* scratch) {
-  const int64_t workers = worker_count();
+/** The share of one slab in `columns` columns of C from `first` on. */
+void multiply_slab(const Gemm& g, const float* a, const float* b, float* c, int64_t first, int64_t columns, Range slab,
+                   float* scratch) {
+  const int64_t workers = worker_count(), panels = ceil_div(columns, panel);
   float* packed = scratch + workers * a_scratch;
+  // Small panels are packed several at a time: a piece should outlast the hand-over to a thread.
+  const int64_t panels_per_piece = max64(1, 16384 / (panel * max64(1, slab.length)));
+  parallel_for(ceil_div(panels, panels_per_piece), [&](int64_t piece, int) {
+    for (int64_t j = piece * panels_per_piece; j < min64(panels, (piece + 1) * panels_per_piece); ++j) {
+      pack_b(g, b, first, columns, slab, j, packed);
+    }
+  });
+  const int64_t tiles_high = ceil_div(g.m, tile_rows);
+  const int64_t blocks = min64(tiles_high, round_up(ceil_div(g.m, m_block), workers));
+  const int64_t spans = min64(panels, ceil_div(workers, blocks));
+  parallel_for(blocks * spans, [&](int64_t task, int worker) {
+    const int64_t block = task / spans, span = task % spans;
+    const int64_t m0 = block * g.m / blocks, m1 = (block + 1) * g.m / blocks;
+    const int64_t p0 = span * panels / spans, p1 = (span + 1) * panels / spans;
+    multiply_block(g, a, m0, m1, slab, packed + p0 * panel_step(g), min64(columns, p1 * panel) - p0 * panel,
+                   c + first + p0 * panel, scratch + worker * a_scratch);
+  });
+}
+
+void multiply_one(const Gemm& g, const float* a, const float* b, float* c, float* scratch) {
   for (int64_t first = 0; first < g.n; first += n_block) {
-    const int64_t columns = min64(n_block, g.n - first), panels = ceil_div(columns, panel);
-    // Small panels are packed several at a time: a piece should outlast the hand-over to a thread.
-    const int64_t panels_per_piece = max64(1, 16384 / (panel * max64(1, g.k)));
-    parallel_for(ceil_div(panels, panels_per_piece), [&](int64_t piece, int) {
-      for (int64_t j = piece * panels_per_piece; j < min64(panels, (piece + 1) * panels_per_piece); ++j) {
-        pack_b(g, b, first, columns, j, packed);
-      }
-    });
-    const int64_t tiles_high = ceil_div(g.m, tile_rows);
-    const int64_t blocks = min64(tiles_high, round_up(ceil_div(g.m, m_block), workers));
-    const int64_t spans = min64(panels, ceil_div(workers, blocks));
-    parallel_for(blocks * spans, [&](int64_t task, int worker) {
-      const int64_t block = task / spans, span = task % spans;
-      const int64_t m0 = block * g.m / blocks, m1 = (block + 1) * g.m / blocks;
-      const int64_t p0 = span * panels / spans, p1 = (span + 1) * panels / spans;
-      multiply_block(g, a, m0, m1, packed + p0 * panel * round_up(g.k, lanes),
-                     min64(columns, p1 * panel) - p0 * panel, c + first + p0 * panel, scratch + worker * a_scratch);
-    });
+    const int64_t columns = min64(n_block, g.n - first);
+    for (int64_t i = 0; i < slabs(g); ++i) {
+      multiply_slab(g, a, b, c, first, columns, part_of({0, g.k}, i, slabs(g)), scratch);
+    }
   }
 }
 
 /** One product on one thread; scratch: packed A, then packed B. */
 void multiply_alone(const Gemm& g, const float* a, const float* b, float* c, float* scratch) {
   float* packed = scratch + a_scratch;
-  for (int64_t j = 0; j < ceil_div(g.n, panel); ++j) pack_b(g, b, 0, g.n, j, packed);
   const int64_t blocks = ceil_div(g.m, m_block);
-  for (int64_t block = 0; block < blocks; ++block) {
-    multiply_block(g, a, block * g.m / blocks, (block + 1) * g.m / blocks, packed, g.n, c, scratch);
+  for (int64_t i = 0; i < slabs(g); ++i) {
+    const Range slab = part_of({0, g.k}, i, slabs(g));
+    for (int64_t j = 0; j < ceil_div(g.n, panel); ++j) pack_b(g, b, 0, g.n, slab, j, packed);
+    for (int64_t block = 0; block < blocks; ++block) {
+      multiply_block(g, a, block * g.m / blocks, (block + 1) * g.m / blocks, slab, packed, g.n, c, scratch);
+    }
   }
 }
 
