@@ -40,10 +40,10 @@ export async function smallPipeline(
         id: 'evolve',
         phase: 'evomerge',
         config: {
-          generations: 12,
-          plateau_generations: 12,
+          generations: 8,
+          plateau_generations: 8,
           sequence_length: 64,
-          fitness_tokens: 4096,
+          fitness_tokens: 2048,
           checkpoint_interval_s: 1,
         },
         inputs: [

@@ -21,26 +21,41 @@ function checkEdited(edit: (text: string) => string): Promise<{ code: number; ou
   });
 }
 
+/** Whole generator runs, on machines that may be busy: ms. */
+const SLOW = 120_000;
+
 describe('gen.mjs --check', () => {
-  it('passes on the committed contracts', async () => {
-    const { code, output } = await checkEdited((text) => text);
-    expect(output).toBe('');
-    expect(code).toBe(0);
-  });
+  it(
+    'passes on the committed contracts',
+    async () => {
+      const { code, output } = await checkEdited((text) => text);
+      expect(output).toBe('');
+      expect(code).toBe(0);
+    },
+    SLOW,
+  );
 
-  it('refuses a field that changes its type', async () => {
-    const { code, output } = await checkEdited((text) =>
-      text.replace('string digest = 1;', 'bytes digest = 1;'),
-    );
-    expect(output).toContain('changed type');
-    expect(code).toBe(1);
-  });
+  it(
+    'refuses a field that changes its type',
+    async () => {
+      const { code, output } = await checkEdited((text) =>
+        text.replace('string digest = 1;', 'bytes digest = 1;'),
+      );
+      expect(output).toContain('changed type');
+      expect(code).toBe(1);
+    },
+    SLOW,
+  );
 
-  it('refuses generated code that is stale', async () => {
-    const { code, output } = await checkEdited((text) =>
-      text.replace('string digest = 1;', 'string digest = 1;\n  // Added.\n  string added = 99;'),
-    );
-    expect(output).toContain('stale');
-    expect(code).toBe(1);
-  });
+  it(
+    'refuses generated code that is stale',
+    async () => {
+      const { code, output } = await checkEdited((text) =>
+        text.replace('string digest = 1;', 'string digest = 1;\n  // Added.\n  string added = 99;'),
+      );
+      expect(output).toContain('stale');
+      expect(code).toBe(1);
+    },
+    SLOW,
+  );
 });
