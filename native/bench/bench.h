@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <ctime>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "core/parallel.h"
@@ -52,6 +53,20 @@ inline double median_seconds(const std::function<void()>& f, int least = 7) {
 double peak_burst();
 /** Bytes read plus written per second by a parallel copy much larger than the caches. */
 double copy_bandwidth();
+
+/** One figure beside what bounds it or does the same, measured in the same run. */
+struct Figure {
+  std::string name, shape;
+  double value;
+  std::string unit, reference;
+  double reference_value;
+  /** value over reference_value, or the median of that over interleaved rounds; above 1 is better than the reference. */
+  double ratio;
+  /** Floating-point operations per byte that has to move; 0 when the figure is not one of the roofline. */
+  double intensity = 0;
+};
+/** Prints the figure as a line of the table and keeps it for --json. */
+void record(const Figure& figure);
 
 Tensor random_tensor(const Shape& shape, unsigned seed);
 /** Ends the program with the message of a failed status. */

@@ -33,8 +33,6 @@ struct Case {
 
 void bench_matmul() {
   const Sgemm blas = load_blas();
-  std::printf("%-20s %5s %5s %5s    | %7s %6s | %s\n", "matmul", "M", "N", "K", "GFLOP/s", "peak",
-              blas == nullptr ? "no OpenBLAS" : "times OpenBLAS");
   for (const Case& c : {Case{"cube", 128, 128, 128, false, false}, Case{"cube", 256, 256, 256, false, false},
                         Case{"cube", 512, 512, 512, false, false}, Case{"cube", 1024, 1024, 1024, false, false},
                         Case{"cube", 1024, 1024, 1024, false, true}, Case{"cube", 2048, 2048, 2048, false, false},
@@ -76,9 +74,16 @@ void bench_matmul() {
       share.push_back(flop / ours / std::max(peak, peak_burst()));
       ratio.push_back(theirs / ours);
     }
-    std::printf("%-20s %5lld %5lld %5lld %c%c | %7.1f %5.1f%% | x%.2f\n", c.what, static_cast<long long>(c.m),
-                static_cast<long long>(c.n), static_cast<long long>(c.k), c.ta ? 'T' : 'N', c.tb ? 'T' : 'N',
-                median(rate) / 1e9, 100 * median(share), median(ratio));
+    char shape[64];
+    std::snprintf(shape, sizeof shape, "%lldx%lldx%lld %c%c", static_cast<long long>(c.m), static_cast<long long>(c.n),
+                  static_cast<long long>(c.k), c.ta ? 'T' : 'N', c.tb ? 'T' : 'N');
+    const std::string name = std::string("matmul ") + c.what;
+    const double gigaflop = median(rate) / 1e9;
+    const double bytes = 4.0 * static_cast<double>(c.m * c.k + c.k * c.n + c.m * c.n);
+    record({name, shape, gigaflop, "GFLOP/s", "multiply-add peak", gigaflop / median(share), median(share), flop / bytes});
+    if (blas != nullptr) {
+      record({name, shape, gigaflop, "GFLOP/s", "OpenBLAS", gigaflop / median(ratio), median(ratio)});
+    }
   }
   std::printf("\n");
 }

@@ -6,10 +6,9 @@
 namespace forge::bench {
 namespace {
 
-void line(const char* name, double bytes, double bandwidth, const std::function<void()>& f) {
-  const double seconds = median_seconds(f);
-  std::printf("%-28s %9.1f us %8.1f GB/s %5.0f%% of copy\n", name, seconds * 1e6, bytes / seconds / 1e9,
-              100 * bytes / seconds / bandwidth);
+void line(const char* name, double bytes, double bandwidth, const std::function<void()>& f, const char* shape = "2^24") {
+  const double rate = bytes / median_seconds(f);
+  record({name, shape, rate / 1e9, "GB/s", "memory copy", bandwidth / 1e9, rate / bandwidth});
 }
 
 }  // namespace

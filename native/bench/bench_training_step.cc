@@ -136,8 +136,8 @@ void bench_training_step(double peak) {
   const double seconds = median_seconds([&] { step(model, ids, targets, ++number); }, 15);
   const double per_layer = 2.0 * width * width + 2.0 * width * kv_heads * head_dim + 3.0 * width * hidden;
   const double flop = 6.0 * rows * (layers * per_layer + width * vocabulary);
-  std::printf("pico training step, %lld tokens: %.1f ms, %.0f tokens/s, dense products at %.0f%% of peak if alone\n",
-              static_cast<long long>(rows), seconds * 1e3, rows / seconds, 100 * flop / seconds / peak);
+  const double rate = flop / seconds;
+  record({"training step, dense products", "pico 16x128", rate / 1e9, "GFLOP/s", "multiply-add peak", peak / 1e9, rate / peak});
 }
 
 }  // namespace forge::bench

@@ -44,7 +44,41 @@ __attribute__((target("avx2,fma"))) float spin_avx2() {
 }
 #endif
 
+std::vector<Figure>& figures() {
+  static std::vector<Figure> all;
+  return all;
+}
+
+/** The figures as JSON; no text of ours needs escaping. */
+void write_json(const char* path, double peak, double bandwidth) {
+  std::FILE* file = std::fopen(path, "w");
+  if (file == nullptr) {
+    std::fprintf(stderr, "cannot write %s\n", path);
+    std::exit(1);
+  }
+  std::fprintf(file, "{\"isa\":\"%s\",\"threads\":%d,\"peakFlops\":%.6g,\"copyBytesPerSecond\":%.6g,\"figures\":[",
+               isa_name(), worker_count(), peak, bandwidth);
+  const char* separator = "";
+  for (const Figure& f : figures()) {
+    std::fprintf(file,
+                 "%s\n{\"name\":\"%s\",\"shape\":\"%s\",\"value\":%.6g,\"unit\":\"%s\",\"reference\":\"%s\","
+                 "\"referenceValue\":%.6g,\"ratio\":%.6g,\"intensity\":%.6g}",
+                 separator, f.name.c_str(), f.shape.c_str(), f.value, f.unit.c_str(), f.reference.c_str(),
+                 f.reference_value, f.ratio, f.intensity);
+    separator = ",";
+  }
+  std::fprintf(file, "\n]}\n");
+  std::fclose(file);
+}
+
 }  // namespace
+
+void record(const Figure& f) {
+  std::printf("%-34s %-18s %10.1f %-8s %5.2f x %s\n", f.name.c_str(), f.shape.c_str(), f.value, f.unit.c_str(), f.ratio,
+              f.reference.c_str());
+  std::fflush(stdout);
+  figures().push_back(f);
+}
 
 double peak_burst() {
 #if defined(__x86_64__)
@@ -91,13 +125,17 @@ void require(const Status& status) {
 
 }  // namespace forge::bench
 
-/** Arguments: any of matmul, ops, step; none means all. */
+/** Arguments: any of matmul, ops, step (none means all); --json FILE writes the figures as well. */
 int main(int count, char** arguments) {
   using namespace forge::bench;
+  const char* json = nullptr;
+  std::vector<std::string> names;
+  for (int i = 1; i < count; ++i) {
+    if (std::strcmp(arguments[i], "--json") == 0 && i + 1 < count) json = arguments[++i];
+    else names.emplace_back(arguments[i]);
+  }
   const auto wanted = [&](const char* name) {
-    bool any = count < 2;
-    for (int i = 1; i < count; ++i) any = any || std::strcmp(arguments[i], name) == 0;
-    return any;
+    return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
   };
   std::vector<double> bursts;
   for (int i = 0; i < 51; ++i) bursts.push_back(peak_burst());
@@ -109,4 +147,5 @@ int main(int count, char** arguments) {
   if (wanted("matmul")) bench_matmul();
   if (wanted("ops")) bench_ops(bandwidth);
   if (wanted("step")) bench_training_step(peak);
+  if (json != nullptr) write_json(json, peak, bandwidth);
 }

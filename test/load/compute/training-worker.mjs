@@ -1,0 +1,34 @@
+// Trains a preset on random tokens for sections/training.mjs: a number of steps per line in, rates and memory out.
+import { createInterface } from 'node:readline';
+import { LlamaModel, trainStep } from '@agentforge/model';
+import { AdamW, backendInfo, decayGroups, Philox, selectDevice } from '@agentforge/tensor';
+import { median } from './figures.mjs';
+
+const { config, batch, length, threads } = JSON.parse(process.argv[2]);
+selectDevice('cpu', { threads });
+const rng = new Philox(1);
+const residentBefore = process.memoryUsage().rss;
+const model = LlamaModel.init({ ...config, contextLength: Math.max(config.contextLength, length) }, rng);
+const optimizer = new AdamW(decayGroups(model, 0.1), { lr: 3e-3, betas: [0.9, 0.95] });
+const data = rng.stream('data');
+
+function step() {
+  const rows = Int32Array.from({ length: batch * length + 1 }, () => data.integer(config.vocabSize));
+  const tokens = {
+    inputs: rows.subarray(0, -1),
+    targets: rows.subarray(1),
+    batchSize: batch,
+    length,
+    bytes: 0,
+  };
+  const started = performance.now();
+  trainStep(model, optimizer, tokens);
+  return (1000 * batch * length) / (performance.now() - started);
+}
+
+console.log(JSON.stringify(backendInfo()));
+for await (const line of createInterface({ input: process.stdin })) {
+  const rates = Array.from({ length: Number(line) }, step);
+  const stepBytes = process.resourceUsage().maxRSS * 1024 - residentBefore;
+  console.log(JSON.stringify({ tokensPerSecond: median(rates), stepBytes }));
+}
