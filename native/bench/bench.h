@@ -74,6 +74,7 @@ void require(const Status& status);
 
 void bench_matmul();
 void bench_ops(double bandwidth);
+void bench_merge();
 void bench_training_step(double peak);
 
 }  // namespace forge::bench

@@ -125,7 +125,7 @@ void require(const Status& status) {
 
 }  // namespace forge::bench
 
-/** Arguments: any of matmul, ops, step (none means all); --json FILE writes the figures as well. */
+/** Arguments: any of matmul, ops, merge, step (none means all); --json FILE writes the figures as well. */
 int main(int count, char** arguments) {
   using namespace forge::bench;
   const char* json = nullptr;
@@ -146,6 +146,7 @@ int main(int count, char** arguments) {
   std::printf("measured peak %.0f GFLOP/s, copy %.1f GB/s (read + write)\n\n", peak / 1e9, bandwidth / 1e9);
   if (wanted("matmul")) bench_matmul();
   if (wanted("ops")) bench_ops(bandwidth);
+  if (wanted("merge")) bench_merge();
   if (wanted("step")) bench_training_step(peak);
   if (json != nullptr) write_json(json, peak, bandwidth);
 }

@@ -34,6 +34,7 @@ import {
   tanh,
   transpose,
 } from '@agentforge/tensor';
+import { MERGES } from './merge-operations.js';
 import {
   BATCHES,
   heads,
@@ -392,4 +393,5 @@ export const OPERATIONS: readonly Operation[] = [
     reference: layout.gatherRows,
     gradients: [],
   },
+  ...MERGES,
 ];

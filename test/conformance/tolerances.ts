@@ -16,6 +16,7 @@ function tolerance(forward: number, reason: string, gradient = DIFFERENCES): Tol
 }
 
 const exact = tolerance(0, 'moves elements, computes nothing');
+const sameSteps = tolerance(0, 'f64 in the same order, rounded to f32 once: the same bits');
 const oneRounding = tolerance(
   1.2e-7,
   'one rounding, half a unit in the last place, and that of the comparison',
@@ -62,4 +63,27 @@ export const TOLERANCES: Readonly<Record<string, Tolerance>> = {
   concat: exact,
   permute: exact,
   transpose: exact,
+  'merge.linear': sameSteps,
+  'merge.slerp': oneRounding,
+  'merge.nuslerp': oneRounding,
+  'merge.multislerp': oneRounding,
+  'merge.karcher': tolerance(
+    3e-7,
+    'stops iterating when steps are below 1e-5 of a radian: their square is left',
+  ),
+  'merge.modelStock': oneRounding,
+  'merge.taskArithmetic': sameSteps,
+  'merge.ties': sameSteps,
+  'merge.dareLinear': oneRounding,
+  'merge.dareTies': oneRounding,
+  'merge.della': oneRounding,
+  'merge.dellaLinear': sameSteps,
+  'merge.breadcrumbs': sameSteps,
+  'merge.breadcrumbsTies': sameSteps,
+  'merge.sce': oneRounding,
+  'merge.ram': oneRounding,
+  'merge.ramPlus': oneRounding,
+  'merge.nearswap': sameSteps,
+  'merge.arceeFusion': exact,
+  'merge.passthrough': exact,
 };

@@ -123,6 +123,14 @@ Status read(Arguments& arguments, TensorList& value) {
   });
 }
 
+Status read(Arguments& arguments, std::vector<double>& value) {
+  constexpr const char* wanted = "an array of at most 65536 numbers";
+  return for_each_element(arguments, arguments.next(), 65536, wanted, [&](napi_value element) -> Status {
+    if (napi_get_value_double(arguments.env(), element, &value.emplace_back()) == napi_ok) return {};
+    return bad_argument(arguments, wanted);
+  });
+}
+
 Status read(Arguments& arguments, std::string& value) {
   char text[256];
   size_t length = 0;

@@ -64,6 +64,8 @@ Status read(Arguments& arguments, std::optional<Tensor>& value);
 Status read(Arguments& arguments, TensorList& value);
 /** A text of at most 255 bytes. */
 Status read(Arguments& arguments, std::string& value);
+/** An array of at most 65536 numbers. */
+Status read(Arguments& arguments, std::vector<double>& value);
 
 Status write(Arguments& arguments, Tensor& value, napi_value& result);
 Status write(Arguments& arguments, double value, napi_value& result);

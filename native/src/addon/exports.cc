@@ -95,6 +95,18 @@ constexpr Export exports[] = {
     // random numbers
     {"philoxUniform", bind<ops::philox_uniform>},
     {"philoxNormal", bind<ops::philox_normal>},
+    // merging of models
+    {"mergeLinear", bind<ops::merge_linear>},
+    {"mergeSlerp", bind<ops::merge_slerp>},
+    {"mergeNuslerp", bind<ops::merge_nuslerp>},
+    {"mergeMultislerp", bind<ops::merge_multislerp>},
+    {"mergeKarcher", bind<ops::merge_karcher>},
+    {"mergeModelStock", bind<ops::merge_model_stock>},
+    {"mergeTaskVectors", bind<ops::merge_task_vectors>},
+    {"mergeSce", bind<ops::merge_sce>},
+    {"mergeRam", bind<ops::merge_ram>},
+    {"mergeNearswap", bind<ops::merge_nearswap>},
+    {"mergeArceeFusion", bind<ops::merge_arcee_fusion>},
     // key-value cache
     {"copyRows", bind<ops::copy_rows>},
 };

@@ -1,6 +1,8 @@
 #pragma once
 #include <cstdint>
 
+#include "core/merge.h"
+
 /**
  * The table of kernels of a backend. Kernels take raw pointers to checked, dense, non-overlapping (unless
  * said) buffers, split their own work with parallel_for, and cannot fail. All sizes are in elements.
@@ -122,6 +124,44 @@ struct Kernels {
   void (*adamw)(float* param, const float* grad, float* m, float* v, int64_t n, const AdamW& settings);
   void (*philox_uniform)(float* x, int64_t n, const Philox& key);
   void (*philox_normal)(float* x, int64_t n, const Philox& key, float mean, float std);
+
+  // Merging of models, see core/merge.h. None of these multiplies and adds in one rounding: every instruction set
+  // gives the same bytes.
+  /** y = Σ factors[i]·x[i], summed in f64; base is not read. */
+  void (*merge_sum)(const MergeSources& sources, const double* factors, float* y);
+  /** gram[i·sources + j] = δi·δj in f64 (δ = x − base, or x without base); partial: merge_chunks(count)·sources² doubles. */
+  void (*merge_gram)(const MergeSources& sources, double* gram, double* partial);
+  /** y = base + λ · mix(kept deltas). keep: one per source; the rule of the first is that of all. */
+  void (*merge_task_vectors)(const MergeSources& sources, const MergeKeep* keep, const MergeMix& mix, float* y);
+  int64_t (*merge_cut_scratch)(int64_t count);
+  /** The cut above which the k largest |x − base| lie; base may be null. */
+  MergeCut (*merge_cut)(const float* base, const float* x, int64_t count, int64_t k, void* scratch);
+  /** Bit e of bits is 1 with the given probability: word e of the key's stream decides. */
+  void (*merge_bernoulli)(uint64_t* bits, int64_t count, double density, const Philox& key);
+  int64_t (*merge_della_scratch)(int64_t width);
+  /** The same with probability density − epsilon + 2·epsilon·rank/(width − 1), rank by |x − base| within the row. */
+  void (*merge_della)(const float* base, const float* x, int64_t rows, int64_t width, double density, double epsilon,
+                      const Philox& key, uint64_t* bits, void* scratch);
+  /** sums[0] = Σ|δ|, sums[1] = Σ|kept δ| in f64; partial: 2·merge_chunks(count) doubles. */
+  void (*merge_magnitudes)(const float* base, const float* x, int64_t count, const MergeKeep& keep, double* sums,
+                           double* partial);
+  /** y = population variance of the deltas; returns how many are not 0. partial: merge_chunks(count) doubles. */
+  int64_t (*merge_variance)(const MergeSources& sources, float* y, double* partial);
+  /** sums[i] = Σ δi² over entries whose variance is above the cut (all without variance); partial: merge_chunks(count)·sources. */
+  void (*merge_squares)(const MergeSources& sources, const float* variance, const MergeCut& cut, double* sums,
+                        double* partial);
+  /** y = base + Σ w δ / max(Σ w, 1e-6) over the sources with the sign of Σδ, where the variance is above the cut. */
+  void (*merge_sce)(const MergeSources& sources, const double* weights, const float* variance, const MergeCut& cut,
+                    float* y);
+  /** counts[2i], counts[2i+1]: entries with |δi| > epsilon that another source has too, and that none has. */
+  void (*merge_overlaps)(const MergeSources& sources, float epsilon, double* counts, double* partial);
+  /** y = base + (the mean of deltas above epsilon; a single one times scales[its source]). */
+  void (*merge_ram)(const MergeSources& sources, float epsilon, const double* scales, float* y);
+  void (*merge_nearswap)(const float* a, const float* b, double t, float* y, int64_t n);
+  /** y = |x − base| · KL(softmax(x) ‖ softmax(base)) with the divergence of the row; both softmaxes plus 1e-8. */
+  void (*merge_importance)(const float* base, const float* x, float* y, int64_t rows, int64_t width);
+  /** y = importance ≥ threshold ? x : base. */
+  void (*merge_choose)(const float* base, const float* x, const float* importance, float threshold, float* y, int64_t n);
 };
 
 /** Rows per partial sum of the gain gradient: fixed, so that results do not depend on threads. */

@@ -1,35 +1,9 @@
 #include "core/kernels.h"
 #include "cpu/math.h"
+#include "cpu/philox.h"
 
 namespace forge::FORGE_ISA {
 namespace {
-
-constexpr int64_t blocks_at_once = lanes;
-
-/** words[j][b] = word j of block first + b. Philox4x32-10: Salmon et al. 2011, section 3.3; constants from there. */
-void philox_blocks(const Philox& key, uint64_t first, uint32_t words[4][blocks_at_once]) {
-  for (int64_t b = 0; b < blocks_at_once; ++b) {
-    const uint64_t counter = first + static_cast<uint64_t>(b);
-    words[0][b] = static_cast<uint32_t>(counter);
-    words[1][b] = static_cast<uint32_t>(counter >> 32);
-    words[2][b] = 0;
-    words[3][b] = 0;
-  }
-  uint32_t k0 = key.seed_lo, k1 = key.seed_hi;
-  for (int round = 0; round < 10; ++round) {
-    for (int64_t b = 0; b < blocks_at_once; ++b) {
-      const uint64_t p0 = uint64_t{0xD2511F53} * words[0][b];
-      const uint64_t p1 = uint64_t{0xCD9E8D57} * words[2][b];
-      const uint32_t x1 = words[1][b], x3 = words[3][b];
-      words[0][b] = static_cast<uint32_t>(p1 >> 32) ^ x1 ^ k0;
-      words[1][b] = static_cast<uint32_t>(p1);
-      words[2][b] = static_cast<uint32_t>(p0 >> 32) ^ x3 ^ k1;
-      words[3][b] = static_cast<uint32_t>(p0);
-    }
-    k0 += 0x9E3779B9;
-    k1 += 0xBB67AE85;
-  }
-}
 
 /** Top 24 bits of each word, as a float in [0, 2^24). */
 vf top_bits(const uint32_t* words) {

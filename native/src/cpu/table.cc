@@ -39,6 +39,23 @@ void cross_entropy_backward(const float*, const int32_t*, const float*, const fl
 void adamw(float*, const float*, float*, float*, int64_t, const AdamW&);
 void philox_uniform(float*, int64_t, const Philox&);
 void philox_normal(float*, int64_t, const Philox&, float, float);
+void merge_sum(const MergeSources&, const double*, float*);
+void merge_gram(const MergeSources&, double*, double*);
+void merge_task_vectors(const MergeSources&, const MergeKeep*, const MergeMix&, float*);
+int64_t merge_cut_scratch(int64_t);
+MergeCut merge_cut(const float*, const float*, int64_t, int64_t, void*);
+void merge_bernoulli(uint64_t*, int64_t, double, const Philox&);
+int64_t merge_della_scratch(int64_t);
+void merge_della(const float*, const float*, int64_t, int64_t, double, double, const Philox&, uint64_t*, void*);
+void merge_magnitudes(const float*, const float*, int64_t, const MergeKeep&, double*, double*);
+int64_t merge_variance(const MergeSources&, float*, double*);
+void merge_squares(const MergeSources&, const float*, const MergeCut&, double*, double*);
+void merge_sce(const MergeSources&, const double*, const float*, const MergeCut&, float*);
+void merge_overlaps(const MergeSources&, float, double*, double*);
+void merge_ram(const MergeSources&, float, const double*, float*);
+void merge_nearswap(const float*, const float*, double, float*, int64_t);
+void merge_importance(const float*, const float*, float*, int64_t, int64_t);
+void merge_choose(const float*, const float*, const float*, float, float*, int64_t);
 
 #define FORGE_USE(name) .name = name
 
@@ -77,6 +94,23 @@ const Kernels table = {
     FORGE_USE(adamw),
     FORGE_USE(philox_uniform),
     FORGE_USE(philox_normal),
+    FORGE_USE(merge_sum),
+    FORGE_USE(merge_gram),
+    FORGE_USE(merge_task_vectors),
+    FORGE_USE(merge_cut_scratch),
+    FORGE_USE(merge_cut),
+    FORGE_USE(merge_bernoulli),
+    FORGE_USE(merge_della_scratch),
+    FORGE_USE(merge_della),
+    FORGE_USE(merge_magnitudes),
+    FORGE_USE(merge_variance),
+    FORGE_USE(merge_squares),
+    FORGE_USE(merge_sce),
+    FORGE_USE(merge_overlaps),
+    FORGE_USE(merge_ram),
+    FORGE_USE(merge_nearswap),
+    FORGE_USE(merge_importance),
+    FORGE_USE(merge_choose),
 };
 
 }  // namespace forge::FORGE_ISA

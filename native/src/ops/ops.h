@@ -88,4 +88,20 @@ Status copy_rows(const Tensor& dst, const Tensor& src, int64_t at_row);
 Status full(DType dtype, const Shape& shape, double value, Tensor& y);
 Status view(const Tensor& x, int64_t offset, const Shape& shape, Tensor& y);
 
+// merge_linear.cc, merge_task_vectors.cc, merge_votes.cc
+using Numbers = std::vector<double>;
+Status merge_linear(const TensorList& xs, const Numbers& weights, bool normalize, Tensor& y);
+Status merge_slerp(const Tensor& a, const Tensor& b, double t, Tensor& y);
+Status merge_nuslerp(const Tensor& a, const Tensor& b, const Tensor* base, double t, Tensor& y);
+Status merge_multislerp(const TensorList& xs, const Numbers& weights, const Tensor* base, bool normalize, Tensor& y);
+Status merge_karcher(const TensorList& xs, const Numbers& weights, int64_t max_iterations, double tolerance, Tensor& y);
+Status merge_model_stock(const Tensor& base, const TensorList& xs, Tensor& y);
+Status merge_task_vectors(const Tensor& base, const TensorList& xs, const Numbers& weights, int64_t method,
+                          const Numbers& densities, const Numbers& extras, int64_t rescale, const Numbers& keys,
+                          bool consensus, bool normalize, double lambda, Tensor& y);
+Status merge_sce(const Tensor& base, const TensorList& xs, double select_topk, Tensor& y);
+Status merge_ram(const Tensor& base, const TensorList& xs, double epsilon, double r, double alpha, Tensor& y);
+Status merge_nearswap(const Tensor& a, const Tensor& b, double t, Tensor& y);
+Status merge_arcee_fusion(const Tensor& base, const Tensor& x, Tensor& y);
+
 }  // namespace forge::ops

@@ -26,6 +26,7 @@ export {
   StateError,
   UnsupportedOpError,
 } from './errors.js';
+export * as merge from './merge/index.js';
 export { type Initializer, normalInit, uniformInit, zerosInit } from './nn/initializers.js';
 export { Embedding, Linear, type LinearOptions, RMSNorm } from './nn/layers.js';
 export { type Child, type LoadReport, Module, type ModuleState } from './nn/module.js';
