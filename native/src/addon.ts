@@ -316,6 +316,32 @@ export interface NativeAddon {
     std: number,
   ): void;
 
+  // -- matrices as a whole ---------------------------------------------------------------------------
+  /**
+   * x[M,N] = u · diag(s) · vT with K = min(M,N), s falling, the largest component of each column of u positive.
+   * In f64, same bytes on every instruction set; columns of singular values below 4·2⁻⁵²·max(M,N)·s₀ complete the
+   * basis and their s is 0. About eight sweeps of K²·(3·max(M,N) + K) multiply-adds each. ARGUMENT: not finite.
+   * @returns [u[M,K], s[K], vT[K,N]]
+   */
+  svd(x: Handle): [u: Handle, s: Handle, vT: Handle];
+  /** x[M,N]/‖x‖F, then `steps` times X ← aX + (b·XXᵀ + c·(XXᵀ)²)X: singular values go to about 1. Jordan et al. 2024. */
+  newtonSchulz(x: Handle, steps: number): Handle;
+  /**
+   * One Muon step in place on a matrix [M,N]: m ← μm + (1−μ)g, g = gradScale · grad; u = μm + (1−μ)g when nesterov, else m;
+   * param ← param·(1 − lr·weightDecay) − lr·√max(1, M/N)·newtonSchulz(u, steps).
+   */
+  muon(
+    param: Handle,
+    grad: Handle,
+    m: Handle,
+    lr: number,
+    momentum: number,
+    nesterov: boolean,
+    weightDecay: number,
+    steps: number,
+    gradScale: number,
+  ): void;
+
   // -- merging of models: one tensor of each, of equal shape; mergekit's rules --------------------------------
   // Sums are in f64, with the same bytes on every instruction set. "Passes" count how often each model is read.
   /** Σ wᵢxᵢ, divided by Σ wᵢ when `normalize` (unless that is below 1e-8). Models of weight 0 are not read. One pass. */

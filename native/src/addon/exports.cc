@@ -95,6 +95,10 @@ constexpr Export exports[] = {
     // random numbers
     {"philoxUniform", bind<ops::philox_uniform>},
     {"philoxNormal", bind<ops::philox_normal>},
+    // matrices as a whole
+    {"svd", bind<ops::svd>},
+    {"newtonSchulz", bind<ops::newton_schulz>},
+    {"muon", bind<ops::muon>},
     // merging of models
     {"mergeLinear", bind<ops::merge_linear>},
     {"mergeSlerp", bind<ops::merge_slerp>},

@@ -125,6 +125,10 @@ struct Kernels {
   void (*philox_uniform)(float* x, int64_t n, const Philox& key);
   void (*philox_normal)(float* x, int64_t n, const Philox& key, float mean, float std);
 
+  int64_t (*svd_scratch)(int64_t rows, int64_t width);
+  /** x[rows, width] = u·diag(s)·vt, all thin, k = min(rows, width): u[rows, k], s[k], vt[k, width]; false: no convergence. */
+  bool (*svd)(const float* x, int64_t rows, int64_t width, float* u, float* s, float* vt, void* scratch);
+
   // Merging of models, see core/merge.h. None of these multiplies and adds in one rounding: every instruction set
   // gives the same bytes.
   /** y = Σ factors[i]·x[i], summed in f64; base is not read. */

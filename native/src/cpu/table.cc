@@ -39,6 +39,8 @@ void cross_entropy_backward(const float*, const int32_t*, const float*, const fl
 void adamw(float*, const float*, float*, float*, int64_t, const AdamW&);
 void philox_uniform(float*, int64_t, const Philox&);
 void philox_normal(float*, int64_t, const Philox&, float, float);
+int64_t svd_scratch(int64_t, int64_t);
+bool svd(const float*, int64_t, int64_t, float*, float*, float*, void*);
 void merge_sum(const MergeSources&, const double*, float*);
 void merge_gram(const MergeSources&, double*, double*);
 void merge_task_vectors(const MergeSources&, const MergeKeep*, const MergeMix&, float*);
@@ -94,6 +96,8 @@ const Kernels table = {
     FORGE_USE(adamw),
     FORGE_USE(philox_uniform),
     FORGE_USE(philox_normal),
+    FORGE_USE(svd_scratch),
+    FORGE_USE(svd),
     FORGE_USE(merge_sum),
     FORGE_USE(merge_gram),
     FORGE_USE(merge_task_vectors),

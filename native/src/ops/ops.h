@@ -88,6 +88,12 @@ Status copy_rows(const Tensor& dst, const Tensor& src, int64_t at_row);
 Status full(DType dtype, const Shape& shape, double value, Tensor& y);
 Status view(const Tensor& x, int64_t offset, const Shape& shape, Tensor& y);
 
+// svd.cc, newton_schulz.cc
+Status svd(const Tensor& x, Tensor& u, Tensor& s, Tensor& vt);
+Status newton_schulz(const Tensor& x, int64_t steps, Tensor& y);
+Status muon(const Tensor& param, const Tensor& grad, const Tensor& m, double lr, double momentum, bool nesterov,
+            double weight_decay, int64_t steps, double grad_scale);
+
 // merge_linear.cc, merge_task_vectors.cc, merge_votes.cc
 using Numbers = std::vector<double>;
 Status merge_linear(const TensorList& xs, const Numbers& weights, bool normalize, Tensor& y);

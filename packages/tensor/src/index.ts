@@ -46,10 +46,12 @@ export {
   viewRows,
 } from './ops/layout.js';
 export { linear, type MatmulOptions, matmul } from './ops/matmul.js';
+export { newtonSchulz } from './ops/newton-schulz.js';
 export { abs, exp, log, neg, relu, relu2, sigmoid, silu, sqrt, tanh } from './ops/pointwise.js';
 export { allFinite, argmax, globalNorm, max, mean, softmax, sum } from './ops/reductions.js';
 export { rmsNorm } from './ops/rms-norm.js';
 export { type RopeOptions, rope } from './ops/rope.js';
+export { type Svd, svd } from './ops/svd.js';
 export { swiglu } from './ops/swiglu.js';
 export {
   AdamW,
@@ -59,6 +61,7 @@ export {
   type ParameterGroup,
 } from './optim/adamw.js';
 export { type ClippedNorm, clipGradNorm } from './optim/clip-grad-norm.js';
+export { Muon, type MuonOptions, type MuonState } from './optim/muon.js';
 export { constantSchedule, linearSchedule, type Schedule, warmupCosine } from './optim/schedule.js';
 export { Philox, type PhiloxState } from './random/philox.js';
 export { normal, uniform } from './random/random-tensor.js';
