@@ -1,3 +1,8 @@
+export { InvalidAdapterError } from './adapters/adapters.errors.js';
+export { BitNetLayers, lambdaWarmup, toBitNet } from './adapters/bitnet.js';
+export { addLora, LoraAdapter, type LoraConfig, removeLora } from './adapters/lora.js';
+export { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, loadLora, saveLora } from './adapters/peft-files.js';
+export { PROJECTIONS, type Projection } from './adapters/projections.js';
 export { InvalidModelConfigError } from './config/config.errors.js';
 export { CONFIG_FILE, fromHfConfig, type HfLlamaConfig, toHfConfig } from './config/hf-config.js';
 export {

@@ -27,8 +27,10 @@ export {
   UnsupportedOpError,
 } from './errors.js';
 export * as merge from './merge/index.js';
+export { BitLinear } from './nn/bit-linear.js';
 export { type Initializer, normalInit, uniformInit, zerosInit } from './nn/initializers.js';
 export { Embedding, Linear, type LinearOptions, RMSNorm } from './nn/layers.js';
+export { LoraLinear, type LoraLinearOptions } from './nn/lora-linear.js';
 export { type Child, type LoadReport, Module, type ModuleState } from './nn/module.js';
 export { add, addScalar, div, mul, mulScalar, type Operand, sub } from './ops/arithmetic.js';
 export { type AttentionOptions, attention } from './ops/attention.js';
@@ -51,6 +53,7 @@ export { abs, exp, log, neg, relu, relu2, sigmoid, silu, sqrt, tanh } from './op
 export { allFinite, argmax, globalNorm, max, mean, softmax, sum } from './ops/reductions.js';
 export { rmsNorm } from './ops/rms-norm.js';
 export { type RopeOptions, rope } from './ops/rope.js';
+export { straightThrough } from './ops/straight-through.js';
 export { type Svd, svd } from './ops/svd.js';
 export { swiglu } from './ops/swiglu.js';
 export {

@@ -21,6 +21,8 @@ export class Tensor {
   readonly size: number;
   /** Whether gradients flow to (a leaf) or through (an intermediate) this tensor. */
   requiresGrad = false;
+  /** Whether parameter() made it one: modules list it, trained or not. @internal */
+  isParameter = false;
   /** Native handle, or FREED. @internal */
   handle: Handle;
   /** How this tensor was computed; null for leaves. @internal */
@@ -197,7 +199,9 @@ export function parameter(tensor: Tensor): Tensor {
     throw new DtypeError(`parameter: dtype is ${tensor.dtype}, only f32 has gradients`);
   if (tensor.node !== null)
     throw new ArgumentError('parameter: the tensor was computed by a recorded operation; detach() it');
-  tensor.requiresGrad = true;
+  // A weight that was a parameter before and is frozen stays frozen.
+  if (!tensor.isParameter) tensor.requiresGrad = true;
+  tensor.isParameter = true;
   return tensor.keep();
 }
 

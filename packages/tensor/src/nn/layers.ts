@@ -8,8 +8,8 @@ import { Module } from './module.js';
 
 /** How a Linear layer is made. */
 export interface LinearOptions {
-  /** Whether it has a bias, which starts at zero. Default false. */
-  readonly bias?: boolean;
+  /** Whether it has a bias, which starts at zero; or the bias of another layer, shared. Default false. */
+  readonly bias?: boolean | Tensor;
   /** First values of the weight. Default zeros, for weights that are loaded next. */
   readonly init?: Initializer;
 }
@@ -26,7 +26,7 @@ export class Linear extends Module {
   ) {
     super();
     this.weight = parameter(init([outFeatures, inFeatures]));
-    this.bias = bias ? parameter(zeros([outFeatures])) : null;
+    this.bias = typeof bias === 'boolean' ? (bias ? parameter(zeros([outFeatures])) : null) : bias;
   }
 
   /** x[..., I] -> [..., O]. @throws ShapeError INVALID_ARGUMENT: another last axis */

@@ -26,7 +26,7 @@ export abstract class Module {
   protected *children(): Iterable<readonly [string, Child]> {
     for (const [name, value] of Object.entries(this)) {
       if (value instanceof Module) yield [name, value];
-      else if (value instanceof Tensor && value.requiresGrad && value.node === null) yield [name, value];
+      else if (value instanceof Tensor && value.isParameter) yield [name, value];
       else if (Array.isArray(value) && value.every((item) => item instanceof Module)) yield [name, value];
     }
   }
@@ -47,9 +47,30 @@ export abstract class Module {
     return [...this.namedParameters().values()];
   }
 
-  /** Number of trained values. */
+  /** Number of values of all parameters. */
   parameterCount(): number {
     return this.parameters().reduce((sum, tensor) => sum + tensor.size, 0);
+  }
+
+  /** Parameters that gradients are computed for, each once, in field order. */
+  trainableParameters(): Tensor[] {
+    return this.parameters().filter(({ requiresGrad }) => requiresGrad);
+  }
+
+  /** Computes no gradients for the parameters of this module any more, or computes them again. */
+  setTrainable(isTrainable: boolean): void {
+    const parameters = this.parameters();
+    if (!isTrainable) zeroGrad(parameters);
+    for (const parameter of parameters) parameter.requiresGrad = isTrainable;
+  }
+
+  /**
+   * Puts other modules in the place of modules below this one, whatever their depth; what it gives for one is not
+   * searched again.
+   * @param substitute  gets name and module; returns another one, or the same to leave it
+   */
+  replaceModules(substitute: (name: string, module: Module) => Module): void {
+    this.replaceBelow('', substitute);
   }
 
   /** The parameters by name: the tensors themselves, not copies. */
@@ -88,6 +109,23 @@ export abstract class Module {
   /** Frees all parameters and their gradients. */
   dispose(): void {
     for (const parameter of this.parameters()) parameter.dispose();
+  }
+
+  private replaceBelow(prefix: string, substitute: (name: string, module: Module) => Module): void {
+    const put = (place: Record<string, unknown>, key: string, name: string, module: Module): void => {
+      const other = substitute(name, module);
+      if (other === module) module.replaceBelow(`${name}.`, substitute);
+      else place[key] = other;
+    };
+    for (const [key, child] of [...this.children()]) {
+      if (child instanceof Module) put(this as unknown as Record<string, unknown>, key, prefix + key, child);
+      else if (!(child instanceof Tensor)) {
+        const list = child as unknown as Record<string, unknown>;
+        child.forEach((module, i) => {
+          put(list, String(i), `${prefix + key}.${i}`, module);
+        });
+      }
+    }
   }
 
   private visit(prefix: string, found: (name: string, tensor: Tensor) => void): void {

@@ -39,9 +39,9 @@ interface Slot {
   readonly lrScale: number;
 }
 
-/** Two groups of a module's parameters: matrices decay, vectors (gains, biases) do not. */
+/** Two groups of a module's trainable parameters: matrices decay, vectors (gains, biases) do not. */
 export function decayGroups(module: Module, weightDecay: number): ParameterGroup[] {
-  const named = [...module.namedParameters()];
+  const named = [...module.namedParameters()].filter(([, { requiresGrad }]) => requiresGrad);
   return [
     { params: new Map(named.filter(([, tensor]) => tensor.shape.length >= 2)), weightDecay },
     { params: new Map(named.filter(([, tensor]) => tensor.shape.length < 2)), weightDecay: 0 },

@@ -1,0 +1,85 @@
+import { noGrad } from '../autograd/record.js';
+import { add, mulScalar } from '../ops/arithmetic.js';
+import { matmul } from '../ops/matmul.js';
+import { scope } from '../scope.js';
+import type { Tensor } from '../tensor.js';
+import { type Initializer, zerosInit } from './initializers.js';
+import { Linear } from './layers.js';
+
+/** How a LoraLinear layer is made. */
+export interface LoraLinearOptions {
+  /** Rows of A and columns of B. */
+  readonly rank: number;
+  /** The product counts alpha / rank times. */
+  readonly alpha: number;
+  /** First values of A[rank, I]. Default zeros, for weights that are loaded next. B begins with zeros: no change. */
+  readonly initA?: Initializer;
+}
+
+/**
+ * A linear layer with a trained difference of low rank: y = x Wᵀ + (alpha / rank) · (x Aᵀ) Bᵀ. The weight W of the
+ * layer it replaces is shared, not copied, and stays as it is; freeze it to train A and B only.
+ * @see Hu et al. 2021, arXiv:2106.09685 §4.1
+ */
+export class LoraLinear extends Linear {
+  readonly lora_A: Linear;
+  readonly lora_B: Linear;
+  /** Factor of the difference, alpha / rank. */
+  readonly scaling: number;
+  /** Whether the difference counts. */
+  isEnabled = true;
+  /** The weight before `merge`, to the bit. */
+  private original: Float32Array | null = null;
+
+  constructor(base: Linear, { rank, alpha, initA = zerosInit }: LoraLinearOptions) {
+    const [outFeatures = 1, inFeatures = 1] = base.weight.shape;
+    super(inFeatures, outFeatures, { init: () => base.weight, bias: base.bias ?? false });
+    this.lora_A = new Linear(inFeatures, rank, { init: initA });
+    this.lora_B = new Linear(rank, outFeatures);
+    this.scaling = alpha / rank;
+  }
+
+  /** Whether the difference is part of the weight. */
+  get isMerged(): boolean {
+    return this.original !== null;
+  }
+
+  /** x[..., I] -> [..., O]. @throws ShapeError INVALID_ARGUMENT: another last axis */
+  override forward(x: Tensor): Tensor {
+    const y = super.forward(x);
+    if (this.isMerged || !this.isEnabled) return y;
+    return add(y, mulScalar(this.lora_B.forward(this.lora_A.forward(x)), this.scaling));
+  }
+
+  /** Adds the difference to the weight: W + (alpha / rank) · B A. A copy of W is kept. Does nothing when merged. */
+  merge(): void {
+    if (this.isMerged) return;
+    const original = this.weight.toFloat32Array();
+    const merged = noGrad(() =>
+      scope(() =>
+        add(
+          this.weight,
+          mulScalar(matmul(this.lora_B.weight, this.lora_A.weight), this.scaling),
+        ).toFloat32Array(),
+      ),
+    );
+    this.weight.write(merged);
+    this.original = original;
+  }
+
+  /** Puts the weight back to the bit. Does nothing when not merged. */
+  unmerge(): void {
+    if (this.original === null) return;
+    this.weight.write(this.original);
+    this.original = null;
+  }
+
+  /** A plain layer with the weight as it is now; frees A and B, and this layer must not be used any more. */
+  release(): Linear {
+    const [outFeatures = 1, inFeatures = 1] = this.weight.shape;
+    this.lora_A.dispose();
+    this.lora_B.dispose();
+    this.original = null;
+    return new Linear(inFeatures, outFeatures, { init: () => this.weight, bias: this.bias ?? false });
+  }
+}
