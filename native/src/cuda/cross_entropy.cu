@@ -30,7 +30,7 @@ __global__ void slope_of_row(const float* logits, const int32_t* targets, const 
   for (int64_t i = threadIdx.x; i < width; i += blockDim.x) {
     // A row without weight is 0 even where its logits are not finite.
     const float p = factor == 0.0f ? 0.0f : factor * expf(logits[row * width + i] - shift);
-    d_logits[row * width + i] = i == target && factor != 0.0f ? p - factor : p;
+    d_logits[row * width + i] = i == target ? p - factor : p;
   }
 }
 

@@ -22,6 +22,8 @@ constexpr int64_t staging_bytes = int64_t{4} << 20;
 /** What a thread needs to use the device; kept for the next thread when it ends, with its work still in order. */
 struct Queue {
   int64_t number = 0;
+  /** Whether everything below is there; what is missing is asked for again by the next use. */
+  bool complete = false;
   cudaStream_t stream = nullptr;
   void* workspace = nullptr;
   /** Made by the first product of a library. */
@@ -52,18 +54,24 @@ ThreadState::~ThreadState() {
   idle_queues().push_back(queue);
 }
 
-Queue* make_queue() {
-  static int64_t queues = 0;
-  auto* made = new Queue();
-  made->number = ++queues;
-  note(cudaSetDevice(device), "cudaSetDevice");
-  note(cudaStreamCreateWithFlags(&made->stream, cudaStreamNonBlocking), "cudaStreamCreate");
-  note(cudaMalloc(&made->workspace, static_cast<size_t>(workspace_bytes)), "cudaMalloc of a thread's workspace");
-  void* pinned = nullptr;
-  note(cudaMallocHost(&pinned, static_cast<size_t>(2 * staging_bytes)), "cudaMallocHost of a thread's staging memory");
-  made->staging = static_cast<char*>(pinned);
-  for (cudaEvent_t& event : made->sent) note(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
-  return made;
+bool done(cudaError_t error, const char* what) {
+  note(error, what);
+  return error == cudaSuccess;
+}
+
+bool fill_queue(Queue& q) {
+  void* pinned = q.staging;
+  const bool filled =
+      (q.stream != nullptr ||
+       done(cudaStreamCreateWithFlags(&q.stream, cudaStreamNonBlocking), "cudaStreamCreate")) &&
+      (q.workspace != nullptr ||
+       done(cudaMalloc(&q.workspace, static_cast<size_t>(workspace_bytes)), "cudaMalloc of a thread's workspace")) &&
+      (pinned != nullptr || done(cudaMallocHost(&pinned, static_cast<size_t>(2 * staging_bytes)),
+                                 "cudaMallocHost of a thread's staging memory")) &&
+      (q.sent[0] != nullptr || done(cudaEventCreateWithFlags(&q.sent[0], cudaEventDisableTiming), "cudaEventCreate")) &&
+      (q.sent[1] != nullptr || done(cudaEventCreateWithFlags(&q.sent[1], cudaEventDisableTiming), "cudaEventCreate"));
+  q.staging = static_cast<char*>(pinned);
+  return filled;
 }
 
 Queue& queue() {
@@ -71,14 +79,17 @@ Queue& queue() {
   if (state.queue == nullptr) {
     const std::lock_guard lock(mutex);
     std::vector<Queue*>& idle = idle_queues();
+    static int64_t queues = 0;
     if (idle.empty()) {
-      state.queue = make_queue();
+      state.queue = new Queue();
+      state.queue->number = ++queues;
     } else {
       state.queue = idle.back();
       idle.pop_back();
-      note(cudaSetDevice(device), "cudaSetDevice");
     }
+    note(cudaSetDevice(device), "cudaSetDevice");
   }
+  if (!state.queue->complete) state.queue->complete = fill_queue(*state.queue);
   return *state.queue;
 }
 
@@ -99,7 +110,7 @@ void release(void* block) {
 
 void copy_in(void* to, const void* from, int64_t bytes) {
   Queue& q = queue();
-  for (int64_t at = 0; at < bytes; at += staging_bytes) {
+  for (int64_t at = 0; at < bytes && !has_failed(); at += staging_bytes) {
     const int half = static_cast<int>(at / staging_bytes % 2);
     const auto size = static_cast<size_t>(std::min(staging_bytes, bytes - at));
     char* pinned = q.staging + half * staging_bytes;
@@ -120,6 +131,10 @@ void copy_out(void* to, const void* from, int64_t bytes) {
          "copy from the device");
     note(cudaEventRecord(q.sent[half], q.stream), "copy from the device");
   };
+  if (has_failed()) {
+    std::memset(to, 0, static_cast<size_t>(bytes));  // what the caller reads before it sees the error
+    return;
+  }
   if (bytes > 0) start(0);
   for (int64_t at = 0; at < bytes; at += staging_bytes) {
     const int half = static_cast<int>(at / staging_bytes % 2);
@@ -207,6 +222,8 @@ void* library_workspace() {
 void* workspace() { return queue().workspace; }
 
 void read_back(void* to, const void* from, int64_t bytes) { copy_out(to, from, bytes); }
+
+bool has_failed() { return thread_state.error[0] != '\0'; }
 
 void note(cudaError_t error, const char* what) {
   ThreadState& state = thread_state;

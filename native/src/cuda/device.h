@@ -25,6 +25,9 @@ cudaStream_t stream();
 constexpr int64_t library_workspace_bytes = int64_t{32} << 20;
 void* library_workspace();
 
+/** Whether the calling thread has a failure that was not reported yet: work after it is left undone. */
+bool has_failed();
+
 /** Remembers the first failure of the calling thread. */
 void note(cudaError_t error, const char* what);
 #endif

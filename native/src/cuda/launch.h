@@ -20,18 +20,19 @@
 namespace forge::cuda {
 
 #if !defined(FORGE_CUDA_EMULATION)
-/** Starts a kernel on the calling thread's queue; an empty grid is no work. */
+/** Starts a kernel on the calling thread's queue; an empty grid is no work, and after a failure nothing is started. */
 template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), int64_t blocks, int threads, int64_t shared_bytes,
             Arguments... arguments) {
-  if (blocks <= 0) return;
+  const cudaStream_t queue = stream();
+  if (blocks <= 0 || has_failed()) return;
   constexpr int64_t always_allowed = 48 << 10;
   if (shared_bytes > always_allowed) {
     note(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)),
          name);
   }
   kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads), static_cast<size_t>(shared_bytes),
-           stream()>>>(arguments...);
+           queue>>>(arguments...);
   note(cudaGetLastError(), name);
 }
 #endif

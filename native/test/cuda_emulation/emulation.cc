@@ -101,6 +101,25 @@ bool release_block() {
   return true;
 }
 
+/** Runs the lanes that can, then lets them pass their barrier; whether anything moved. */
+bool run_warp(const char* name, int first) {
+  bool moved = false;
+  for (int i = 0; i < warp_size; ++i) {
+    const int index = first + (descending ? warp_size - 1 - i : i);
+    if (index >= count || fibers[static_cast<size_t>(index)].state != State::ready) continue;
+    resume(index);
+    moved = true;
+  }
+  return release_warp(name, first) || moved;
+}
+
+bool has_ended() {
+  for (int i = 0; i < count; ++i) {
+    if (fibers[static_cast<size_t>(i)].state != State::ended) return false;
+  }
+  return true;
+}
+
 void run_block(const char* name) {
   for (int i = 0; i < count; ++i) {
     Fiber& fiber = fibers[static_cast<size_t>(i)];
@@ -111,21 +130,15 @@ void run_block(const char* name) {
     fiber.context.uc_link = nullptr;
     makecontext(&fiber.context, enter, 0);
   }
+  // A warp runs as far as it can before the next one starts: what a missing block barrier lets it do on a GPU.
+  const int warps = (count + warp_size - 1) / warp_size;
   for (;;) {
     bool moved = false;
-    int ended = 0;
-    for (int i = 0; i < count; ++i) {
-      const int index = descending ? count - 1 - i : i;
-      if (fibers[static_cast<size_t>(index)].state == State::ready) {
-        resume(index);
-        moved = true;
-      }
-      ended += fibers[static_cast<size_t>(index)].state == State::ended;
+    for (int i = 0; i < warps; ++i) {
+      while (run_warp(name, (descending ? warps - 1 - i : i) * warp_size)) moved = true;
     }
-    if (ended == count) return;
-    for (int first = 0; first < count; first += warp_size) moved = release_warp(name, first) || moved;
-    moved = release_block() || moved;
-    if (!moved) stop(name, "some threads wait at a barrier that others never reach");
+    if (has_ended()) return;
+    if (!release_block() && !moved) stop(name, "some threads wait at a barrier that others never reach");
   }
 }
 
@@ -168,7 +181,7 @@ uint64_t& lane_word(int lane) { return words[static_cast<size_t>(current / warp_
 namespace {
 
 constexpr int64_t guard_bytes = 256;
-constexpr unsigned char guard = 0xff;  // reads of it are NaN
+constexpr unsigned char guard = 0x7e;  // reads of it are 8e37
 
 void* allocate(int64_t bytes) {
   auto* block = static_cast<unsigned char*>(std::malloc(static_cast<size_t>(bytes + 2 * guard_bytes)));
@@ -199,7 +212,7 @@ void describe(forge::DeviceDescription* description) {
 }
 
 constexpr forge::Backend device = {
-    .device = "emulation",
+    .device = "cuda",
     .kernels = &forge::cuda::table,
     .memory_limit = memory_limit,
     .allocate = allocate,

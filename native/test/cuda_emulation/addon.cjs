@@ -1,0 +1,125 @@
+/**
+ * A process that computes on `cuda` through the addon, beside one on the processor: a bigram model learns the same, what
+ * the device lacks is refused by name, and a process keeps its device. The device is the emulation.
+ *
+ *   node addon.cjs <forge.node> <libforge_cuda_emulated.so>
+ */
+const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
+
+const [addon, library, device] = process.argv.slice(2);
+const F32 = 0;
+const I32 = 1;
+
+/** Losses of a few steps: next token from the current one, through an embedding and a product. */
+function train(native) {
+  const vocabulary = 11;
+  const width = 6;
+  const ids = Int32Array.from({ length: 40 }, (_, i) => (i * i + 3 * i) % vocabulary);
+  const tensor = (dtype, shape, data) => {
+    const h = native.alloc(dtype, shape);
+    native.write(h, data);
+    return h;
+  };
+  const input = tensor(I32, [39], ids.subarray(0, 39));
+  const target = tensor(I32, [39], ids.subarray(1));
+  const parameters = [
+    [vocabulary, width],
+    [width, vocabulary],
+  ].map((shape, i) => {
+    const value = native.alloc(F32, shape);
+    native.philoxUniform(value, 1, 2, 100 * i, 0);
+    return {
+      value,
+      grad: native.full(F32, shape, 0),
+      m: native.full(F32, shape, 0),
+      v: native.full(F32, shape, 0),
+    };
+  });
+  const [embed, head] = parameters;
+  const losses = [];
+  for (let step = 1; step <= 8; step += 1) {
+    const before = native.memoryStats().liveTensors;
+    const x = native.embedding(embed.value, input);
+    const logits = native.matmul(x, head.value, false, false, null, 0);
+    const [loss, lse] = native.crossEntropy(logits, target, -1);
+    const mean = native.mean(loss, -1);
+    losses.push(native.item(mean));
+    const dLogits = native.crossEntropyBackward(logits, target, lse, null, 1 / 39, -1, true);
+    native.matmul(x, dLogits, true, false, head.grad, 0);
+    const dX = native.matmul(dLogits, head.value, false, true, null, 0);
+    native.scaleInPlace(embed.grad, 0);
+    native.embeddingBackward(dX, input, embed.grad);
+    assert.ok(native.isFinite([embed.grad, head.grad]));
+    for (const { value, grad, m, v } of parameters)
+      native.adamw(value, grad, m, v, 0.05, 0.9, 0.99, 1e-8, 0, step, 1);
+    for (const h of [x, logits, loss, lse, mean, dX]) native.free(h);
+    assert.equal(native.memoryStats().liveTensors, before);
+  }
+  return losses;
+}
+
+/** The code of what f throws. */
+function codeOf(f) {
+  try {
+    f();
+  } catch (error) {
+    return error.code;
+  }
+  return 'nothing';
+}
+
+function checkDevice(native) {
+  assert.deepEqual(native.deviceProbe('cuda'), []);
+  const early = native.full(F32, [2], 1);
+  assert.equal(
+    codeOf(() => native.init({ device: 'cuda' })),
+    'ARGUMENT',
+    'tensors stay where they are',
+  );
+  native.free(early);
+  native.init({ device: 'cuda' });
+  assert.equal(
+    codeOf(() => native.init({ device: 'cpu' })),
+    'ARGUMENT',
+    'a process has one device',
+  );
+  const { device, gpu } = native.backendInfo();
+  assert.equal(device, 'cuda');
+  assert.equal(gpu.name, 'CUDA kernels on the processor');
+  assert.ok(native.supportsOp('attention'));
+  const data = Float32Array.of(1, -2, 3);
+  const x = native.full(F32, [3], 0);
+  native.write(x, data);
+  assert.deepEqual(native.read(x), data);
+  assert.equal(
+    codeOf(() => native.gatherRows(x, native.full(I32, [1], 7))),
+    'ARGUMENT',
+  );
+  for (const name of Object.keys(native).filter((op) => !native.supportsOp(op))) {
+    assert.throws(() => native[name](x), {
+      code: 'UNSUPPORTED',
+      message: `${name}: device cuda has no such op; device cpu has`,
+    });
+  }
+}
+
+if (device === undefined) {
+  const run = (on) =>
+    JSON.parse(
+      execFileSync(process.execPath, [__filename, addon, library, on], {
+        env: { ...process.env, FORGE_CUDA_LIBRARY: library },
+        encoding: 'utf8',
+      }),
+    );
+  const [cuda, cpu] = [run('cuda'), run('cpu')];
+  assert.ok(cpu.at(-1) < 0.9 * cpu[0], 'it learns');
+  cuda.forEach((loss, i) =>
+    assert.ok(Math.abs(loss - cpu[i]) < 1e-4, `step ${i + 1}: ${loss} on cuda, ${cpu[i]} on cpu`),
+  );
+  console.log(`loss ${cpu[0].toFixed(4)} -> ${cpu.at(-1).toFixed(4)} on both`);
+} else {
+  const native = require(addon);
+  if (device === 'cuda') checkDevice(native);
+  console.log(JSON.stringify(train(native)));
+}
