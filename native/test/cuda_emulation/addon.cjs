@@ -114,9 +114,9 @@ if (device === undefined) {
     );
   const [cuda, cpu] = [run('cuda'), run('cpu')];
   assert.ok(cpu.at(-1) < 0.9 * cpu[0], 'it learns');
-  cuda.forEach((loss, i) =>
-    assert.ok(Math.abs(loss - cpu[i]) < 1e-4, `step ${i + 1}: ${loss} on cuda, ${cpu[i]} on cpu`),
-  );
+  for (const [i, loss] of cuda.entries()) {
+    assert.ok(Math.abs(loss - cpu[i]) < 1e-4, `step ${i + 1}: ${loss} on cuda, ${cpu[i]} on cpu`);
+  }
   console.log(`loss ${cpu[0].toFixed(4)} -> ${cpu.at(-1).toFixed(4)} on both`);
 } else {
   const native = require(addon);
