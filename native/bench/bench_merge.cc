@@ -31,15 +31,18 @@ void bench_merge() {
   Tensor y;
   const auto line = [&](const char* name, double needed, double moved, const std::function<void()>& f) {
     f();
-    std::vector<double> of_needed, of_moved, times;
+    std::vector<double> of_needed, of_moved, times, copies;
     for (int round = 0; round < 7; ++round) {
-      const double copy = copy_seconds(4.0 * n, from, to), mine = seconds_of(f);
-      times.push_back(mine);
-      of_needed.push_back(copy * needed / mine);
-      of_moved.push_back(copy * moved / mine);
+      copies.push_back(copy_seconds(4.0 * n, from, to));
+      times.push_back(seconds_of(f));
+      of_needed.push_back(copies.back() * needed / times.back());
+      of_moved.push_back(copies.back() * moved / times.back());
     }
-    std::printf("%-28s %9.1f ms %6.0f%% of copy (%2.0f tensors), passes counted %4.0f%% (%2.0f)\n", name,
-                median(times) * 1e3, 100 * median(of_needed), needed, 100 * median(of_moved), moved);
+    const double tensor = 4.0 * n / 1e9;
+    record({name, "2^24, models once", needed * tensor / median(times), "GB/s", "memory copy", tensor / median(copies),
+            median(of_needed)});
+    record({name, "2^24, all passes", moved * tensor / median(times), "GB/s", "memory copy", tensor / median(copies),
+            median(of_moved)});
   };
   const auto sparse = [&](int64_t method, double density, double extra, int64_t rescale, bool consensus) {
     return [&, method, density, extra, rescale, consensus] {

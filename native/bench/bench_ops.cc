@@ -33,6 +33,11 @@ void bench_ops(double bandwidth) {
     require(ops::adamw(a, g, m, v, 1e-4, 0.9, 0.95, 1e-8, 0.1, 3, 1));
   });
 
+  line("adamwGrokfast", 9 * array, bandwidth, [&] {
+    require(ops::adamw_grokfast(a, g, b, m, v, 1e-4, 0.9, 0.95, 1e-8, 0.1, 3, 1, 0.98, 2, false));
+  });
+  line("dropout", 2 * array, bandwidth, [&] { require(ops::dropout(a, 0.1, 1, 2, 3, 0, y)); });
+
   std::printf("\nshapes of the pico model: 16 x 128 tokens, width 256\n");
   const Tensor x = random_tensor({2048, 256}, 1), gain = random_tensor({256}, 2), logits = random_tensor({2048, 1024}, 3);
   const Tensor q = random_tensor({16, 128, 4, 64}, 4), k = random_tensor({16, 128, 2, 64}, 5);
@@ -51,6 +56,31 @@ void bench_ops(double bandwidth) {
   line("crossEntropyBackward", 2 * wide, bandwidth, [&] {
     require(ops::cross_entropy_backward(logits, targets, lse, nullptr, 1e-3, -1, false, y));
   });
+  line("klDivergence", 2 * wide, bandwidth, [&] { require(ops::kl_divergence(logits, logits, loss, lse, y)); });
+  line("klDivergenceBackward", 4 * wide, bandwidth, [&] {
+    require(ops::kl_divergence_backward(logits, logits, loss, lse, lse, nullptr, 1, y, z));
+  });
+  line("biasActivation", 2 * rows, bandwidth, [&] { require(ops::bias_activation(x, &gain, 3)); });
+  line("topK", wide, bandwidth, [&] { require(ops::top_k(logits, 40, y, z)); });
+  line("categorical", 2 * wide, bandwidth, [&] { require(ops::categorical(logits, 1, 2, 3, 0, y)); });
+  const Tensor wave = random_tensor({16, 128, 256}, 6);
+  line("linearScan", 3 * rows, bandwidth, [&] { require(ops::linear_scan(wave, wave, nullptr, y)); });
+  line("linearScanBackward", 6 * rows, bandwidth, [&] {
+    require(ops::linear_scan_backward(wave, wave, wave, nullptr, dq, dk, dv));
+  });
+  Tensor ranges;  // the causal mask: what attention above computes
+  require(empty("bench", DType::i32, {128, 1, 2}, ranges));
+  for (int32_t t = 0; t < 128; ++t) {
+    ranges.i32()[2 * t] = 0;
+    ranges.i32()[2 * t + 1] = t + 1;
+  }
+  line("rangedAttention", 3 * rows, bandwidth, [&] { require(ops::ranged_attention(q, k, k, ranges, 0.125, o, lse)); });
+  line("rangedAttentionBackward", 7 * rows, bandwidth, [&] {
+    require(ops::ranged_attention_backward(q, q, k, k, o, lse, ranges, 0.125, dq, dk, dv));
+  });
+  const Tensor square = random_tensor({256, 256}, 7);
+  line("newtonSchulz", 2 * 4.0 * 65536, bandwidth, [&] { require(ops::newton_schulz(square, 5, y)); }, "256 x 256");
+  line("svd", 2 * 4.0 * 65536, bandwidth, [&] { require(ops::svd(square, y, z, o)); }, "256 x 256");
   std::printf("\n");
 }
 

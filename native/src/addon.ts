@@ -27,6 +27,11 @@ export const ROPE_PAIRINGS = { NEOX: 0, NORM: 1 } as const;
 /** Code of a rotary pairing, see {@link ROPE_PAIRINGS}. */
 export type RopePairing = (typeof ROPE_PAIRINGS)[keyof typeof ROPE_PAIRINGS];
 
+/** Functions that may follow a dense product. */
+export const ACTIVATIONS = { none: 0, relu: 1, relu2: 2, silu: 3, sigmoid: 4, tanh: 5 } as const;
+/** Code of an activation, see {@link ACTIVATIONS}. */
+export type ActivationCode = (typeof ACTIVATIONS)[keyof typeof ACTIVATIONS];
+
 /** Which entries of a task vector stay: all, the largest, a random choice, the largest without the very largest, a choice by rank. */
 export const MERGE_METHODS = { ALL: 0, MAGNITUDE: 1, RANDOM: 2, BREADCRUMBS: 3, DELLA: 4 } as const;
 /** Code of a sparsification, see {@link MERGE_METHODS}. */
@@ -314,6 +319,79 @@ export interface NativeAddon {
     counterHi: number,
     mean: number,
     std: number,
+  ): void;
+
+  // -- epilogues, divergences, choices, recurrences, masks ---------------------------------------------------
+  /** y[..., N] = f(y + bias[N]) in place, what follows a dense product; bias may be null. See {@link ACTIVATIONS}. */
+  biasActivationInPlace(y: Handle, bias: Handle | null, activation: ActivationCode): void;
+  /** KL(softmax(targets) ‖ softmax(logits)) of [N,V] in nats -> [loss[N], lse of targets[N], lse of logits[N]]. */
+  klDivergence(targets: Handle, logits: Handle): [loss: Handle, lseT: Handle, lseZ: Handle];
+  /** -> [dTargets, dLogits], scale · dLoss[row] times the slope; dLoss null for all ones. */
+  klDivergenceBackward(
+    targets: Handle,
+    logits: Handle,
+    loss: Handle,
+    lseT: Handle,
+    lseZ: Handle,
+    dLoss: Handle | null,
+    scale: number,
+  ): [dTargets: Handle, dLogits: Handle];
+  /** x/(1−p) where word e of the stream, as a uniform number, is below 1 − p; else 0. The same call is the gradient. */
+  dropout(
+    x: Handle,
+    probability: number,
+    seedLo: number,
+    seedHi: number,
+    counterLo: number,
+    counterHi: number,
+  ): Handle;
+  /** The k largest along the last axis, falling -> [values[..., k], index i32[..., k]]; of equal ones the first first, NaN before all. */
+  topK(x: Handle, k: number): [values: Handle, index: Handle];
+  /** i32 index per row, by softmax of the last axis; word r of the stream decides row r. ARGUMENT: a row without finite weights. */
+  categorical(logits: Handle, seedLo: number, seedHi: number, counterLo: number, counterHi: number): Handle;
+  /** h[t] = a[t]·h[t−1] + b[t] for a, b [B,T,C], h0[B,C] or null (zeros) -> h[B,T,C]. */
+  linearScan(a: Handle, b: Handle, h0: Handle | null): Handle;
+  linearScanBackward(
+    dh: Handle,
+    a: Handle,
+    h: Handle,
+    h0: Handle | null,
+  ): [da: Handle, db: Handle, dh0: Handle];
+  /**
+   * Attention in which query t sees the keys of its ranges [begin, end), i32[T,R,2], ascending and disjoint.
+   * q[B,T,Hq,D], k, v[B,S,Hkv,D] -> [o[B,T,Hq,D], lse[B,Hq,T]]; a query that sees no key gives o = 0, lse = −∞.
+   */
+  rangedAttention(q: Handle, k: Handle, v: Handle, ranges: Handle, scale: number): [o: Handle, lse: Handle];
+  rangedAttentionBackward(
+    dO: Handle,
+    q: Handle,
+    k: Handle,
+    v: Handle,
+    o: Handle,
+    lse: Handle,
+    ranges: Handle,
+    scale: number,
+  ): [dq: Handle, dk: Handle, dv: Handle];
+  /**
+   * adamw on g + lambda·mu, mu ← alpha·mu + (1−alpha)·g (mu ← g when `starts`), g = gradScale · grad: clipped first,
+   * filtered after. One pass. Lee et al. 2024, arXiv:2405.20233.
+   */
+  adamwGrokfast(
+    param: Handle,
+    grad: Handle,
+    mu: Handle,
+    m: Handle,
+    v: Handle,
+    lr: number,
+    beta1: number,
+    beta2: number,
+    eps: number,
+    weightDecay: number,
+    step: number,
+    gradScale: number,
+    alpha: number,
+    lambda: number,
+    starts: boolean,
   ): void;
 
   // -- matrices as a whole ---------------------------------------------------------------------------

@@ -1,4 +1,6 @@
 export {
+  ACTIVATIONS,
+  type ActivationCode,
   type BackendInfo,
   DTYPES,
   type DTypeCode,

@@ -55,6 +55,7 @@ import * as elementwise from './reference/elementwise.js';
 import * as layout from './reference/layout.js';
 import { matmul as matmulReference } from './reference/matmul.js';
 import * as reductions from './reference/reductions.js';
+import { SEQUENCES } from './sequence-operations.js';
 
 const spaced = { isSpaced: true };
 const HEADS: Shapes = {
@@ -233,7 +234,7 @@ export const OPERATIONS: readonly Operation[] = [
       empty: [[0, 5], [7, 5], [7]],
       big: [[65, 300], [129, 300], [129]],
     }),
-    run: linear,
+    run: (x, weight, bias) => linear(x, weight, bias),
     reference: (x, w, b) => elementwise.zip(matmulReference(x, w, false, true), b, (p, q) => p + q),
     gradients: [0, 1, 2],
   },
@@ -394,4 +395,5 @@ export const OPERATIONS: readonly Operation[] = [
     gradients: [],
   },
   ...MERGES,
+  ...SEQUENCES,
 ];

@@ -95,6 +95,18 @@ constexpr Export exports[] = {
     // random numbers
     {"philoxUniform", bind<ops::philox_uniform>},
     {"philoxNormal", bind<ops::philox_normal>},
+    // epilogues, divergences, choices, recurrences, masks
+    {"biasActivationInPlace", bind<ops::bias_activation>},
+    {"klDivergence", bind<ops::kl_divergence>},
+    {"klDivergenceBackward", bind<ops::kl_divergence_backward>},
+    {"dropout", bind<ops::dropout>},
+    {"topK", bind<ops::top_k>},
+    {"categorical", bind<ops::categorical>},
+    {"linearScan", bind<ops::linear_scan>},
+    {"linearScanBackward", bind<ops::linear_scan_backward>},
+    {"rangedAttention", bind<ops::ranged_attention>},
+    {"rangedAttentionBackward", bind<ops::ranged_attention_backward>},
+    {"adamwGrokfast", bind<ops::adamw_grokfast>},
     // matrices as a whole
     {"svd", bind<ops::svd>},
     {"newtonSchulz", bind<ops::newton_schulz>},

@@ -12,6 +12,7 @@ namespace forge {
 enum class Binary : uint8_t { add, sub, mul, div };
 enum class Unary : uint8_t { add_scalar, mul_scalar, neg, exp, log, tanh, sigmoid, silu, relu, relu2, sqrt, abs, sign };
 enum class UnaryBackward : uint8_t { silu, sigmoid, tanh, relu, relu2 };
+enum class Activation : uint8_t { none, relu, relu2, silu, sigmoid, tanh };
 enum class Reduction : uint8_t { sum, mean, max };
 
 /** op(a)[M,K] · op(b)[K,N] + beta·c -> c[M,N]; lda … are the strides between stored rows. */
@@ -44,6 +45,12 @@ struct AdamW {
   double lr, beta1, beta2, eps, weight_decay, grad_scale;
   /** 1 − beta^step. */
   double correction1, correction2;
+};
+
+/** Grokfast-EMA before AdamW: mu ← alpha·mu + (1 − alpha)·g, or g itself at the start; g ← g + lambda·mu. */
+struct Grokfast {
+  double alpha, lambda;
+  bool starts;
 };
 
 struct Philox {
@@ -125,6 +132,35 @@ struct Kernels {
   void (*philox_uniform)(float* x, int64_t n, const Philox& key);
   void (*philox_normal)(float* x, int64_t n, const Philox& key, float mean, float std);
 
+  /** y[rows, width] = f(y + bias[width]) in place; bias may be null. */
+  void (*bias_activation)(float* y, const float* bias, Activation activation, int64_t rows, int64_t width);
+  /** loss[row] = KL(softmax(targets) ‖ softmax(logits)), and both log-sum-exps. */
+  void (*kl_divergence)(const float* targets, const float* logits, float* loss, float* lse_t, float* lse_z, int64_t rows,
+                        int64_t width);
+  /** d_loss may be null (ones), and either result. */
+  void (*kl_divergence_backward)(const float* targets, const float* logits, const float* loss, const float* lse_t,
+                                 const float* lse_z, const float* d_loss, float scale, float* d_targets,
+                                 float* d_logits, int64_t rows, int64_t width);
+  /** y[e] = x[e] / keep where the top 24 bits of word e are below keep, else 0. */
+  void (*dropout)(const float* x, float* y, int64_t n, double keep, const Philox& key);
+  void (*top_k)(const float* x, float* values, int32_t* index, int64_t rows, int64_t width, int64_t k);
+  /** y[row] = an index drawn by word `row`; −1 where no weight is finite and positive. */
+  void (*categorical)(const float* logits, int32_t* y, int64_t rows, int64_t width, const Philox& key);
+  /** h[t] = a[t]·h[t−1] + b[t] for [batch, time, channels]; h0[batch, channels] may be null (zeros). */
+  void (*linear_scan)(const float* a, const float* b, const float* h0, float* h, int64_t batch, int64_t time,
+                      int64_t channels);
+  /** h0 and dh0 may be null. */
+  void (*linear_scan_backward)(const float* dh, const float* a, const float* h, const float* h0, float* da, float* db,
+                               float* dh0, int64_t batch, int64_t time, int64_t channels);
+  int64_t (*ranged_attention_scratch)(const AttentionShape& shape);
+  /** ranges[queries, count, 2]: [begin, end) of keys, ascending; causal, window and key_capacity are not read. */
+  void (*ranged_attention)(const AttentionShape& shape, const int32_t* ranges, int64_t count, const float* q,
+                           const float* k, const float* v, float* o, float* lse, float* scratch);
+  void (*ranged_attention_backward)(const AttentionShape& shape, const int32_t* ranges, int64_t count, const float* d_o,
+                                    const float* q, const float* k, const float* v, const float* o, const float* lse,
+                                    float* dq, float* dk, float* dv);
+  void (*adamw_grokfast)(float* param, const float* grad, float* mu, float* m, float* v, int64_t n,
+                         const AdamW& settings, const Grokfast& filter);
   int64_t (*svd_scratch)(int64_t rows, int64_t width);
   /** x[rows, width] = u·diag(s)·vt, all thin, k = min(rows, width): u[rows, k], s[k], vt[k, width]; false: no convergence. */
   bool (*svd)(const float* x, int64_t rows, int64_t width, float* u, float* s, float* vt, void* scratch);

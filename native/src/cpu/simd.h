@@ -59,6 +59,13 @@ static inline void store_n(float* p, vf v, int64_t n) {
 #endif
 }
 
+/** The first n lanes, 0 < n ≤ lanes: whole vectors the quick way. */
+static inline vf load_some(const float* p, int64_t n) { return n == lanes ? load(p) : load_n(p, n); }
+static inline void store_some(float* p, vf v, int64_t n) {
+  if (n == lanes) store(p, v);
+  else store_n(p, v, n);
+}
+
 static inline vf vmax(vf a, vf b) { return a > b ? a : b; }
 static inline vf vmin(vf a, vf b) { return a < b ? a : b; }
 

@@ -39,6 +39,22 @@ void cross_entropy_backward(const float*, const int32_t*, const float*, const fl
 void adamw(float*, const float*, float*, float*, int64_t, const AdamW&);
 void philox_uniform(float*, int64_t, const Philox&);
 void philox_normal(float*, int64_t, const Philox&, float, float);
+void bias_activation(float*, const float*, Activation, int64_t, int64_t);
+void kl_divergence(const float*, const float*, float*, float*, float*, int64_t, int64_t);
+void kl_divergence_backward(const float*, const float*, const float*, const float*, const float*, const float*, float,
+                            float*, float*, int64_t, int64_t);
+void dropout(const float*, float*, int64_t, double, const Philox&);
+void top_k(const float*, float*, int32_t*, int64_t, int64_t, int64_t);
+void categorical(const float*, int32_t*, int64_t, int64_t, const Philox&);
+void linear_scan(const float*, const float*, const float*, float*, int64_t, int64_t, int64_t);
+void linear_scan_backward(const float*, const float*, const float*, const float*, float*, float*, float*, int64_t,
+                          int64_t, int64_t);
+int64_t ranged_attention_scratch(const AttentionShape&);
+void ranged_attention(const AttentionShape&, const int32_t*, int64_t, const float*, const float*, const float*, float*,
+                      float*, float*);
+void ranged_attention_backward(const AttentionShape&, const int32_t*, int64_t, const float*, const float*, const float*,
+                               const float*, const float*, const float*, float*, float*, float*);
+void adamw_grokfast(float*, const float*, float*, float*, float*, int64_t, const AdamW&, const Grokfast&);
 int64_t svd_scratch(int64_t, int64_t);
 bool svd(const float*, int64_t, int64_t, float*, float*, float*, void*);
 void merge_sum(const MergeSources&, const double*, float*);
@@ -96,6 +112,18 @@ const Kernels table = {
     FORGE_USE(adamw),
     FORGE_USE(philox_uniform),
     FORGE_USE(philox_normal),
+    FORGE_USE(bias_activation),
+    FORGE_USE(kl_divergence),
+    FORGE_USE(kl_divergence_backward),
+    FORGE_USE(dropout),
+    FORGE_USE(top_k),
+    FORGE_USE(categorical),
+    FORGE_USE(linear_scan),
+    FORGE_USE(linear_scan_backward),
+    FORGE_USE(ranged_attention_scratch),
+    FORGE_USE(ranged_attention),
+    FORGE_USE(ranged_attention_backward),
+    FORGE_USE(adamw_grokfast),
     FORGE_USE(svd_scratch),
     FORGE_USE(svd),
     FORGE_USE(merge_sum),

@@ -88,6 +88,29 @@ Status copy_rows(const Tensor& dst, const Tensor& src, int64_t at_row);
 Status full(DType dtype, const Shape& shape, double value, Tensor& y);
 Status view(const Tensor& x, int64_t offset, const Shape& shape, Tensor& y);
 
+// bias_activation.cc, kl_divergence.cc, sampling.cc, linear_scan.cc, ranged_attention.cc, adamw.cc
+Status bias_activation(const Tensor& y, const Tensor* bias, int64_t activation);
+Status kl_divergence(const Tensor& targets, const Tensor& logits, Tensor& loss, Tensor& lse_t, Tensor& lse_z);
+Status kl_divergence_backward(const Tensor& targets, const Tensor& logits, const Tensor& loss, const Tensor& lse_t,
+                              const Tensor& lse_z, const Tensor* d_loss, double scale, Tensor& d_targets,
+                              Tensor& d_logits);
+Status dropout(const Tensor& x, double probability, uint32_t seed_lo, uint32_t seed_hi, uint32_t counter_lo,
+               uint32_t counter_hi, Tensor& y);
+Status top_k(const Tensor& x, int64_t k, Tensor& values, Tensor& index);
+Status categorical(const Tensor& logits, uint32_t seed_lo, uint32_t seed_hi, uint32_t counter_lo, uint32_t counter_hi,
+                   Tensor& y);
+Status linear_scan(const Tensor& a, const Tensor& b, const Tensor* h0, Tensor& h);
+Status linear_scan_backward(const Tensor& dh, const Tensor& a, const Tensor& h, const Tensor* h0, Tensor& da, Tensor& db,
+                            Tensor& dh0);
+Status ranged_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& ranges, double scale, Tensor& o,
+                        Tensor& lse);
+Status ranged_attention_backward(const Tensor& d_o, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& o,
+                                 const Tensor& lse, const Tensor& ranges, double scale, Tensor& dq, Tensor& dk,
+                                 Tensor& dv);
+Status adamw_grokfast(const Tensor& param, const Tensor& grad, const Tensor& mu, const Tensor& m, const Tensor& v,
+                      double lr, double beta1, double beta2, double eps, double weight_decay, int64_t step,
+                      double grad_scale, double alpha, double lambda, bool starts);
+
 // svd.cc, newton_schulz.cc
 Status svd(const Tensor& x, Tensor& u, Tensor& s, Tensor& vt);
 Status newton_schulz(const Tensor& x, int64_t steps, Tensor& y);

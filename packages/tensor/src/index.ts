@@ -35,7 +35,9 @@ export { type Child, type LoadReport, Module, type ModuleState } from './nn/modu
 export { add, addScalar, div, mul, mulScalar, type Operand, sub } from './ops/arithmetic.js';
 export { type AttentionOptions, attention } from './ops/attention.js';
 export { type CrossEntropyOptions, crossEntropy } from './ops/cross-entropy.js';
+export { dropout } from './ops/dropout.js';
 export { axpyInPlace, copyInto, copyRows, scaleInPlace } from './ops/in-place.js';
+export { type KlDivergenceOptions, klDivergence } from './ops/kl-divergence.js';
 export {
   concat,
   detach,
@@ -47,20 +49,26 @@ export {
   transpose,
   viewRows,
 } from './ops/layout.js';
-export { linear, type MatmulOptions, matmul } from './ops/matmul.js';
+export { linearScan } from './ops/linear-scan.js';
+export { type Activation, linear, type MatmulOptions, matmul } from './ops/matmul.js';
 export { newtonSchulz } from './ops/newton-schulz.js';
 export { abs, exp, log, neg, relu, relu2, sigmoid, silu, sqrt, tanh } from './ops/pointwise.js';
+export { keyRanges, rangedAttention } from './ops/ranged-attention.js';
 export { allFinite, argmax, globalNorm, max, mean, softmax, sum } from './ops/reductions.js';
 export { rmsNorm } from './ops/rms-norm.js';
 export { type RopeOptions, rope } from './ops/rope.js';
+export { categorical, type TopK, topK } from './ops/sampling.js';
+export { scatterAddRows } from './ops/scatter-add.js';
 export { straightThrough } from './ops/straight-through.js';
 export { type Svd, svd } from './ops/svd.js';
 export { swiglu } from './ops/swiglu.js';
 export {
   AdamW,
+  type AdamWMoments,
   type AdamWOptions,
   type AdamWState,
   decayGroups,
+  type GrokfastOptions,
   type ParameterGroup,
 } from './optim/adamw.js';
 export { type ClippedNorm, clipGradNorm } from './optim/clip-grad-norm.js';

@@ -1,10 +1,12 @@
-import type { Handle } from '@agentforge/native';
+import { ACTIVATIONS, type Handle } from '@agentforge/native';
 import { needsGraph, record } from '../autograd/record.js';
 import { native } from '../backend.js';
+import { supportsOp } from '../device.js';
 import type { Shape } from '../dtype.js';
 import type { Tensor } from '../tensor.js';
 import { add } from './arithmetic.js';
 import { float, lastAxis, refuseShapes, result } from './operand.js';
+import { relu, relu2, sigmoid, silu, tanh } from './pointwise.js';
 
 /** Which operands of a product are read transposed (last two axes). */
 export interface MatmulOptions {
@@ -79,20 +81,44 @@ export function matmul(a: Tensor, b: Tensor, { transA = false, transB = false }:
   });
 }
 
+/** Functions that may follow a linear map. */
+export type Activation = 'none' | 'relu' | 'relu2' | 'silu' | 'sigmoid' | 'tanh';
+
+const FUNCTIONS: Record<Activation, (x: Tensor) => Tensor> = {
+  none: (x) => x,
+  relu,
+  relu2,
+  silu,
+  sigmoid,
+  tanh,
+};
+
 /**
- * x[..., I] · weightᵀ + bias, f32, with weight[O, I] as Hugging Face and PyTorch store it -> [..., O].
+ * f(x[..., I] · weightᵀ + bias), f32, with weight[O, I] as Hugging Face and PyTorch store it -> [..., O].
+ * Without a graph, bias and f are one pass in place over the product; with one they are recorded one by one.
+ * @param activation  f; default none
  * @throws ShapeError INVALID_ARGUMENT: the last axis of x differs from I, or bias from [O]
  */
-export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
+export function linear(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  { activation = 'none' }: { readonly activation?: Activation } = {},
+): Tensor {
   if (weight.shape.length !== 2 || lastAxis(x.shape) !== weight.shape[1]) {
     refuseShapes('linear', 'the last axis of x must be the last of weight[O,I]', x, weight);
   }
-  const y = matmul(x, weight, TRANSPOSED);
-  if (bias === null) return y;
-  if (bias.shape.length !== 1 || bias.shape[0] !== weight.shape[0]) {
+  if (bias !== null && (bias.shape.length !== 1 || bias.shape[0] !== weight.shape[0])) {
     refuseShapes('linear', 'the bias must be [O]', weight, bias);
   }
-  return add(y, bias);
+  const shift = bias && float('linear', bias);
+  const y = matmul(x, weight, TRANSPOSED);
+  if (shift === null && activation === 'none') return y;
+  if (needsGraph(x, weight, bias) || !supportsOp('biasActivationInPlace')) {
+    return FUNCTIONS[activation](bias === null ? y : add(y, bias));
+  }
+  native().biasActivationInPlace(y.handle, shift, ACTIVATIONS[activation]);
+  return y;
 }
 
 const TRANSPOSED: MatmulOptions = { transB: true };

@@ -1,3 +1,4 @@
+import type { Handle } from '@agentforge/native';
 import { native } from '../backend.js';
 import { zeros } from '../create.js';
 import { ArgumentError, StateError } from '../errors.js';
@@ -23,18 +24,42 @@ export interface AdamWOptions {
   readonly eps?: number;
   /** Default 0.01. */
   readonly weightDecay?: number;
+  /** Amplify the slow part of gradients before the step, after clipping. Default: off. */
+  readonly grokfast?: GrokfastOptions;
+}
+
+/** Settings of the Grokfast-EMA filter; defaults are those of its authors' function. */
+export interface GrokfastOptions {
+  /** Decay of the running gradient, [0, 1). Default 0.98. */
+  readonly alpha?: number;
+  /** Factor of the running gradient that is added. Default 2. */
+  readonly lambda?: number;
+}
+
+/** The saved numbers of one parameter. */
+export interface AdamWMoments {
+  readonly m: Float32Array;
+  readonly v: Float32Array;
+  /** The running gradient of Grokfast; absent without the filter, and before the first gradient. */
+  readonly mu?: Float32Array;
 }
 
 /** What a checkpoint needs to go on exactly: steps taken, both moments of each parameter. */
 export interface AdamWState {
   readonly step: number;
-  readonly moments: ReadonlyMap<string, { readonly m: Float32Array; readonly v: Float32Array }>;
+  readonly moments: ReadonlyMap<string, AdamWMoments>;
 }
+
+type Four = [Handle, Handle, Handle, Handle];
 
 interface Slot {
   readonly parameter: Tensor;
   readonly m: Tensor;
   readonly v: Tensor;
+  /** The running gradient, with Grokfast. */
+  readonly mu: Tensor | null;
+  /** Whether mu holds anything yet. */
+  isFiltered: boolean;
   readonly weightDecay: number;
   readonly lrScale: number;
 }
@@ -50,7 +75,9 @@ export function decayGroups(module: Module, weightDecay: number): ParameterGroup
 
 /**
  * Adam with decoupled weight decay, f32, in one native pass per parameter. Parameters without a
- * gradient are left alone in that step.
+ * gradient are left alone in that step. With `grokfast` the gradient g becomes g + λμ, μ its running mean, which starts
+ * at the first gradient: a constant gradient is multiplied by 1 + λ.
+ * @see Lee et al. 2024, arXiv:2405.20233 (Grokfast-EMA)
  * @see Loshchilov & Hutter 2019, arXiv:1711.05101 algorithm 2; agrees with torch.optim.AdamW to 1e-6 relative
  */
 export class AdamW {
@@ -58,6 +85,7 @@ export class AdamW {
   private readonly lr: number;
   private readonly betas: readonly [number, number];
   private readonly eps: number;
+  private readonly grokfast: Required<GrokfastOptions> | null;
   private steps = 0;
 
   /** @throws ArgumentError INVALID_ARGUMENT: a name twice, or a parameter that requires no gradient */
@@ -66,6 +94,7 @@ export class AdamW {
     this.lr = lr;
     this.betas = betas;
     this.eps = eps;
+    this.grokfast = options.grokfast === undefined ? null : { alpha: 0.98, lambda: 2, ...options.grokfast };
     for (const group of groups) {
       for (const [name, parameter] of group.params) {
         if (this.slots.has(name)) throw new ArgumentError(`AdamW: parameter ${name} is in two groups`);
@@ -74,6 +103,8 @@ export class AdamW {
           parameter,
           m: zeros(parameter.shape).keep(),
           v: zeros(parameter.shape).keep(),
+          mu: this.grokfast === null ? null : zeros(parameter.shape).keep(),
+          isFiltered: false,
           weightDecay: group.weightDecay ?? weightDecay,
           lrScale: group.lrScale ?? 1,
         });
@@ -92,26 +123,42 @@ export class AdamW {
    * @param gradScale  gradients are read as gradScale · grad (clipping, averaging); default 1
    */
   step({ lr = this.lr, gradScale = 1 }: { readonly lr?: number; readonly gradScale?: number } = {}): void {
-    const api = native();
-    const [beta1, beta2] = this.betas;
     this.steps++;
-    for (const { parameter, m, v, weightDecay, lrScale } of this.slots.values()) {
-      const { grad } = parameter;
-      if (grad === null) continue;
-      api.adamw(
-        parameter.use('AdamW'),
-        grad.use('AdamW'),
-        m.use('AdamW'),
-        v.use('AdamW'),
-        lr * lrScale,
-        beta1,
-        beta2,
-        this.eps,
-        weightDecay,
-        this.steps,
-        gradScale,
-      );
+    for (const slot of this.slots.values()) {
+      const { grad } = slot.parameter;
+      if (grad !== null) this.move(slot, grad, lr * slot.lrScale, gradScale);
     }
+  }
+
+  private move(slot: Slot, grad: Tensor, lr: number, gradScale: number): void {
+    const [x, g, m, v] = [slot.parameter, grad, slot.m, slot.v].map((tensor) => tensor.use('AdamW')) as Four;
+    const { steps, eps, grokfast } = this;
+    const [beta1, beta2] = this.betas;
+    const api = native();
+    if (grokfast === null || slot.mu === null) {
+      api.adamw(x, g, m, v, lr, beta1, beta2, eps, slot.weightDecay, steps, gradScale);
+      return;
+    }
+    const { alpha, lambda } = grokfast;
+    const [mu, starts] = [slot.mu.use('AdamW'), !slot.isFiltered];
+    api.adamwGrokfast(
+      x,
+      g,
+      mu,
+      m,
+      v,
+      lr,
+      beta1,
+      beta2,
+      eps,
+      slot.weightDecay,
+      steps,
+      gradScale,
+      alpha,
+      lambda,
+      starts,
+    );
+    slot.isFiltered = true;
   }
 
   /** Starts the gradients of all parameters anew. */
@@ -121,9 +168,10 @@ export class AdamW {
 
   /** A copy of everything a later importState() needs. */
   exportState(): AdamWState {
-    const moments = new Map<string, { m: Float32Array; v: Float32Array }>();
-    for (const [name, { m, v }] of this.slots) {
-      moments.set(name, { m: m.toFloat32Array(), v: v.toFloat32Array() });
+    const moments = new Map<string, AdamWMoments>();
+    for (const [name, { m, v, mu, isFiltered }] of this.slots) {
+      const filter = mu !== null && isFiltered ? { mu: mu.toFloat32Array() } : {};
+      moments.set(name, { m: m.toFloat32Array(), v: v.toFloat32Array(), ...filter });
     }
     return { step: this.steps, moments };
   }
@@ -139,14 +187,20 @@ export class AdamW {
     if (unknown !== undefined)
       throw new StateError(`AdamW: state has moments of ${unknown}, which is not optimized`);
     const writes: (() => void)[] = [];
-    for (const [name, { m, v, parameter }] of this.slots) {
+    for (const [name, slot] of this.slots) {
+      const { m, v, mu, parameter } = slot;
       const saved = state.moments.get(name);
       if (saved?.m.length !== parameter.size || saved.v.length !== parameter.size) {
         throw new StateError(`AdamW: state lacks ${parameter.size} moments of ${name}`);
       }
+      if (saved.mu !== undefined && saved.mu.length !== parameter.size) {
+        throw new StateError(`AdamW: state has ${saved.mu.length} filtered gradients of ${name}`);
+      }
       writes.push(() => {
         m.write(saved.m);
         v.write(saved.v);
+        if (saved.mu !== undefined) mu?.write(saved.mu);
+        slot.isFiltered = saved.mu !== undefined;
       });
     }
     for (const write of writes) write();
@@ -155,9 +209,10 @@ export class AdamW {
 
   /** Frees the moments. */
   dispose(): void {
-    for (const { m, v } of this.slots.values()) {
+    for (const { m, v, mu } of this.slots.values()) {
       m.dispose();
       v.dispose();
+      mu?.dispose();
     }
     this.slots.clear();
   }
