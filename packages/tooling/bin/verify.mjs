@@ -140,6 +140,12 @@ async function tests() {
       : 'SKIPPED CUDA sources: no working nvcc in CUDACXX, PATH, CUDA_HOME, CUDA_PATH or /usr/local/cuda',
   );
   await runCtest();
+  await check('C++ tests under sanitizers', 'pnpm', [
+    '--filter',
+    '@agentforge/native',
+    'run',
+    'test:sanitize',
+  ]);
   await runJest('unit and integration', [
     '--maxWorkers=2',
     '--testPathIgnorePatterns',
