@@ -223,6 +223,15 @@ export interface NativeAddon {
    * @param out   null: a new tensor. Otherwise out := a·b + beta·out, and out is returned; must not overlap a or b.
    */
   matmul(a: Handle, b: Handle, transA: boolean, transB: boolean, out: Handle | null, beta: number): Handle;
+  /** The same with the elements of a and b rounded to bf16 first; sums and result are f32. */
+  matmulBf16(
+    a: Handle,
+    b: Handle,
+    transA: boolean,
+    transB: boolean,
+    out: Handle | null,
+    beta: number,
+  ): Handle;
   /** table[V,C], ids i32[...] -> [..., C]; ARGUMENT: an id outside 0..V−1. */
   embedding(table: Handle, ids: Handle): Handle;
   /** dTable[id] += dOut rows, in order. */

@@ -3,7 +3,11 @@
 
 namespace forge::addon {
 
-Status matmul(Arguments& arguments, napi_value& result) {
+namespace {
+
+using Product = Status (*)(const Tensor&, const Tensor&, bool, bool, const Tensor*, double, Tensor&);
+
+Status multiply(Arguments& arguments, Product product, napi_value& result) {
   Tensor a, b, y;
   bool trans_a, trans_b;
   std::optional<Tensor> out;
@@ -14,11 +18,17 @@ Status matmul(Arguments& arguments, napi_value& result) {
   FORGE_TRY(read(arguments, trans_b));
   FORGE_TRY(read(arguments, out));
   FORGE_TRY(read(arguments, beta));
-  FORGE_TRY(ops::matmul(a, b, trans_a, trans_b, out ? &*out : nullptr, beta, y));
+  FORGE_TRY(product(a, b, trans_a, trans_b, out ? &*out : nullptr, beta, y));
   if (!out) return write(arguments, y, result);
   result = arguments.at(4);
   return {};
 }
+
+}  // namespace
+
+Status matmul(Arguments& arguments, napi_value& result) { return multiply(arguments, ops::matmul, result); }
+
+Status matmul_bf16(Arguments& arguments, napi_value& result) { return multiply(arguments, ops::matmul_bf16, result); }
 
 Status cross_entropy_backward(Arguments& arguments, napi_value& result) {
   Tensor logits, targets, lse, d_logits;

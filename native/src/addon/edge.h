@@ -28,6 +28,7 @@ bool is_exported(const char* name);
 
 // destination.cc: ops that may return a handle they were given
 Status matmul(Arguments& arguments, napi_value& result);
+Status matmul_bf16(Arguments& arguments, napi_value& result);
 Status cross_entropy_backward(Arguments& arguments, napi_value& result);
 
 }  // namespace forge::addon

@@ -76,6 +76,7 @@ constexpr Export exports[] = {
     {"scatterAddRows", bind<ops::scatter_add_rows>},
     // dense products
     {"matmul", bind_edge<matmul>},
+    {"matmulBf16", bind_edge<matmul_bf16>},
     {"embedding", bind<ops::embedding>},
     {"embeddingBackward", bind<ops::embedding_backward>},
     // normalisation, position, attention, gated units

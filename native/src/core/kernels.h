@@ -101,6 +101,9 @@ struct Kernels {
   /** Bytes of scratch a Gemm needs, for worker_count() threads. */
   int64_t (*gemm_scratch)(const Gemm& gemm);
   void (*gemm)(const Gemm& gemm, float* scratch);
+  /** The same with a and b rounded to bf16, sums in f32. */
+  int64_t (*gemm_bf16_scratch)(const Gemm& gemm);
+  void (*gemm_bf16)(const Gemm& gemm, float* scratch);
 
   void (*rms_norm)(const float* x, const float* gain, float eps, float* y, float* rstd, int64_t rows, int64_t width);
   /** partial: scratch of rms_norm_partials(rows)·width, or null when d_gain is null. */

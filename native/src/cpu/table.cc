@@ -20,6 +20,8 @@ bool is_finite(const float* const*, const int64_t*, int64_t);
 void scatter_add_rows(float*, const int32_t*, const float*, int64_t, int64_t);
 int64_t gemm_scratch(const Gemm&);
 void gemm(const Gemm&, float*);
+int64_t gemm_bf16_scratch(const Gemm&);
+void gemm_bf16(const Gemm&, float*);
 void rms_norm(const float*, const float*, float, float*, float*, int64_t, int64_t);
 void rms_norm_backward(const float*, const float*, const float*, const float*, float*, float*, float*, int64_t,
                        int64_t);
@@ -96,6 +98,8 @@ const Kernels table = {
     FORGE_USE(scatter_add_rows),
     FORGE_USE(gemm_scratch),
     FORGE_USE(gemm),
+    FORGE_USE(gemm_bf16_scratch),
+    FORGE_USE(gemm_bf16),
     FORGE_USE(rms_norm),
     FORGE_USE(rms_norm_backward),
     FORGE_USE(rope),

@@ -40,9 +40,9 @@ Status plan(const Tensor& a, const Tensor& b, bool trans_a, bool trans_b, Gemm& 
   return {};
 }
 
-}  // namespace
-
-Status matmul(const Tensor& a, const Tensor& b, bool trans_a, bool trans_b, const Tensor* out, double beta, Tensor& y) {
+/** A dense product by one of the kernels of a backend. */
+Status multiply(const Tensor& a, const Tensor& b, bool trans_a, bool trans_b, const Tensor* out, double beta,
+                int64_t (*scratch_bytes)(const Gemm&), void (*gemm)(const Gemm&, float*), Tensor& y) {
   FORGE_TRY(expect_f32("matmul", {&a, &b, out}));
   Gemm g{};
   Shape shape;
@@ -63,10 +63,21 @@ Status matmul(const Tensor& a, const Tensor& b, bool trans_a, bool trans_b, cons
   g.c = result.f32();
   g.beta = out == nullptr ? 0.0f : static_cast<float>(beta);
   Scratch scratch;
-  FORGE_TRY(scratch.reserve("matmul", kernels().gemm_scratch(g)));
-  kernels().gemm(g, scratch.f32());
+  FORGE_TRY(scratch.reserve("matmul", scratch_bytes(g)));
+  gemm(g, scratch.f32());
   y = std::move(result);
   return {};
+}
+
+}  // namespace
+
+Status matmul(const Tensor& a, const Tensor& b, bool trans_a, bool trans_b, const Tensor* out, double beta, Tensor& y) {
+  return multiply(a, b, trans_a, trans_b, out, beta, kernels().gemm_scratch, kernels().gemm, y);
+}
+
+Status matmul_bf16(const Tensor& a, const Tensor& b, bool trans_a, bool trans_b, const Tensor* out, double beta,
+                   Tensor& y) {
+  return multiply(a, b, trans_a, trans_b, out, beta, kernels().gemm_bf16_scratch, kernels().gemm_bf16, y);
 }
 
 }  // namespace forge::ops

@@ -54,6 +54,9 @@ Status scatter_add_rows(const Tensor& dst, const Tensor& index, const Tensor& sr
 
 // matmul.cc, gather_rows.cc
 Status matmul(const Tensor& a, const Tensor& b, bool trans_a, bool trans_b, const Tensor* out, double beta, Tensor& y);
+/** The same with a and b rounded to bf16, sums in f32. */
+Status matmul_bf16(const Tensor& a, const Tensor& b, bool trans_a, bool trans_b, const Tensor* out, double beta,
+                   Tensor& y);
 Status embedding(const Tensor& table, const Tensor& ids, Tensor& y);
 Status embedding_backward(const Tensor& d_out, const Tensor& ids, const Tensor& d_table);
 

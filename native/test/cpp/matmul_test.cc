@@ -1,4 +1,5 @@
 #include <array>
+#include <cstring>
 
 #include "check.h"
 #include "ops/ops.h"
@@ -111,6 +112,54 @@ TEST(a_nan_reaches_only_its_row) {
     Tensor a = random_tensor({16, 9}, 1), y;
     a.f32()[5 * 9 + 3] = std::nanf("");
     CHECK_OK(ops::matmul(a, random_tensor({9, 21}, 2), false, false, nullptr, 0, y));
+    for (int64_t i = 0; i < 16 * 21; ++i) CHECK(std::isnan(y.f32()[i]) == (i / 21 == 5));
+  });
+}
+
+/** x rounded to bf16 by IEEE arithmetic: adding and taking away a number whose last place is that of a bf16. */
+float as_bf16(float x) {
+  const float magnet = std::ldexp(1.5f, std::ilogb(x) + 16);
+  return x == 0 ? 0 : (x + magnet) - magnet;
+}
+
+TEST(bf16_products_agree_with_plain_loops_over_rounded_operands) {
+  for_each_isa([] {
+    for (const auto& [m, n, k, batch] : std::vector<std::array<int64_t, 4>>{{1, 1, 1, 0},
+                                                                           {3, 5, 7, 0},
+                                                                           {14, 32, 64, 0},
+                                                                           {15, 33, 1031, 0},
+                                                                           {130, 70, 65, 0},
+                                                                           {9, 35, 20, 3}}) {
+      for (int flags = 0; flags < 4; ++flags) {
+        const bool ta = (flags & 1) != 0, tb = (flags & 2) != 0;
+        Shape as{ta ? k : m, ta ? m : k}, bs{tb ? n : k, tb ? k : n};
+        if (batch > 0) as = Shape{batch, as[0], as[1]}, bs = Shape{batch, bs[0], bs[1]};
+        const Tensor a = random_tensor(as, 1), b = random_tensor(bs, 2);
+        Tensor y, again;
+        CHECK_OK(ops::matmul_bf16(a, b, ta, tb, nullptr, 0, y));
+        const std::vector<double> start = values(y);
+        CHECK_OK(ops::matmul_bf16(a, b, ta, tb, &y, 0.5, again));
+        for (int64_t i = 0; i < a.count(); ++i) a.f32()[i] = as_bf16(a.f32()[i]);
+        for (int64_t i = 0; i < b.count(); ++i) b.f32()[i] = as_bf16(b.f32()[i]);
+        const int64_t products = batch > 0 ? batch : 1;
+        const double tolerance = 2e-6 * std::sqrt(static_cast<double>(k) + 1);
+        CHECK_CLOSE(tensor_of(y.shape(), start), naive(a, b, ta, tb, m, n, k, products, {}, 0), tolerance);
+        CHECK_CLOSE(again, naive(a, b, ta, tb, m, n, k, products, start, 0.5), tolerance);
+      }
+    }
+  });
+}
+
+TEST(bf16_products_keep_empty_sizes_and_nan) {
+  for_each_isa([] {
+    Tensor y;
+    CHECK_OK(ops::matmul_bf16(random_tensor({3, 0}, 1), random_tensor({0, 4}, 2), false, false, nullptr, 0, y));
+    CHECK_CLOSE(y, std::vector<double>(12, 0.0), 0);
+    const Tensor a = random_tensor({16, 9}, 1);
+    // The payload of this NaN is in the bits that rounding drops.
+    const uint32_t bits = 0x7f800001u;
+    std::memcpy(&a.f32()[5 * 9 + 3], &bits, sizeof bits);
+    CHECK_OK(ops::matmul_bf16(a, random_tensor({9, 21}, 2), false, false, nullptr, 0, y));
     for (int64_t i = 0; i < 16 * 21; ++i) CHECK(std::isnan(y.f32()[i]) == (i / 21 == 5));
   });
 }

@@ -74,6 +74,7 @@ export {
 export { type ClippedNorm, clipGradNorm } from './optim/clip-grad-norm.js';
 export { Muon, type MuonOptions, type MuonState } from './optim/muon.js';
 export { constantSchedule, linearSchedule, type Schedule, warmupCosine } from './optim/schedule.js';
+export { autocast, type Precision } from './precision.js';
 export { Philox, type PhiloxState } from './random/philox.js';
 export { normal, uniform } from './random/random-tensor.js';
 export { scope, scope as tidy } from './scope.js';

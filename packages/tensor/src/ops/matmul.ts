@@ -1,8 +1,9 @@
-import { ACTIVATIONS, type Handle } from '@agentforge/native';
+import { ACTIVATIONS, type Handle, type NativeAddon } from '@agentforge/native';
 import { needsGraph, record } from '../autograd/record.js';
 import { native } from '../backend.js';
 import { supportsOp } from '../device.js';
 import type { Shape } from '../dtype.js';
+import { productPrecision } from '../precision.js';
 import type { Tensor } from '../tensor.js';
 import { add } from './arithmetic.js';
 import { float, lastAxis, refuseShapes, result } from './operand.js';
@@ -12,6 +13,11 @@ import { relu, relu2, sigmoid, silu, tanh } from './pointwise.js';
 export interface MatmulOptions {
   readonly transA?: boolean;
   readonly transB?: boolean;
+}
+
+/** The dense product of the precision in force. */
+function product(): NativeAddon['matmul'] {
+  return productPrecision() === 'bf16' ? native().matmulBf16 : native().matmul;
 }
 
 /** Shape of op(a)·op(b), or undefined when they do not fit. */
@@ -42,7 +48,7 @@ function asMatrix<T>(handle: Handle, shape: Shape, use: (matrix: Handle) => T): 
 }
 
 /**
- * op(a)·op(b), f32: [M,K]×[K,N], batched [B,M,K]×[B,K,N], or a[...,K]×[K,N] -> [...,N].
+ * op(a)·op(b), f32 (see `autocast` for bf16 products): [M,K]×[K,N], batched [B,M,K]×[B,K,N], or a[...,K]×[K,N] -> [...,N].
  * Gradients are added into existing buffers without temporaries.
  * @throws ShapeError INVALID_ARGUMENT: the inner axes or the batch differ
  */
@@ -53,18 +59,18 @@ export function matmul(a: Tensor, b: Tensor, { transA = false, transB = false }:
   if (shape === undefined) {
     refuseShapes(`matmul(transA=${transA}, transB=${transB})`, 'inner axes and batch must agree', a, b);
   }
-  const out = result(native().matmul(x, y, transA, transB, null, 0), shape);
+  const multiply = product();
+  const out = result(multiply(x, y, transA, transB, null, 0), shape);
   if (!needsGraph(a, b)) return out;
   const isRows = a.shape.length > b.shape.length;
   return record(out, [a, b], [a, b], (node) => {
-    const api = native();
     const dy = node.gradient;
     if (b.requiresGrad) {
       node.giveInto(b, (into, beta) => {
         const ofMatrices = (am: Handle, dm: Handle): Handle =>
           transB
-            ? api.matmul(dm, am, true, transA, into, beta) // dB = dYᵀ op(A)
-            : api.matmul(am, dm, !transA, false, into, beta); // dB = op(A)ᵀ dY
+            ? multiply(dm, am, true, transA, into, beta) // dB = dYᵀ op(A)
+            : multiply(am, dm, !transA, false, into, beta); // dB = op(A)ᵀ dY
         if (!isRows) return ofMatrices(a.handle, dy);
         return asMatrix(a.handle, a.shape, (am) => asMatrix(dy, shape, (dm) => ofMatrices(am, dm)));
       });
@@ -74,8 +80,8 @@ export function matmul(a: Tensor, b: Tensor, { transA = false, transB = false }:
         a,
         (into, beta) =>
           transA
-            ? api.matmul(b.handle, dy, transB, true, into, beta) // dA = op(B) dYᵀ
-            : api.matmul(dy, b.handle, false, !transB, into, beta), // dA = dY op(B)ᵀ
+            ? multiply(b.handle, dy, transB, true, into, beta) // dA = op(B) dYᵀ
+            : multiply(dy, b.handle, false, !transB, into, beta), // dA = dY op(B)ᵀ
       );
     }
   });
