@@ -1,4 +1,12 @@
-import { type AdamW, backward, clipGradNorm, scope, tensor } from '@agentforge/tensor';
+import {
+  type AdamW,
+  autocast,
+  backward,
+  clipGradNorm,
+  type Precision,
+  scope,
+  tensor,
+} from '@agentforge/tensor';
 import type { TokenBatch } from '../data/batch-cursor.js';
 import type { LlamaModel } from '../llama/llama-model.js';
 import { NonFiniteLossError } from '../llama/model.errors.js';
@@ -9,6 +17,8 @@ export interface TrainStepOptions {
   readonly lr?: number;
   /** Largest allowed norm of all gradients together; larger ones are scaled down. Default 1; Infinity = no clipping. */
   readonly clipNorm?: number;
+  /** Of dense products, forward and backward. Default f32. */
+  readonly precision?: Precision;
   /** Called when gradients are complete, before clipping; may change them (filters). */
   readonly beforeClip?: () => void;
 }
@@ -35,7 +45,7 @@ export function trainStep(
   model: LlamaModel,
   optimizer: AdamW,
   batches: TokenBatch | readonly TokenBatch[],
-  { lr, clipNorm = 1, beforeClip }: TrainStepOptions = {},
+  { lr, clipNorm = 1, precision = 'f32', beforeClip }: TrainStepOptions = {},
 ): TrainStepResult {
   const microBatches: readonly TokenBatch[] = 'inputs' in batches ? [batches] : batches;
   const parameters = model.parameters();
@@ -43,7 +53,8 @@ export function trainStep(
   let tokens = 0;
   let bytes = 0;
   for (const batch of microBatches) {
-    loss += accumulateGradients(model, batch, 1 / microBatches.length) / microBatches.length;
+    const weight = 1 / microBatches.length;
+    loss += weight * autocast(precision, () => accumulateGradients(model, batch, weight));
     tokens += batch.targets.length;
     bytes += batch.bytes;
   }

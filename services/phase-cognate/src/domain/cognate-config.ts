@@ -76,19 +76,23 @@ export const cognateConfig = z.strictObject({
   batch_size: z.int().min(1).max(4096).default(16).describe('Rows per batch'),
   sequence_length: z.int().min(8).max(131_072).default(128).describe('Tokens per row'),
   accumulation: z.int().min(1).max(1024).default(1).describe('Batches per optimizer step'),
+  precision: z
+    .enum(['f32', 'bf16'])
+    .default('f32')
+    .describe('Operands of dense products; weights, moments and sums are f32 either way'),
   optimizer: z.enum(['adamw']).default('adamw').describe('Optimizer'),
   learning_rate: z
     .number()
     .min(1e-8)
     .max(1)
-    .default(3e-3)
+    .default(1.2e-3)
     .describe('Largest learning rate, reached after the warm-up'),
-  min_learning_rate: z.number().min(0).max(1).default(6e-4).describe('Learning rate of the last step'),
+  min_learning_rate: z.number().min(0).max(1).default(1.2e-4).describe('Learning rate of the last step'),
   warmup_steps: z
     .int()
     .min(0)
     .max(1_000_000)
-    .default(20)
+    .default(40)
     .describe('Steps of linear warm-up before the cosine'),
   beta1: z.number().min(0).max(0.9999).default(0.9).describe('AdamW: decay of the first moment'),
   beta2: z.number().min(0).max(0.99999).default(0.95).describe('AdamW: decay of the second moment'),

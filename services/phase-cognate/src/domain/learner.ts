@@ -63,7 +63,8 @@ export class Learner {
    * @throws TrainingDivergedError  FAILED_PRECONDITION: loss or gradient is not finite
    */
   step(step: number): number {
-    const { learning_rate, min_learning_rate, warmup_steps, steps, accumulation, clip_norm } = this.config;
+    const { learning_rate, min_learning_rate, warmup_steps, steps, accumulation } = this.config;
+    const { clip_norm: clipNorm, precision } = this.config;
     const schedule = warmupCosine({
       peak: learning_rate,
       floor: min_learning_rate,
@@ -72,7 +73,7 @@ export class Learner {
     });
     const batches = Array.from({ length: accumulation }, () => this.cursor.next());
     try {
-      return trainStep(this.model, this.optimizer, batches, { lr: schedule(step), clipNorm: clip_norm }).loss;
+      return trainStep(this.model, this.optimizer, batches, { lr: schedule(step), clipNorm, precision }).loss;
     } catch (error) {
       if (error instanceof NonFiniteLossError) throw new TrainingDivergedError(step, error);
       throw error;
