@@ -82,6 +82,7 @@ constexpr Need needs[] = {
     {"scatterAddRows", has<&K::scatter_add_rows, &K::first_outside>},
     // dense products
     {"matmul", has<&K::gemm_scratch, &K::gemm>},
+    {"matmulBf16", has<&K::gemm_bf16_scratch, &K::gemm_bf16>},
     {"embedding", has<&K::gather_rows, &K::first_outside>},
     {"embeddingBackward", has<&K::scatter_add_rows, &K::first_outside>},
     // normalisation, position, attention, gated units
