@@ -76,5 +76,6 @@ void bench_matmul();
 void bench_ops(double bandwidth);
 void bench_merge();
 void bench_training_step(double peak);
+void bench_quantize(double bandwidth);
 
 }  // namespace forge::bench

@@ -82,7 +82,7 @@ void record(const Figure& f) {
 
 double peak_burst() {
 #if defined(__x86_64__)
-  const bool wide = std::strcmp(isa_name(), "avx512") == 0;
+  const bool wide = std::strncmp(isa_name(), "avx512", 6) == 0;
   if (!wide && !__builtin_cpu_supports("avx2")) return 0;
   volatile float sink = 0;
   const double start = now_seconds();
@@ -125,7 +125,7 @@ void require(const Status& status) {
 
 }  // namespace forge::bench
 
-/** Arguments: any of matmul, ops, merge, step (none means all); --json FILE writes the figures as well. */
+/** Arguments: any of matmul, ops, merge, step, quantize (none means all); --json FILE writes the figures as well. */
 int main(int count, char** arguments) {
   using namespace forge::bench;
   const char* json = nullptr;
@@ -148,5 +148,6 @@ int main(int count, char** arguments) {
   if (wanted("ops")) bench_ops(bandwidth);
   if (wanted("merge")) bench_merge();
   if (wanted("step")) bench_training_step(peak);
+  if (wanted("quantize")) bench_quantize(bandwidth);
   if (json != nullptr) write_json(json, peak, bandwidth);
 }

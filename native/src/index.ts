@@ -2,6 +2,8 @@ export {
   ACTIVATIONS,
   type ActivationCode,
   type BackendInfo,
+  BLOCK_FORMATS,
+  type BlockFormatCode,
   DTYPES,
   type DTypeCode,
   type ElementArray,

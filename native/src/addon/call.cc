@@ -91,8 +91,8 @@ Status read(Arguments& arguments, bool& value) {
 
 Status read(Arguments& arguments, DType& value) {
   int64_t code;
-  if (!get_integer(arguments.env(), arguments.next(), code) || code < 0 || code > static_cast<int64_t>(DType::u8)) {
-    return bad_argument(arguments, "a dtype code (0 to 4)");
+  if (!get_integer(arguments.env(), arguments.next(), code) || code < 0 || code > static_cast<int64_t>(DType::i8)) {
+    return bad_argument(arguments, "a dtype code (0 to 5)");
   }
   value = static_cast<DType>(code);
   return {};

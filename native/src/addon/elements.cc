@@ -13,6 +13,7 @@ napi_typedarray_type array_type(DType dtype) {
     case DType::bf16: return napi_uint16_array;
     case DType::f64: return napi_float64_array;
     case DType::u8: return napi_uint8_array;
+    case DType::i8: return napi_int8_array;
   }
   return napi_uint8_array;
 }
@@ -147,6 +148,7 @@ Status item(Arguments& arguments, napi_value& result) {
     case DType::i32: value = element<int32_t>(bytes); break;
     case DType::f64: value = element<double>(bytes); break;
     case DType::u8: value = element<uint8_t>(bytes); break;
+    case DType::i8: value = element<int8_t>(bytes); break;
     case DType::bf16: {
       const uint32_t bits = uint32_t{element<uint16_t>(bytes)} << 16;
       value = element<float>(&bits);

@@ -9,6 +9,7 @@ namespace forge {
 #if defined(FORGE_X86)
 namespace avx512 {
 extern const Kernels table;
+extern const Kernels vnni_table;
 }
 namespace avx2 {
 extern const Kernels table;
@@ -28,10 +29,12 @@ struct Isa {
 
 const Isa* find_isa(const char* wanted) {
 #if defined(FORGE_X86)
+  static const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                                 __builtin_cpu_supports("fma");
   static const Isa isas[] = {
-      {"avx512", &avx512::table,
-       __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma")},
+      {"avx512vnni", &avx512::vnni_table, has_avx512 && __builtin_cpu_supports("avx512vnni")},
+      {"avx512", &avx512::table, has_avx512},
       {"avx2", &avx2::table, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
       {"portable", &portable::table, true},
   };

@@ -68,6 +68,39 @@ struct Permutation {
 /** `exception` of first_outside: no value but the range is allowed. */
 constexpr int64_t no_exception = INT64_MIN;
 
+/** Block formats of GGUF files, with the codes that addon.ts declares. */
+enum class BlockFormat : uint8_t { f16 = 0, q8_0 = 1, tq1_0 = 2, tq2_0 = 3 };
+/** Elements and bytes of one block. */
+struct BlockSize {
+  int64_t elements, bytes;
+};
+constexpr BlockSize block_sizes[] = {{1, 2}, {32, 34}, {256, 54}, {256, 66}};
+
+/** Packed ternary weights: panels of 16 rows, each a run of 64-byte chunks of 16 columns; see cpu/ternary.h. */
+constexpr int64_t ternary_panel = 16, ternary_chunk = 16, ternary_chunk_bytes = 64;
+
+/** x[m, k] · w[n, k]ᵀ of int8 and packed ternary codes. */
+struct TernaryMatmul {
+  int64_t m, n, k;
+  /** Rows `stride` bytes apart, a multiple of 16, zeros from k on; and the sum of each row. */
+  const int8_t* x;
+  int64_t stride;
+  const int32_t* sums;
+  const uint8_t* packed;
+  /** Exact sums [m, n]; or null, and y[m, n] = sum · (x_steps[row] · w_steps[column or 0]). */
+  int32_t* accumulators;
+  float* y;
+  const float* x_steps;
+  const float* w_steps;
+  bool has_step_per_column;
+};
+
+/** SeedLM: blocks of `block` weights as U(seed) · q · 2^exponent, U of `rank` columns from a shift register of `bits`. */
+struct SeedLm {
+  int bits, block, rank;
+};
+constexpr int seedlm_most_bits = 24, seedlm_most_block = 64, seedlm_most_rank = 4;
+
 struct Kernels {
   /** `rows` runs of `bytes`, to_step and from_step bytes apart; source and destination are disjoint. */
   void (*copy_runs)(void* to, int64_t to_step, const void* from, int64_t from_step, int64_t bytes, int64_t rows);
@@ -205,6 +238,39 @@ struct Kernels {
   void (*merge_importance)(const float* base, const float* x, float* y, int64_t rows, int64_t width);
   /** y = importance ≥ threshold ? x : base. */
   void (*merge_choose)(const float* base, const float* x, const float* importance, float threshold, float* y, int64_t n);
+
+  // quantisation
+  /** Σ|x|, in a fixed order, f64. */
+  double (*abs_sum)(const float* x, int64_t n);
+  /** codes = 1 where x·inverse > 1/2, −1 where < −1/2, else 0. */
+  void (*ternary_codes)(const float* x, float inverse, int8_t* codes, int64_t n);
+  /** y = step · those codes. */
+  void (*ternary_values)(const float* x, float inverse, float step, float* y, int64_t n);
+  /**
+   * Rows to int8: round-half-even(x · 127/absmax). Codes lie `stride` ≥ width apart, zeros between; steps = absmax/127.
+   * sums may be null.
+   */
+  void (*absmax_codes)(const float* x, int8_t* codes, int64_t stride, float* steps, int32_t* sums, int64_t rows,
+                       int64_t width);
+  /** y = those codes / (127/absmax). */
+  void (*absmax_values)(const float* x, float* y, int64_t rows, int64_t width);
+  void (*encode_blocks)(BlockFormat format, const float* x, uint8_t* y, int64_t blocks);
+  void (*decode_blocks)(BlockFormat format, const uint8_t* x, float* y, int64_t blocks);
+  /** codes[rows, columns] in −1, 0, 1. */
+  void (*ternary_pack)(const int8_t* codes, uint8_t* packed, int64_t rows, int64_t columns);
+  void (*ternary_unpack)(const uint8_t* packed, int8_t* codes, int64_t rows, int64_t columns);
+  void (*ternary_matmul)(const TernaryMatmul& product);
+  /** Bytes of scratch that seedlm_encode needs. */
+  int64_t (*seedlm_scratch)(const SeedLm& code, int64_t blocks);
+  /** Best seed of each block of w[blocks, block], and fields[blocks, 1 + rank]: exponent, then q. */
+  void (*seedlm_encode)(const SeedLm& code, const float* w, int64_t blocks, int32_t* seeds, int8_t* fields,
+                        float* scratch);
+  /** w = scale · U(seed) · q · 2^exponent, rounded once. */
+  void (*seedlm_decode)(const SeedLm& code, const int32_t* seeds, const int8_t* fields, float scale, float* w,
+                        int64_t blocks);
+  /** The first of the nearest centroids[k, width] of each row of x, and its squared distance. width ≤ 256. */
+  void (*nearest_centroid)(const float* x, const float* centroids, int64_t rows, int64_t k, int64_t width,
+                           int32_t* index, float* distance);
 };
 
 /** Rows per partial sum of the gain gradient: fixed, so that results do not depend on threads. */
@@ -213,7 +279,7 @@ constexpr int64_t rms_norm_partials(int64_t rows) { return (rows + rms_norm_bloc
 
 /**
  * The kernels in use: those of the device (backend.h); on the processor the best instruction set of this machine, or
- * FORGE_ISA = avx512 | avx2 | portable.
+ * FORGE_ISA = avx512vnni | avx512 | avx2 | portable.
  */
 const Kernels& kernels();
 /** Makes a device's table the one in use; null: the processor's. */

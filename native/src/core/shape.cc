@@ -9,6 +9,7 @@ int64_t size_of(DType dtype) {
     case DType::bf16: return 2;
     case DType::f64: return 8;
     case DType::u8: return 1;
+    case DType::i8: return 1;
   }
   return 8;
 }
@@ -20,6 +21,7 @@ const char* name_of(DType dtype) {
     case DType::bf16: return "bf16";
     case DType::f64: return "f64";
     case DType::u8: return "u8";
+    case DType::i8: return "i8";
   }
   return "unknown";
 }

@@ -8,7 +8,7 @@
 namespace forge {
 
 /** Element types, with the codes that addon.ts declares. */
-enum class DType : uint8_t { f32 = 0, i32 = 1, bf16 = 2, f64 = 3, u8 = 4 };
+enum class DType : uint8_t { f32 = 0, i32 = 1, bf16 = 2, f64 = 3, u8 = 4, i8 = 5 };
 
 /** Bytes per element. */
 int64_t size_of(DType dtype);

@@ -40,6 +40,8 @@ class Tensor {
   void* data() const { return static_cast<char*>(buffer_->data) + offset_ * size_of(dtype_); }
   float* f32() const { return static_cast<float*>(data()); }
   int32_t* i32() const { return static_cast<int32_t*>(data()); }
+  uint8_t* u8() const { return static_cast<uint8_t*>(data()); }
+  int8_t* i8() const { return static_cast<int8_t*>(data()); }
 
   /** Whether any byte belongs to both. */
   bool overlaps(const Tensor& other) const;

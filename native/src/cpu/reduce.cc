@@ -109,6 +109,18 @@ double dot(const float* a, const float* b, int64_t n) {
   });
 }
 
+double abs_sum(const float* x, int64_t n) {
+  return ordered_sum(n, [&](int64_t first, int64_t count) {
+    double s[8] = {};
+    int64_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+      for (int j = 0; j < 8; ++j) s[j] += double{__builtin_fabsf(x[first + i + j])};
+    }
+    for (; i < count; ++i) s[0] += double{__builtin_fabsf(x[first + i])};
+    return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+  });
+}
+
 double sum_squares(const float* const* xs, const int64_t* n, int64_t count) {
   double total = 0;
   for (int64_t i = 0; i < count; ++i) total += dot(xs[i], xs[i], n[i]);

@@ -77,10 +77,25 @@ void merge_nearswap(const float*, const float*, double, float*, int64_t);
 void merge_importance(const float*, const float*, float*, int64_t, int64_t);
 void merge_choose(const float*, const float*, const float*, float, float*, int64_t);
 
+// quantisation
+double abs_sum(const float*, int64_t);
+void ternary_codes(const float*, float, int8_t*, int64_t);
+void ternary_values(const float*, float, float, float*, int64_t);
+void absmax_codes(const float*, int8_t*, int64_t, float*, int32_t*, int64_t, int64_t);
+void absmax_values(const float*, float*, int64_t, int64_t);
+void encode_blocks(BlockFormat, const float*, uint8_t*, int64_t);
+void decode_blocks(BlockFormat, const uint8_t*, float*, int64_t);
+void ternary_pack(const int8_t*, uint8_t*, int64_t, int64_t);
+void ternary_unpack(const uint8_t*, int8_t*, int64_t, int64_t);
+void ternary_matmul(const TernaryMatmul&);
+int64_t seedlm_scratch(const SeedLm&, int64_t);
+void seedlm_encode(const SeedLm&, const float*, int64_t, int32_t*, int8_t*, float*);
+void seedlm_decode(const SeedLm&, const int32_t*, const int8_t*, float, float*, int64_t);
+void nearest_centroid(const float*, const float*, int64_t, int64_t, int64_t, int32_t*, float*);
+
 #define FORGE_USE(name) .name = name
 
-extern const Kernels table;
-const Kernels table = {
+static constexpr Kernels kernels_here = {
     FORGE_USE(copy_runs),
     FORGE_USE(fill),
     FORGE_USE(permute),
@@ -147,6 +162,41 @@ const Kernels table = {
     FORGE_USE(merge_nearswap),
     FORGE_USE(merge_importance),
     FORGE_USE(merge_choose),
+    FORGE_USE(abs_sum),
+    FORGE_USE(ternary_codes),
+    FORGE_USE(ternary_values),
+    FORGE_USE(absmax_codes),
+    FORGE_USE(absmax_values),
+    FORGE_USE(encode_blocks),
+    FORGE_USE(decode_blocks),
+    FORGE_USE(ternary_pack),
+    FORGE_USE(ternary_unpack),
+    FORGE_USE(ternary_matmul),
+    FORGE_USE(seedlm_scratch),
+    FORGE_USE(seedlm_encode),
+    FORGE_USE(seedlm_decode),
+    FORGE_USE(nearest_centroid),
 };
+
+}  // namespace forge::FORGE_ISA
+
+namespace forge::FORGE_ISA {
+
+extern const Kernels table;
+const Kernels table = kernels_here;
+
+#if defined(__AVX512F__)
+// The same kernels, but for the one that gains from int8 dot products (AVX-512 VNNI).
+void ternary_matmul_vnni(const TernaryMatmul&);
+
+static constexpr Kernels with_vnni() {
+  Kernels vnni = kernels_here;
+  vnni.ternary_matmul = ternary_matmul_vnni;
+  return vnni;
+}
+
+extern const Kernels vnni_table;
+const Kernels vnni_table = with_vnni();
+#endif
 
 }  // namespace forge::FORGE_ISA

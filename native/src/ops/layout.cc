@@ -111,8 +111,11 @@ Status copy_rows(const Tensor& dst, const Tensor& src, int64_t at_row) {
 }
 
 Status full(DType dtype, const Shape& shape, double value, Tensor& y) {
-  const double low = dtype == DType::i32 ? -2147483648.0 : 0.0, high = dtype == DType::i32 ? 2147483647.0 : 255.0;
-  if ((dtype == DType::i32 || dtype == DType::u8) && !(value >= low && value <= high && value == std::floor(value))) {
+  double low = 0, high = 0;
+  if (dtype == DType::i32) low = -2147483648.0, high = 2147483647.0;
+  if (dtype == DType::u8) high = 255;
+  if (dtype == DType::i8) low = -128, high = 127;
+  if (low < high && !(value >= low && value <= high && value == std::floor(value))) {
     return failure(Code::argument, "full: %g is not a value of %s", value, name_of(dtype));
   }
   Tensor result;
@@ -123,6 +126,7 @@ Status full(DType dtype, const Shape& shape, double value, Tensor& y) {
     case DType::bf16: fill(result, to_bf16(static_cast<float>(value))); break;
     case DType::f64: fill(result, value); break;
     case DType::u8: fill(result, static_cast<uint8_t>(value)); break;
+    case DType::i8: fill(result, static_cast<int8_t>(value)); break;
   }
   y = std::move(result);
   return {};

@@ -136,4 +136,30 @@ Status merge_ram(const Tensor& base, const TensorList& xs, double epsilon, doubl
 Status merge_nearswap(const Tensor& a, const Tensor& b, double t, Tensor& y);
 Status merge_arcee_fusion(const Tensor& base, const Tensor& x, Tensor& y);
 
+// quantize.cc, blocks.cc, ternary.cc
+Status absmean_quantize(const Tensor& w, Tensor& codes, Tensor& step);
+Status absmean_fake_quantize(const Tensor& w, Tensor& y);
+Status absmax_quantize(const Tensor& x, Tensor& codes, Tensor& steps);
+Status absmax_fake_quantize(const Tensor& x, Tensor& y);
+Status encode_blocks(const Tensor& x, int64_t format, Tensor& blocks);
+Status decode_blocks(const Tensor& blocks, int64_t format, Tensor& y);
+Status ternary_pack(const Tensor& codes, Tensor& packed);
+Status ternary_unpack(const Tensor& packed, int64_t rows, int64_t columns, Tensor& codes);
+Status ternary_accumulate(const Tensor& codes, const Tensor& packed, int64_t rows, Tensor& sums);
+Status ternary_matmul(const Tensor& x, const Tensor& packed, const Tensor& steps, int64_t rows, Tensor& y);
+
+// seedlm.cc, kmeans.cc, hyper.cc, bits.cc
+Status seedlm_encode(const Tensor& w, double scale, int64_t bits, int64_t block, int64_t rank, Tensor& seeds,
+                     Tensor& fields);
+Status seedlm_decode(const Tensor& seeds, const Tensor& fields, double scale, int64_t bits, int64_t block, int64_t count,
+                     Tensor& w);
+Status nearest_centroid(const Tensor& x, const Tensor& centroids, Tensor& index, Tensor& distance);
+Status kmeans(const Tensor& x, const Tensor* weights, int64_t k, int64_t iterations, uint32_t seed_lo, uint32_t seed_hi,
+              Tensor& centroids, Tensor& index, Tensor& distance);
+Status hyper_encode(const Tensor& w, double side, int64_t cells, int64_t classes, Tensor& codes, Tensor& frame);
+Status hyper_decode(const Tensor& codes, const Tensor& frame, double side, int64_t cells, int64_t classes, int64_t count,
+                    Tensor& w);
+Status pack_bits(const Tensor& values, int64_t width, bool is_signed, Tensor& bytes);
+Status unpack_bits(const Tensor& bytes, int64_t count, int64_t width, bool is_signed, Tensor& values);
+
 }  // namespace forge::ops
