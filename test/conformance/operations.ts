@@ -49,6 +49,7 @@ import {
   type Shapes,
   sizes,
 } from './operation.js';
+import { QUANTIZE_OPERATIONS } from './quantize-operations.js';
 import { rope as ropeReference } from './reference/attention.js';
 import { at, build, type Dense } from './reference/dense.js';
 import * as elementwise from './reference/elementwise.js';
@@ -396,4 +397,6 @@ export const OPERATIONS: readonly Operation[] = [
   },
   ...MERGES,
   ...SEQUENCES,
+
+  ...QUANTIZE_OPERATIONS,
 ];

@@ -92,4 +92,26 @@ export const TOLERANCES: Readonly<Record<string, Tolerance>> = {
   'merge.nearswap': sameSteps,
   'merge.arceeFusion': exact,
   'merge.passthrough': exact,
+
+  absmeanQuantize: tolerance(0, 'integers: one product, rounded as the reference rounds it, decides each'),
+  absmeanFakeQuantize: tolerance(
+    1.2e-7,
+    'the step is a mean of the same sum in another order, rounded to f32',
+  ),
+  absmaxQuantize: tolerance(0, 'integers: a maximum has no order, one rounded product decides each'),
+  absmaxFakeQuantize: oneRounding,
+  encodeBlocks: tolerance(0, 'bytes of a file format that others read'),
+  decodeBlocks: oneRounding,
+  ternaryMatmul: tolerance(
+    3e-7,
+    'exact integer sums; the product of two steps, the sum as f32 and their product round once each',
+  ),
+  ternaryAccumulate: tolerance(0, 'integer sums'),
+  nearestCentroid: tolerance(0, 'an index; the operands have no two centroids as near as rounding'),
+  packBits: tolerance(0, 'moves bits'),
+  seedlm: tolerance(
+    2e-7,
+    'an exact integer sum, one product; a seed differs only where two fit alike to f32 rounding',
+  ),
+  hyper: tolerance(2e-7, 'computed in f64, the centre and the result rounded to f32'),
 };

@@ -25,7 +25,7 @@ vi ternary_of(vf x, vf inverse) {
 constexpr float rounding = 0x1.8p23f;
 constexpr int32_t rounding_bits = 0x4b400000;
 
-/** 127 / max(absmax, 1e-5) of a row; NaN when it has one. */
+/** 127 · (1 / max(absmax, 1e-5)) of a row, rounded twice as PyTorch does; NaN when it has one. */
 float row_inverse(const float* x, int64_t n) {
   vf top = splat(1e-5f);
   vi nan = {};
@@ -37,7 +37,7 @@ float row_inverse(const float* x, int64_t n) {
   };
   for (; i + lanes <= n; i += lanes) take(load(x + i));
   if (i < n) take(load_n(x + i, n - i));
-  return any_lane(nan) ? __builtin_nanf("") : 127.0f / max_lanes(top);
+  return any_lane(nan) ? __builtin_nanf("") : 1.0f / max_lanes(top) * 127.0f;
 }
 
 }  // namespace

@@ -55,31 +55,54 @@ constexpr int64_t most_rows = 4;
 
 /**
  * Pairs of products add up in int16: a code times x is at most 2·128, a chunk adds four pairs to each lane, so 15
- * chunks stay within 15 · 4 · 512 = 30720.
+ * chunks stay within 15 · 4 · 512 = 30720. One or two rows of x take all rows of the panel at once, so that weights
+ * stream in whole lines; more rows would not fit the registers.
  */
 template <int M>
 void panel_sums(const uint8_t* packed, const int8_t* x, int64_t stride, int64_t chunks, int32_t* sums) {
   constexpr int64_t chunks_at_once = 15;
-  for (int64_t part = 0; part < ternary_panel; part += wide_rows) {
-    wide totals[M];
-    for (int m = 0; m < M; ++m) totals[m] = zero_wide();
+  constexpr int parts = M <= 2 ? ternary_panel / wide_rows : 1;
+  for (int64_t row = 0; row < ternary_panel; row += parts * wide_rows) {
+    wide totals[parts][M];
+#pragma GCC unroll 2
+    for (int p = 0; p < parts; ++p) {
+#pragma GCC unroll 4
+      for (int m = 0; m < M; ++m) totals[p][m] = zero_wide();
+    }
     for (int64_t begin = 0; begin < chunks; begin += chunks_at_once) {
-      wide pairs[M];
-      for (int m = 0; m < M; ++m) pairs[m] = zero_wide();
+      wide pairs[parts][M];
+#pragma GCC unroll 2
+      for (int p = 0; p < parts; ++p) {
+#pragma GCC unroll 4
+        for (int m = 0; m < M; ++m) pairs[p][m] = zero_wide();
+      }
       const int64_t end = min64(chunks, begin + chunks_at_once);
       for (int64_t c = begin; c < end; ++c) {
-        const wide v = load_wide(packed + c * ternary_chunk_bytes + part * 4);
         const int8_t* columns = x + c * ternary_chunk;
+        const uint8_t* chunk = packed + c * ternary_chunk_bytes + row * 4;
 #pragma GCC unroll 4
         for (int i = 0; i < 4; ++i) {
-          const wide codes = codes_of(v, 2 * i);
+#pragma GCC unroll 2
+          for (int p = 0; p < parts; ++p) {
+            const wide codes = codes_of(load_wide(chunk + p * sizeof(wide)), 2 * i);
 #pragma GCC unroll 4
-          for (int m = 0; m < M; ++m) pairs[m] = add_products(pairs[m], codes, four_columns(columns + m * stride + 4 * i));
+            for (int m = 0; m < M; ++m) {
+              pairs[p][m] = add_products(pairs[p][m], codes, four_columns(columns + m * stride + 4 * i));
+            }
+          }
         }
       }
-      for (int m = 0; m < M; ++m) totals[m] = add_pairs(totals[m], pairs[m]);
+#pragma GCC unroll 2
+      for (int p = 0; p < parts; ++p) {
+#pragma GCC unroll 4
+        for (int m = 0; m < M; ++m) totals[p][m] = add_pairs(totals[p][m], pairs[p][m]);
+      }
     }
-    for (int m = 0; m < M; ++m) store_wide(sums + m * ternary_panel + part, totals[m]);
+#pragma GCC unroll 2
+    for (int p = 0; p < parts; ++p) {
+#pragma GCC unroll 4
+      for (int m = 0; m < M; ++m) store_wide(sums + m * ternary_panel + row + p * wide_rows, totals[p][m]);
+    }
   }
 }
 
@@ -128,6 +151,9 @@ void ternary_matmul(const TernaryMatmul& p) {
   ternary_tiles(p, [&](int64_t panel, int64_t row, int64_t rows) {
     const int64_t end = row + rows;
     for (; row + most_rows <= end; row += most_rows) product_rows<most_rows>(p, panel, row);
+    if constexpr (most_rows > 2) {
+      for (; row + 2 <= end; row += 2) product_rows<2>(p, panel, row);
+    }
     for (; row < end; ++row) product_rows<1>(p, panel, row);
   });
 }

@@ -31,7 +31,7 @@ function finish(tensor: Tensor, options: TensorOptions): Tensor {
 }
 
 /**
- * A tensor with a copy of `data`; an Int32Array gives i32, other arrays f32 unless a dtype is asked for.
+ * A tensor with a copy of `data`; Int32Array, Uint8Array and Int8Array give i32, u8 and i8, others f32 unless a dtype is asked for.
  * @param shape  default: one axis
  * @throws ShapeError INVALID_ARGUMENT: the data do not fill the shape
  */
@@ -44,20 +44,29 @@ export function tensor(
   if (sizeOf(shape) !== data.length) {
     throw new ShapeError(`tensor: ${data.length} elements do not fill ${formatShape(shape)}`);
   }
-  const dtype = options.dtype ?? (data instanceof Int32Array ? 'i32' : 'f32');
+  const dtype = options.dtype ?? dtypeOf(data);
   const handle = native().alloc(DTYPES[dtype], shape);
   native().write(handle, typedData(data, dtype));
   return finish(new Tensor(handle, dtype, shape), options);
 }
 
+const ARRAYS = { f32: Float32Array, i32: Int32Array, u8: Uint8Array, i8: Int8Array } as const;
+
+function dtypeOf(data: ArrayLike<number>): DType {
+  if (data instanceof Int32Array) return 'i32';
+  if (data instanceof Int8Array) return 'i8';
+  return data instanceof Uint8Array ? 'u8' : 'f32';
+}
+
 function typedData(data: ArrayLike<number>, dtype: DType): TensorData {
-  if (dtype === 'f32') return data instanceof Float32Array ? data : Float32Array.from(data);
-  if (data instanceof Int32Array) return data;
-  const integers = Int32Array.from(data);
+  const Elements = ARRAYS[dtype];
+  if (data instanceof Elements) return data;
+  const converted = Elements.from(data);
+  if (dtype === 'f32') return converted;
   for (let i = 0; i < data.length; i++) {
-    if (integers[i] !== data[i]) throw new DtypeError(`tensor: ${data[i]} at ${i} is not an i32`);
+    if (converted[i] !== data[i]) throw new DtypeError(`tensor: ${data[i]} at ${i} is not an ${dtype}`);
   }
-  return integers;
+  return converted;
 }
 
 /** A tensor of one value. */

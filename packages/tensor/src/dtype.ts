@@ -1,11 +1,14 @@
-/** Element type of a tensor: IEEE single precision, or 32-bit signed integers (token ids, indices). */
-export type DType = 'f32' | 'i32';
+/**
+ * Element type of a tensor: IEEE single precision, 32-bit signed integers (token ids, indices), and bytes: unsigned for
+ * packed formats, signed for codes of quantised values.
+ */
+export type DType = 'f32' | 'i32' | 'u8' | 'i8';
 
 /** Lengths of a tensor's axes, outermost first; at most six. A scalar is `[1]`. */
 export type Shape = readonly number[];
 
 /** The typed array that holds a tensor's elements on the host. */
-export type TensorData = Float32Array | Int32Array;
+export type TensorData = Float32Array | Int32Array | Uint8Array | Int8Array;
 
 /** Number of elements of a shape: the product of its axes, 1 for no axes. */
 export function sizeOf(shape: Shape): number {

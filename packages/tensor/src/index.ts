@@ -75,6 +75,44 @@ export { type ClippedNorm, clipGradNorm } from './optim/clip-grad-norm.js';
 export { Muon, type MuonOptions, type MuonState } from './optim/muon.js';
 export { constantSchedule, linearSchedule, type Schedule, warmupCosine } from './optim/schedule.js';
 export { autocast, type Precision } from './precision.js';
+
+export {
+  absmaxFakeQuantize,
+  absmaxQuantize,
+  absmeanFakeQuantize,
+  absmeanQuantize,
+  type Quantized,
+} from './quantize/bitnet.js';
+export { type BitLayout, packBits, unpackBits } from './quantize/bits.js';
+export {
+  BLOCK_SIZES,
+  type BlockFormat,
+  decodeBlocks,
+  encodeBlocks,
+} from './quantize/block-format.js';
+export {
+  type Assignment,
+  type Clusters,
+  type KmeansOptions,
+  kmeans,
+  nearestCentroid,
+} from './quantize/codebook.js';
+export {
+  type HyperCode,
+  type HyperLayout,
+  hyperBitsPerPair,
+  hyperDecode,
+  hyperEncode,
+} from './quantize/hyper.js';
+export {
+  SEEDLM_LAYOUTS,
+  type SeedlmCode,
+  type SeedlmLayout,
+  seedlmBitsPerWeight,
+  seedlmDecode,
+  seedlmEncode,
+} from './quantize/seedlm.js';
+export { TernaryMatrix, ternaryAccumulate, ternaryMatmul } from './quantize/ternary-matrix.js';
 export { Philox, type PhiloxState } from './random/philox.js';
 export { normal, uniform } from './random/random-tensor.js';
 export { scope, scope as tidy } from './scope.js';

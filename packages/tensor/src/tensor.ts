@@ -81,7 +81,7 @@ export class Tensor {
     return this.handle;
   }
 
-  /** A copy of all elements: Float32Array or Int32Array by dtype. */
+  /** A copy of all elements, in the typed array of the dtype. */
   toTypedArray(): TensorData {
     return native().read(this.use('toTypedArray')) as TensorData;
   }

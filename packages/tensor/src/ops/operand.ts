@@ -26,6 +26,15 @@ export function integer(op: string, x: Tensor): Handle {
   return x.use(op);
 }
 
+/**
+ * The handle of an operand of any one dtype.
+ * @throws DtypeError, FreedTensorError
+ */
+export function typed(op: string, x: Tensor, dtype: DType): Handle {
+  if (x.dtype !== dtype) refuseDtype(op, x, dtype);
+  return x.use(op);
+}
+
 /** A new f32 tensor around a handle that an operation returned. */
 export function result(handle: Handle, shape: Shape): Tensor {
   return new Tensor(handle, 'f32', shape);

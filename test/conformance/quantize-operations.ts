@@ -1,0 +1,159 @@
+import {
+  absmaxFakeQuantize,
+  absmaxQuantize,
+  absmeanFakeQuantize,
+  absmeanQuantize,
+  BLOCK_SIZES,
+  type BlockFormat,
+  decodeBlocks,
+  encodeBlocks,
+  hyperDecode,
+  hyperEncode,
+  nearestCentroid,
+  packBits,
+  seedlmDecode,
+  seedlmEncode,
+  type Tensor,
+  TernaryMatrix,
+  ternaryAccumulate,
+  ternaryMatmul,
+} from '@agentforge/tensor';
+import { ONE, type Operation, type Shapes, sizes } from './operation.js';
+import type { Dense } from './reference/dense.js';
+import * as quantize from './reference/quantize.js';
+
+/** x[..., K] and w[N, K]. */
+const PRODUCTS: Shapes = {
+  regular: [
+    [4, 32],
+    [16, 32],
+  ],
+  odd: [
+    [3, 1, 37],
+    [21, 37],
+  ],
+  empty: [
+    [0, 5],
+    [7, 5],
+  ],
+  big: [
+    [13, 520],
+    [70, 520],
+  ],
+};
+
+const BLOCK_ROWS: Shapes = { regular: [[2, 256]], odd: [[3, 1, 768]], empty: [[0, 256]], big: [[33, 1024]] };
+
+/** Runs f with the packed ternary form of w. */
+function packed<T>(w: Tensor, f: (matrix: TernaryMatrix) => T): T {
+  const matrix = TernaryMatrix.pack(absmeanQuantize(w));
+  try {
+    return f(matrix);
+  } finally {
+    matrix.dispose();
+  }
+}
+
+function unary(
+  op: string,
+  run: (x: Tensor) => Tensor,
+  reference: (x: Dense) => Dense,
+  shapes: Shapes = ONE,
+  filling: Parameters<typeof sizes>[1] = {},
+): Operation {
+  return {
+    op,
+    sizes: sizes(shapes, filling),
+    run: (x) => run(x as Tensor),
+    reference: (x) => reference(x as Dense),
+    gradients: [],
+  };
+}
+
+/** Ops of the quantisation family. Rounding has no gradient of its own; the straight-through one is a test of packages/tensor. */
+export const QUANTIZE_OPERATIONS: readonly Operation[] = [
+  unary('absmeanQuantize', (w) => absmeanQuantize(w).codes, quantize.absmeanCodes),
+  unary('absmeanFakeQuantize', absmeanFakeQuantize, quantize.absmeanValues),
+  unary('absmaxQuantize', (x) => absmaxQuantize(x).codes, quantize.absmaxCodes),
+  unary('absmaxFakeQuantize', absmaxFakeQuantize, quantize.absmaxValues),
+  ...(Object.keys(BLOCK_SIZES) as BlockFormat[]).flatMap((format): Operation[] => {
+    const shapes = format === 'F16' ? ONE : BLOCK_ROWS;
+    return [
+      {
+        ...unary(
+          'encodeBlocks',
+          (x) => encodeBlocks(x, format),
+          (x) => quantize.encodeBlocks(x, format),
+          shapes,
+        ),
+        variant: format,
+      },
+      {
+        ...unary(
+          'decodeBlocks',
+          (x) => decodeBlocks(encodeBlocks(x, format), format),
+          (x) => quantize.throughBlocks(x, format),
+          shapes,
+        ),
+        variant: format,
+      },
+    ];
+  }),
+  {
+    op: 'ternaryMatmul',
+    sizes: sizes(PRODUCTS),
+    run: (...x) => packed(x[1] as Tensor, (w) => ternaryMatmul(x[0] as Tensor, w)),
+    reference: (...x) => quantize.ternaryMatmul(x[0] as Dense, x[1] as Dense),
+    gradients: [],
+  },
+  {
+    op: 'ternaryAccumulate',
+    sizes: sizes(PRODUCTS),
+    run: (...x) => packed(x[1] as Tensor, (w) => ternaryAccumulate(absmaxQuantize(x[0] as Tensor).codes, w)),
+    reference: (...x) =>
+      quantize.accumulate(quantize.absmaxCodes(x[0] as Dense), quantize.absmeanCodes(x[1] as Dense)),
+    gradients: [],
+  },
+  {
+    op: 'nearestCentroid',
+    sizes: sizes({
+      regular: [
+        [16, 4],
+        [8, 4],
+      ],
+      odd: [
+        [37, 3],
+        [5, 3],
+      ],
+      empty: [
+        [0, 4],
+        [3, 4],
+      ],
+      big: [
+        [300, 8],
+        [129, 8],
+      ],
+    }),
+    run: (...x) => nearestCentroid(x[0] as Tensor, x[1] as Tensor).index,
+    reference: (...x) => quantize.nearestCentroid(x[0] as Dense, x[1] as Dense),
+    gradients: [],
+  },
+  unary(
+    'packBits',
+    (x) => packBits(x, { width: 3 }),
+    (x) => quantize.packBits(x, 3),
+    ONE,
+    { below: 7 },
+  ),
+  unary(
+    'seedlm',
+    (w) => seedlmDecode(seedlmEncode(w, { bits: 8, block: 4, rank: 1 })),
+    quantize.throughSeedlm,
+    { regular: [[4, 16]], odd: [[3, 7, 5]], empty: [[0, 5]], big: [[65, 33]] },
+  ),
+  unary(
+    'hyper',
+    (w) => hyperDecode(hyperEncode(w, { side: 1.5, cells: 20, classes: 3 })),
+    (w) => quantize.throughHyper(w, 1.5, 20, 3),
+  ),
+];
