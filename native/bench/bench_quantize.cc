@@ -72,8 +72,6 @@ double read_bandwidth(const Tensor& buffer) {
 
 void bench_ternary() {
   const Ggml peer;
-  std::printf("%-16s %5s %5s %5s | %9s %8s %8s %8s | %s\n", "ternaryMatmul", "M", "N", "K", "us", "GOP/s", "GB/s", "of read",
-              peer.is_loaded() ? "times ggml TQ2_0" : "no ggml");
   struct Case {
     int64_t m, n, k;
   };
@@ -103,11 +101,16 @@ void bench_ternary() {
       times.push_back(seconds_of(ours) / repeats);
       ratios.push_back(peer.is_loaded() ? seconds_of(peers) / repeats / times.back() : 0);
     }
-    const double seconds = median(times), bytes = static_cast<double>(packed.bytes());
-    std::printf("%-16s %5lld %5lld %5lld | %9.1f %8.1f %8.2f %7.0f%% | x%.2f\n", c.m == 1 ? "one row" : "rows",
-                static_cast<long long>(c.m), static_cast<long long>(c.n), static_cast<long long>(c.k), seconds * 1e6,
-                operations / seconds / 1e9, bytes / seconds / 1e9, 100 * bytes / seconds / read_bandwidth(packed),
-                median(ratios));
+    const double seconds = median(times), rate = operations / seconds / 1e9, ratio = median(ratios);
+    const std::string name = c.m == 1 ? "ternary row" : "ternary rows";
+    const std::string shape = std::to_string(c.m) + "x" + std::to_string(c.n) + "x" + std::to_string(c.k);
+    if (peer.is_loaded()) record({name, shape, rate, "GOP/s", "llama.cpp TQ2_0", rate / ratio, ratio});
+    if (c.m > 1) {
+      if (!peer.is_loaded()) record({name, shape, rate, "GOP/s", "itself", rate, 1});
+      continue;
+    }
+    const double read = read_bandwidth(packed), bytes = static_cast<double>(packed.bytes()) / seconds;
+    record({name + ", weights", shape, bytes / 1e9, "GB/s", "read, one thread", read / 1e9, bytes / read});
   }
   std::printf("\n");
 }
@@ -117,22 +120,23 @@ void bench_seedlm() {
     const char* name;
     int64_t block, rank;
   };
-  for (const Case& c : {Case{"seedlmEncode M4", 8, 3}, Case{"seedlmEncode M3", 12, 4}}) {
-    const int64_t blocks = 4800;
+  for (const Case& c : {Case{"seedlm encode M4", 8, 3}, Case{"seedlm encode M3", 12, 4}}) {
+    constexpr int64_t blocks = 4800;
     const Tensor w = random_tensor({blocks, c.block}, 1);
     Tensor seeds, fields;
     // What each seed of each block costs at least: Qᵀw and its square.
-    const double flop = 2.0 * static_cast<double>(c.block * c.rank + c.rank), tried = 65535.0 * static_cast<double>(blocks);
+    const double flop = 2.0 * static_cast<double>(c.block * c.rank + c.rank), tried = 65535.0 * blocks;
     std::vector<double> rates, shares;
     for (int round = 0; round < 9; ++round) {
       double peak = peak_burst();
       const double seconds = seconds_of([&] { require(ops::seedlm_encode(w, 1, 16, c.block, c.rank, seeds, fields)); });
       peak = std::max(peak, peak_burst());
-      rates.push_back(tried / seconds);
-      shares.push_back(tried * flop / seconds / peak);
+      rates.push_back(tried * flop / seconds);
+      shares.push_back(rates.back() / peak);
     }
-    std::printf("%-28s %9.2f G seeds/s %6.1f%% of peak at %.0f flop a seed, %.0f blocks/s\n", c.name, median(rates) / 1e9,
-                100 * median(shares), flop, median(rates) / 65535);
+    const double rate = median(rates) / 1e9, share = median(shares);
+    record({c.name, "4800 blocks", rate, "GFLOP/s", "multiply-add peak", rate / share, share});
+    std::printf("  %.2f G seeds/s, %.0f flop each, %.0f blocks/s\n", rate / flop, flop, 1e9 * rate / flop / 65535);
   }
   std::printf("\n");
 }
@@ -146,9 +150,8 @@ void bench_quantize(double bandwidth) {
   const Tensor x = random_tensor({large / 4096, 4096}, 1), pairs = random_tensor({1 << 18, 4}, 2);
   Tensor y, z, codes, step;
   const auto line = [&](const char* name, double bytes, const std::function<void()>& f) {
-    const double seconds = median_seconds(f);
-    std::printf("%-28s %9.1f us %8.1f GB/s %5.0f%% of copy\n", name, seconds * 1e6, bytes / seconds / 1e9,
-                100 * bytes / seconds / bandwidth);
+    const double rate = bytes / median_seconds(f);
+    record({name, "2^24", rate / 1e9, "GB/s", "memory copy", bandwidth / 1e9, rate / bandwidth});
   };
   line("absmeanQuantize", 9.0 * large, [&] { require(ops::absmean_quantize(x, codes, step)); });
   line("absmeanFakeQuantize", 12.0 * large, [&] { require(ops::absmean_fake_quantize(x, y)); });
@@ -162,9 +165,10 @@ void bench_quantize(double bandwidth) {
     line((std::string("decodeBlocks ") + names[format]).c_str(), bytes, [&] { require(ops::decode_blocks(y, format, z)); });
   }
   const Tensor centroids = random_tensor({256, 4}, 3);
-  const double seconds = median_seconds([&] { require(ops::nearest_centroid(pairs, centroids, codes, y)); });
-  std::printf("%-28s %9.1f us %8.1f GFLOP/s (2^18 vectors of 4, 256 centroids)\n", "nearestCentroid", seconds * 1e6,
-              3.0 * 4 * 256 * static_cast<double>(pairs.shape()[0]) / seconds / 1e9);
+  const double peak = peak_burst() / 1e9;
+  const double flop = 3.0 * 4 * 256 * static_cast<double>(pairs.shape()[0]);
+  const double rate = flop / median_seconds([&] { require(ops::nearest_centroid(pairs, centroids, codes, y)); }) / 1e9;
+  record({"nearestCentroid", "2^18x4, 256", rate, "GFLOP/s", "multiply-add peak", peak, rate / peak});
   line("hyperEncode", 4.0 * large + 2.0 * large, [&] { require(ops::hyper_encode(x, 0.1, 40, 3, codes, step)); });
   line("hyperDecode", 4.0 * large + 2.0 * large,
        [&] { require(ops::hyper_decode(codes, step, 0.1, 40, 3, x.count(), y)); });
