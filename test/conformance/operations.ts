@@ -397,6 +397,5 @@ export const OPERATIONS: readonly Operation[] = [
   },
   ...MERGES,
   ...SEQUENCES,
-
   ...QUANTIZE_OPERATIONS,
 ];

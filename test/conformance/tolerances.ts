@@ -92,7 +92,6 @@ export const TOLERANCES: Readonly<Record<string, Tolerance>> = {
   'merge.nearswap': sameSteps,
   'merge.arceeFusion': exact,
   'merge.passthrough': exact,
-
   absmeanQuantize: tolerance(0, 'integers: one product, rounded as the reference rounds it, decides each'),
   absmeanFakeQuantize: tolerance(
     1.2e-7,

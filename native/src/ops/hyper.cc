@@ -80,13 +80,31 @@ Status hyper_encode(const Tensor& w, double side, int64_t cells, int64_t classes
   FORGE_TRY(empty(op, DType::i32, {pairs}, result));
   FORGE_TRY(empty(op, DType::f32, {3}, where));
   const float* x = w.f32();
-  double sums[2] = {};
-  for (int64_t i = 0; i < count; ++i) sums[i % 2] += x[i];
-  where.f32()[0] = pairs == 0 ? 0 : static_cast<float>(sums[0] / static_cast<double>(pairs));
-  where.f32()[1] = count < 2 ? 0 : static_cast<float>(sums[1] / static_cast<double>(count / 2));
-  for (int axis = 0; axis < 2; ++axis) grid.centre[axis] = where.f32()[axis];
+  // Per piece, so that the order of the sums is that of the pieces; elements at 2i, then at 2i + 1.
+  struct Part {
+    double sum[2] = {0, 0}, farthest = 0;
+  };
+  std::vector<Part> parts(static_cast<size_t>((pairs + pairs_per_piece - 1) / pairs_per_piece));
+  const auto for_parts = [&](const auto& f) {
+    parallel_for(static_cast<int64_t>(parts.size()), [&](int64_t piece, int) {
+      const int64_t begin = 2 * piece * pairs_per_piece, end = std::min(count, begin + 2 * pairs_per_piece);
+      for (int axis = 0; axis < 2; ++axis) {
+        for (int64_t i = begin + axis; i < end; i += 2) f(parts[static_cast<size_t>(piece)], axis, double{x[i]});
+      }
+    });
+  };
+  for_parts([](Part& part, int axis, double value) { part.sum[axis] += value; });
+  for (int axis = 0; axis < 2; ++axis) {
+    double total = 0;
+    for (const Part& part : parts) total += part.sum[axis];
+    const int64_t n = axis == 0 ? pairs : count / 2;
+    grid.centre[axis] = where.f32()[axis] = n == 0 ? 0 : static_cast<float>(total / static_cast<double>(n));
+  }
+  for_parts([&](Part& part, int axis, double value) {
+    part.farthest = std::max(part.farthest, std::fabs(value - grid.centre[axis]));
+  });
   double farthest = 0;
-  for (int64_t i = 0; i < count; ++i) farthest = std::max(farthest, std::fabs(x[i] - grid.centre[i % 2]));
+  for (const Part& part : parts) farthest = std::max(farthest, part.farthest);
   where.f32()[2] = static_cast<float>(std::max(0.0, farthest - side / 2));
   grid.outside = where.f32()[2];
   std::vector<double> factors;
@@ -131,14 +149,18 @@ Status hyper_decode(const Tensor& codes, const Tensor& frame, double side, int64
     return Pair{static_cast<float>(grid.middle_of(cell / cells) / factor + grid.centre[0]),
                 static_cast<float>(grid.middle_of(cell % cells) / factor + grid.centre[1])};
   };
-  std::vector<Pair> table;
-  for (int64_t code = 0; grid.codes() <= codes.count() && code < grid.codes(); ++code) table.push_back(pair_of(code));
-  for_pairs(codes.count(), [&](int64_t i) {
-    const int64_t code = codes.i32()[i];
-    const Pair pair = table.empty() ? pair_of(code) : table[static_cast<size_t>(code)];
-    result.f32()[2 * i] = pair.first;
-    if (2 * i + 1 < count) result.f32()[2 * i + 1] = pair.second;
-  });
+  const int32_t* code = codes.i32();
+  float* y = result.f32();
+  const auto put = [y](int64_t i, const Pair& pair) { y[2 * i] = pair.first, y[2 * i + 1] = pair.second; };
+  if (grid.codes() <= codes.count()) {
+    std::vector<Pair> table;
+    for (int64_t i = 0; i < grid.codes(); ++i) table.push_back(pair_of(i));
+    const Pair* pairs = table.data();
+    for_pairs(count / 2, [=](int64_t i) { put(i, pairs[code[i]]); });
+  } else {
+    for_pairs(count / 2, [&](int64_t i) { put(i, pair_of(code[i])); });
+  }
+  if (count % 2 == 1) y[count - 1] = pair_of(code[count / 2]).first;
   w = std::move(result);
   return {};
 }
