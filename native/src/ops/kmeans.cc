@@ -49,7 +49,7 @@ void choose_centres(const Clustering& c, const std::vector<int64_t>& sample, con
   std::vector<double> share(static_cast<size_t>(n)), block_sum(static_cast<size_t>(blocks));
   std::vector<float> nearest(static_cast<size_t>(n), INFINITY);
   for (int64_t j = 0; j < c.k; ++j) {
-    const float* last = c.centroids + (j - 1) * c.width;
+    const float* last = c.centroids + std::max<int64_t>(j - 1, 0) * c.width;
     parallel_for(blocks, [&](int64_t block, int) {
       double sum = 0;
       for (int64_t i = block * rows_per_sum; i < std::min(n, (block + 1) * rows_per_sum); ++i) {
