@@ -75,7 +75,6 @@ export { type ClippedNorm, clipGradNorm } from './optim/clip-grad-norm.js';
 export { Muon, type MuonOptions, type MuonState } from './optim/muon.js';
 export { constantSchedule, linearSchedule, type Schedule, warmupCosine } from './optim/schedule.js';
 export { autocast, type Precision } from './precision.js';
-
 export {
   absmaxFakeQuantize,
   absmaxQuantize,
