@@ -10,6 +10,7 @@
 #include "core/backend_library.h"
 #include "cuda/device.h"
 #include "cuda/gemm_library.h"
+#include "cuda/merge.h"
 #include "cuda/table.h"
 
 /** The device as a backend: queues, memory, transfers, errors, and the entry points of the shared library. */
@@ -220,6 +221,8 @@ void* library_workspace() {
 }
 
 void* workspace() { return queue().workspace; }
+
+void write(void* to, const void* from, int64_t bytes) { copy_in(to, from, bytes); }
 
 void read_back(void* to, const void* from, int64_t bytes) { copy_out(to, from, bytes); }
 

@@ -1,9 +1,12 @@
 #include "cuda/table.h"
 
+#include "cuda/merge.h"
+
 /** The kernels of the CUDA backend. An op that it lacks has no line here and is refused as UNSUPPORTED. */
 namespace forge::cuda {
 
 #define FORGE_USE(name) .name = name
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"  // what the device lacks is null
 
 const Kernels table = {
     FORGE_USE(copy_runs),
@@ -39,6 +42,10 @@ const Kernels table = {
     FORGE_USE(adamw),
     FORGE_USE(philox_uniform),
     FORGE_USE(philox_normal),
+    FORGE_USE(merge_sum),
+    FORGE_USE(merge_gram),
+    FORGE_USE(merge_task_vectors),
+    FORGE_USE(merge_nearswap),
 };
 
 }  // namespace forge::cuda

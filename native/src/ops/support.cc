@@ -99,6 +99,14 @@ constexpr Need needs[] = {
     {"crossEntropy", has<&K::cross_entropy, &K::first_outside>},
     {"crossEntropyBackward", has<&K::cross_entropy_backward, &K::first_outside>},
     {"adamw", has<&K::adamw>},
+    // merges that are weighted sums
+    {"mergeLinear", has<&K::merge_sum, &K::fill>},
+    {"mergeSlerp", has<&K::merge_sum, &K::merge_gram, &K::fill>},
+    {"mergeNuslerp", has<&K::merge_sum, &K::merge_gram, &K::merge_task_vectors, &K::fill>},
+    {"mergeMultislerp", has<&K::merge_sum, &K::merge_gram, &K::merge_task_vectors, &K::fill>},
+    {"mergeKarcher", has<&K::merge_sum, &K::merge_gram, &K::fill>},
+    {"mergeModelStock", has<&K::merge_sum, &K::merge_gram, &K::fill>},
+    {"mergeNearswap", has<&K::merge_nearswap>},
     // random numbers
     {"philoxUniform", has<&K::philox_uniform>},
     {"philoxNormal", has<&K::philox_normal>},

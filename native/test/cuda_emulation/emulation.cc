@@ -10,6 +10,7 @@
 #include "core/backend.h"
 #include "cuda/device.h"
 #include "cuda/gemm_library.h"
+#include "cuda/merge.h"
 #include "cuda/table.h"
 #include "cuda_emulation/backend.h"
 
@@ -238,6 +239,7 @@ void* workspace() {
   static void* memory = std::malloc(static_cast<size_t>(workspace_bytes));
   return memory;
 }
+void write(void* to, const void* from, int64_t bytes) { std::memcpy(to, from, static_cast<size_t>(bytes)); }
 void read_back(void* to, const void* from, int64_t bytes) { std::memcpy(to, from, static_cast<size_t>(bytes)); }
 bool library_gemm(const Gemm&) { return false; }
 
