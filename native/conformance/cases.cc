@@ -1,3 +1,4 @@
+#include <array>
 #include <cmath>
 
 #include "core/backend.h"
@@ -331,6 +332,23 @@ void products(List& list) {
   });
 }
 
+void rounded_products(List& list) {
+  for (const bool trans_a : {false, true}) {
+    for (const bool trans_b : {false, true}) {
+      for (const auto& [m, n, k] : {std::array<int64_t, 3>{64, 64, 64}, {33, 70, 19}, {5, 4, 0}}) {
+        const std::string size = std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) +
+                                 (trans_a ? " aT" : "") + (trans_b ? " bT" : "");
+        list.add("matmulBf16", product, size, [=, m = m, n = n, k = k](Trial& t) {
+          const Tensor a = t.normal(trans_a ? Shape{k, m} : Shape{m, k}), b = t.normal(trans_b ? Shape{n, k} : Shape{k, n});
+          Tensor y;
+          t.check(ops::matmul_bf16(a, b, trans_a, trans_b, nullptr, 0, y));
+          t.out(y);
+        });
+      }
+    }
+  }
+}
+
 void rows(List& list) {
   for (const Shape& shape : {Shape{16, 64}, Shape{70, 33}, Shape{3, 1300}, Shape{5, 1}, Shape{0, 8}}) {
     const int64_t n = shape[0], width = shape[1];
@@ -554,6 +572,7 @@ std::vector<Case> cases() {
   reductions(list);
   layout(list);
   products(list);
+  rounded_products(list);
   rows(list);
   attention(list);
   merges(list);

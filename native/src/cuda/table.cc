@@ -1,5 +1,6 @@
 #include "cuda/table.h"
 
+#include "cuda/gemm_library.h"
 #include "cuda/merge.h"
 
 /** The kernels of the CUDA backend. An op that it lacks has no line here and is refused as UNSUPPORTED. */
@@ -26,6 +27,8 @@ const Kernels table = {
     FORGE_USE(scatter_add_rows),
     FORGE_USE(gemm_scratch),
     FORGE_USE(gemm),
+    FORGE_USE(gemm_bf16_scratch),
+    FORGE_USE(gemm_bf16),
     FORGE_USE(rms_norm),
     FORGE_USE(rms_norm_backward),
     FORGE_USE(rope),
