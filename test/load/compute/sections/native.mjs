@@ -7,18 +7,37 @@ import { fileURLToPath } from 'node:url';
 
 const native = fileURLToPath(new URL('../../../../native', import.meta.url));
 
-export async function run({ threads, machine, record }) {
+/** Programs of forge_bench, and the threads they get: the peer of the ternary products computes on one. */
+const PARTS = [
+  { names: ['matmul', 'ops', 'merge', 'step'], threads: (all) => all },
+  { names: ['quantize'], threads: () => 1 },
+];
+
+export async function run({ threads, llama, machine, record }) {
   execute(process.execPath, [join(native, 'scripts/build.mjs'), 'forge_bench']);
   const folder = mkdtempSync(join(tmpdir(), 'forge-bench-'));
   const json = join(folder, 'figures.json');
   try {
-    execute(join(native, 'build/forge_bench'), ['--json', json], { FORGE_THREADS: String(threads) });
-    const { isa, peakFlops, copyBytesPerSecond, figures } = JSON.parse(readFileSync(json, 'utf8'));
-    Object.assign(machine, { isa, peakFlops, copyBytesPerSecond });
-    for (const figure of figures) record(figure);
+    for (const part of PARTS) {
+      const count = part.threads(threads);
+      execute(join(native, 'build/forge_bench'), [...part.names, '--json', json], {
+        FORGE_THREADS: String(count),
+        ...(llama === undefined ? {} : { FORGE_BENCH_GGML: ggmlFolder(llama) }),
+      });
+      const { isa, peakFlops, copyBytesPerSecond, figures } = JSON.parse(readFileSync(json, 'utf8'));
+      if (count === threads) Object.assign(machine, { isa, peakFlops, copyBytesPerSecond });
+      const suffix = count === threads ? '' : ', 1 thread';
+      for (const figure of figures) record({ ...figure, shape: figure.shape + suffix });
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Where node-llama-cpp keeps its libraries for this platform. */
+function ggmlFolder(llama) {
+  const name = `${process.platform}-${process.arch}`;
+  return join(llama, 'node_modules/@node-llama-cpp', name, 'bins', name);
 }
 
 function execute(command, args, env = {}) {
