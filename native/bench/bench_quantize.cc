@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 
 #include "bench.h"
@@ -11,14 +12,36 @@
 namespace forge::bench {
 namespace {
 
-/** Rows of TQ2_0 times one row of Q8_K as ggml computes them; FORGE_BENCH_GGML names a libggml-cpu library. */
+/** The library of a folder that says it fits this processor best, as ggml chooses it; null when none does. */
+void* best_of_folder(const std::filesystem::path& folder) {
+  void* best = nullptr;
+  int highest = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (!entry.path().filename().string().starts_with("libggml-cpu")) continue;
+    void* library = dlopen(entry.path().c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) continue;
+    const auto score = reinterpret_cast<int (*)()>(dlsym(library, "ggml_backend_score"));
+    if (score == nullptr || score() <= highest) continue;
+    highest = score();
+    best = library;
+  }
+  return best;
+}
+
+/**
+ * Rows of TQ2_0 times one row of Q8_K as ggml computes them. FORGE_BENCH_GGML names a libggml-cpu library, or a folder
+ * of them.
+ */
 class Ggml {
  public:
   Ggml() {
     const char* path = std::getenv("FORGE_BENCH_GGML");
-    void* library = path == nullptr ? nullptr : dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (path != nullptr && library == nullptr) std::printf("FORGE_BENCH_GGML: %s\n", dlerror());
-    if (library == nullptr) return;
+    if (path == nullptr) return;
+    void* library = std::filesystem::is_directory(path) ? best_of_folder(path) : dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) {
+      std::fprintf(stderr, "FORGE_BENCH_GGML: no library for this processor at %s\n", path);
+      return;
+    }
     if (const auto start = reinterpret_cast<void (*)()>(dlsym(library, "ggml_cpu_init"))) start();
     const auto traits_of = reinterpret_cast<const Traits* (*)(int)>(dlsym(library, "ggml_get_type_traits_cpu"));
     if (traits_of == nullptr) return;

@@ -96,7 +96,7 @@ export interface BackendInfo {
   /** null on the processor. */
   readonly gpu: GpuInfo | null;
   /** Instruction set of the processor, chosen at run time. */
-  readonly isa: 'avx512vnni' | 'avx512' | 'avx2' | 'portable';
+  readonly isa: 'avx512bf16' | 'avx512vnni' | 'avx512' | 'avx2' | 'portable';
   readonly threads: number;
   /** Where dense products come from: `builtin`, the kernels of this library, and why; or a library's name. */
   readonly blas: string;

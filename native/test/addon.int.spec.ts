@@ -41,7 +41,7 @@ describe('loadNative()', () => {
   it('says what computes', () => {
     const info = native.backendInfo();
     expect(info.device).toBe('cpu');
-    expect(['avx512vnni', 'avx512', 'avx2', 'portable']).toContain(info.isa);
+    expect(['avx512bf16', 'avx512vnni', 'avx512', 'avx2', 'portable']).toContain(info.isa);
     expect(info.threads).toBeGreaterThanOrEqual(1);
   });
 

@@ -7,6 +7,9 @@
 namespace forge {
 
 #if defined(FORGE_X86)
+namespace avx512bf16 {
+void gemm_bf16(const Gemm&, float*);
+}
 namespace avx512 {
 extern const Kernels table;
 extern const Kernels vnni_table;
@@ -27,12 +30,26 @@ struct Isa {
   bool supported;
 };
 
+#if defined(FORGE_X86)
+/** The kernels of avx512vnni, but for the one that gains from bf16 dot products. */
+const Kernels& bf16_table() {
+  static const Kernels table = [] {
+    Kernels kernels = avx512::vnni_table;
+    kernels.gemm_bf16 = avx512bf16::gemm_bf16;
+    return kernels;
+  }();
+  return table;
+}
+#endif
+
 const Isa* find_isa(const char* wanted) {
 #if defined(FORGE_X86)
   static const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                                  __builtin_cpu_supports("fma");
   static const Isa isas[] = {
+      {"avx512bf16", &bf16_table(),
+       has_avx512 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16")},
       {"avx512vnni", &avx512::vnni_table, has_avx512 && __builtin_cpu_supports("avx512vnni")},
       {"avx512", &avx512::table, has_avx512},
       {"avx2", &avx2::table, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},

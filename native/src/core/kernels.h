@@ -279,7 +279,7 @@ constexpr int64_t rms_norm_partials(int64_t rows) { return (rows + rms_norm_bloc
 
 /**
  * The kernels in use: those of the device (backend.h); on the processor the best instruction set of this machine, or
- * FORGE_ISA = avx512vnni | avx512 | avx2 | portable.
+ * FORGE_ISA = avx512bf16 | avx512vnni | avx512 | avx2 | portable.
  */
 const Kernels& kernels();
 /** Makes a device's table the one in use; null: the processor's. */

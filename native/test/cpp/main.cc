@@ -51,7 +51,7 @@ void check_close(const char* file, int line, const Tensor& actual, const std::ve
 
 void for_each_isa(const std::function<void()>& f) {
   const std::string before = isa_name();
-  for (const char* name : {"portable", "avx2", "avx512", "avx512vnni"}) {
+  for (const char* name : {"portable", "avx2", "avx512", "avx512vnni", "avx512bf16"}) {
     if (select_isa(name)) f();
   }
   select_isa(before.c_str());

@@ -6,7 +6,7 @@ let inForce: Precision = 'f32';
 /**
  * Mixed precision: dense products recorded by `fn`, and their gradients, round their operands to bf16 and sum in f32.
  * Tensors, gradients, everything that is not a dense product, and so the weights an optimizer moves, stay f32. Works on
- * every machine; faster than f32 where `backendInfo().bf16` says `hardware`. Synchronous; nests.
+ * every processor; made for those whose `backendInfo().isa` is `avx512bf16`. Synchronous; nests.
  * @see Micikevicius et al. 2018, arXiv:1710.03740 (f32 master weights); Kalamkar et al. 2019, arXiv:1905.12322 (bf16)
  */
 export function autocast<T>(precision: Precision, fn: () => T): T {
