@@ -44,29 +44,32 @@ void bench_ops(double bandwidth) {
   Tensor targets, rstd, lse, o, dq, dk, dv, loss;
   require(ops::full(DType::i32, {2048}, 17, targets));
   const double rows = 4.0 * 2048 * 256, wide = 4.0 * 2048 * 1024;
-  line("rmsNorm", 2 * rows, bandwidth, [&] { require(ops::rms_norm(x, gain, 1e-5, y, rstd)); });
-  line("rmsNormBackward", 4 * rows, bandwidth,
+  const auto pico = [&](const char* name, double bytes, double limit, const std::function<void()>& f) {
+    line(name, bytes, limit, f, "pico 16x128");
+  };
+  pico("rmsNorm", 2 * rows, bandwidth, [&] { require(ops::rms_norm(x, gain, 1e-5, y, rstd)); });
+  pico("rmsNormBackward", 4 * rows, bandwidth,
        [&] { require(ops::rms_norm_backward(x, x, gain, rstd, &gain, z)); });
-  line("rope", 2 * rows, bandwidth, [&] { require(ops::rope(q, 0, 10000, 0, false, y)); });
-  line("attention", 3 * rows, bandwidth, [&] { require(ops::attention(q, k, k, true, 0, 0.125, -1, o, lse)); });
-  line("attentionBackward", 7 * rows, bandwidth,
+  pico("rope", 2 * rows, bandwidth, [&] { require(ops::rope(q, 0, 10000, 0, false, y)); });
+  pico("attention", 3 * rows, bandwidth, [&] { require(ops::attention(q, k, k, true, 0, 0.125, -1, o, lse)); });
+  pico("attentionBackward", 7 * rows, bandwidth,
        [&] { require(ops::attention_backward(q, q, k, k, o, lse, true, 0, 0.125, dq, dk, dv)); });
-  line("softmax", 2 * wide, bandwidth, [&] { require(ops::softmax(logits, y)); });
-  line("crossEntropy", wide, bandwidth, [&] { require(ops::cross_entropy(logits, targets, -1, loss, lse)); });
-  line("crossEntropyBackward", 2 * wide, bandwidth, [&] {
+  pico("softmax", 2 * wide, bandwidth, [&] { require(ops::softmax(logits, y)); });
+  pico("crossEntropy", wide, bandwidth, [&] { require(ops::cross_entropy(logits, targets, -1, loss, lse)); });
+  pico("crossEntropyBackward", 2 * wide, bandwidth, [&] {
     require(ops::cross_entropy_backward(logits, targets, lse, nullptr, 1e-3, -1, false, y));
   });
-  line("klDivergence", 2 * wide, bandwidth, [&] { require(ops::kl_divergence(logits, logits, loss, lse, y)); });
-  line("klDivergenceBackward", 4 * wide, bandwidth, [&] {
+  pico("klDivergence", 2 * wide, bandwidth, [&] { require(ops::kl_divergence(logits, logits, loss, lse, y)); });
+  pico("klDivergenceBackward", 4 * wide, bandwidth, [&] {
     require(ops::kl_divergence_backward(logits, logits, loss, lse, lse, nullptr, 1, y, z));
   });
   // relu, because silu applied to its own result again and again runs into subnormal numbers.
-  line("biasActivation", 2 * rows, bandwidth, [&] { require(ops::bias_activation(x, &gain, 1)); });
-  line("topK", wide, bandwidth, [&] { require(ops::top_k(logits, 40, y, z)); });
-  line("categorical", 2 * wide, bandwidth, [&] { require(ops::categorical(logits, 1, 2, 3, 0, y)); });
+  pico("biasActivation", 2 * rows, bandwidth, [&] { require(ops::bias_activation(x, &gain, 1)); });
+  pico("topK", wide, bandwidth, [&] { require(ops::top_k(logits, 40, y, z)); });
+  pico("categorical", 2 * wide, bandwidth, [&] { require(ops::categorical(logits, 1, 2, 3, 0, y)); });
   const Tensor wave = random_tensor({16, 128, 256}, 6);
-  line("linearScan", 3 * rows, bandwidth, [&] { require(ops::linear_scan(wave, wave, nullptr, y)); });
-  line("linearScanBackward", 6 * rows, bandwidth, [&] {
+  pico("linearScan", 3 * rows, bandwidth, [&] { require(ops::linear_scan(wave, wave, nullptr, y)); });
+  pico("linearScanBackward", 6 * rows, bandwidth, [&] {
     require(ops::linear_scan_backward(wave, wave, wave, nullptr, dq, dk, dv));
   });
   Tensor ranges;  // the causal mask: what attention above computes
@@ -75,8 +78,8 @@ void bench_ops(double bandwidth) {
     ranges.i32()[2 * t] = 0;
     ranges.i32()[2 * t + 1] = t + 1;
   }
-  line("rangedAttention", 3 * rows, bandwidth, [&] { require(ops::ranged_attention(q, k, k, ranges, 0.125, o, lse)); });
-  line("rangedAttentionBackward", 7 * rows, bandwidth, [&] {
+  pico("rangedAttention", 3 * rows, bandwidth, [&] { require(ops::ranged_attention(q, k, k, ranges, 0.125, o, lse)); });
+  pico("rangedAttentionBackward", 7 * rows, bandwidth, [&] {
     require(ops::ranged_attention_backward(q, q, k, k, o, lse, ranges, 0.125, dq, dk, dv));
   });
   const Tensor square = random_tensor({256, 256}, 7);
