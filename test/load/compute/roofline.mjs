@@ -21,9 +21,11 @@ export function rooflineSvg({ peakFlops, copyBytesPerSecond, cpu, threads }, fig
     ({ name, shape, intensity, value }) =>
       `<circle cx="${x.at(intensity)}" cy="${y.at(value)}" r="4"><title>${xml(`${name} ${shape}: ${value.toFixed(1)} GFLOP/s`)}</title></circle>`,
   );
+  const title = xml(`Roofline, ${cpu}, ${threads} threads`);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">
+<title>${title}</title>
 <rect width="100%" height="100%" fill="white"/>
-<text x="${MARGIN.left}" y="20" font-size="14">${xml(`Roofline, ${cpu}, ${threads} threads`)}</text>
+<text x="${MARGIN.left}" y="20" font-size="14">${title}</text>
 <g stroke="#ddd" fill="#555">${grid(x, y)}</g>
 <polyline points="${line}" fill="none" stroke="#b22" stroke-width="2"/>
 <text x="${x.at(ridge)}" y="${y.at(peakFlops / 1e9) - 8}" fill="#b22">${(peakFlops / 1e9).toFixed(0)} GFLOP/s, ${(copyBytesPerSecond / 1e9).toFixed(1)} GB/s</text>

@@ -48,7 +48,7 @@ describe('forge model generate', () => {
     const { code, out, err } = await forge(options);
     expect([code, out]).toEqual([0, `the cat${expected.text}\n`]);
     expect(err).toMatch(
-      new RegExp(`^${expected.tokens.length} tokens, ended by ${expected.finish}, \\d+ tokens/s`),
+      new RegExp(`^${expected.tokens.length} tokens, ended by ${expected.finish}, [\\d,]+ tokens/s`),
     );
   });
 
