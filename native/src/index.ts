@@ -1,25 +1,21 @@
+export type { NativeAddon } from './addon.js';
+export { MERGE_METHODS, MERGE_RESCALES, type MergeMethodCode, type MergeRescaleCode } from './addon-merge.js';
+export { BLOCK_FORMATS, type BlockFormatCode } from './addon-quantize.js';
 export {
   ACTIVATIONS,
   type ActivationCode,
   type BackendInfo,
-  BLOCK_FORMATS,
-  type BlockFormatCode,
   DTYPES,
   type DTypeCode,
   type ElementArray,
   type GpuInfo,
   type Handle,
   type InitOptions,
-  MERGE_METHODS,
-  MERGE_RESCALES,
   type MemoryStats,
-  type MergeMethodCode,
-  type MergeRescaleCode,
-  type NativeAddon,
   type NativeError,
   type NativeErrorCode,
   type ProbeAttempt,
   ROPE_PAIRINGS,
   type RopePairing,
-} from './addon.js';
+} from './addon-types.js';
 export { isNativeError, loadNative, NativeLoadError } from './loader.js';

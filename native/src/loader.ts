@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '@agentforge/errors';
-import type { NativeAddon, NativeError } from './addon.js';
+import type { NativeAddon } from './addon.js';
+import type { NativeError } from './addon-types.js';
 
 /** One place where the addon was looked for, and why it could not be used. */
 export interface LoadAttempt {

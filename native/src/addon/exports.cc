@@ -4,7 +4,7 @@
 #include "addon/edge.h"
 #include "ops/ops.h"
 
-/** The functions of the addon, in the order of addon.ts. An op adds one line. */
+/** The functions of the addon, in the order of addon.ts, addon-merge.ts, addon-quantize.ts. An op adds one line. */
 namespace forge::addon {
 namespace {
 

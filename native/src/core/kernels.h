@@ -68,7 +68,7 @@ struct Permutation {
 /** `exception` of first_outside: no value but the range is allowed. */
 constexpr int64_t no_exception = INT64_MIN;
 
-/** Block formats of GGUF files, with the codes that addon.ts declares. */
+/** Block formats of GGUF files, with the codes that addon-quantize.ts declares. */
 enum class BlockFormat : uint8_t { f16 = 0, q8_0 = 1, tq1_0 = 2, tq2_0 = 3 };
 /** Elements and bytes of one block. */
 struct BlockSize {

@@ -7,7 +7,7 @@
 
 namespace forge {
 
-/** Element types, with the codes that addon.ts declares. */
+/** Element types, with the codes that addon-types.ts declares. */
 enum class DType : uint8_t { f32 = 0, i32 = 1, bf16 = 2, f64 = 3, u8 = 4, i8 = 5 };
 
 /** Bytes per element. */

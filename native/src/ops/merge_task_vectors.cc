@@ -10,7 +10,7 @@ namespace {
 constexpr const char* op = "mergeTaskVectors";
 constexpr double least_norm = 1e-7;  // mergekit: tensors with a smaller L1 norm are not rescaled
 
-/** Codes of addon.ts. */
+/** Codes of addon-merge.ts. */
 enum class Method { all, magnitude, random, breadcrumbs, della };
 enum class Rescale { none, match_l1, inverse_density };
 

@@ -2,7 +2,7 @@
 #include "core/tensor.h"
 
 /**
- * Every op on tensors, in the order of addon.ts, which documents shapes and errors. Each checks all
+ * Every op on tensors, in the order of addon*.ts, which document shapes and errors. Each checks all
  * that memory safety needs (dtype, shapes, index ranges, overlap), allocates its outputs, and calls a kernel.
  * Signature: inputs, then outputs by reference; the addon derives its conversion from it. The destination
  * of an in-place op is an input whose elements change.
