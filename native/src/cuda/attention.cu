@@ -18,14 +18,7 @@ __global__ void attend(AttentionShape s, const float* q, const float* k, const f
   float* const keys = queries + tile * row_stride(Chunks);
   float* const values = keys + tile * lane_stride(Chunks);
   float* const weights = values + tile * row_stride(Chunks);
-  const int64_t tiles = ceil_div(s.queries, tile), head_index = blockIdx.x / tiles;
-  const int64_t batch = head_index / s.q_heads, head = head_index % s.q_heads, kv_head = head / (s.q_heads / s.kv_heads);
-  const int64_t first = blockIdx.x % tiles * tile, last = min64(s.queries, first + tile) - 1;
-  const int64_t ldq = s.q_heads * s.dim, ldk = s.kv_heads * s.dim;
-  const int64_t q_at = (batch * s.queries * s.q_heads + head) * s.dim;
-  const int64_t k_at = (batch * s.key_capacity * s.kv_heads + kv_head) * s.dim;
-  const int lane = static_cast<int>(threadIdx.x) % warp_size;
-  const int row0 = static_cast<int>(threadIdx.x) / warp_size * rows_per_warp;
+  const auto [head_index, first, ldq, ldk, q_at, k_at, begin, end, lane, row0] = query_tile(s);
   load_rows(q + q_at, ldq, first, s.queries, s.dim, s.scale, queries, row_stride(Chunks));
 
   float top[rows_per_warp], total[rows_per_warp], sums[rows_per_warp][Chunks] = {};
@@ -33,8 +26,6 @@ __global__ void attend(AttentionShape s, const float* q, const float* k, const f
     top[r] = -INFINITY;
     total[r] = 0.0f;
   }
-  const int64_t begin = s.window > 0 ? max64(0, position_of(s, first) + 1 - s.window) : 0;
-  const int64_t end = s.causal ? min64(s.keys, position_of(s, last) + 1) : s.keys;
   for (int64_t k0 = begin; k0 < end; k0 += tile) {
     __syncthreads();
     load_rows(k + k_at, ldk, k0, s.keys, s.dim, 1.0f, keys, lane_stride(Chunks));

@@ -22,6 +22,42 @@ __device__ inline bool is_visible(const AttentionShape& s, int64_t t, int64_t ke
   return key < s.keys && (!s.causal || key <= position) && (s.window == 0 || key > position - s.window);
 }
 
+/** What a block computes whose rows are queries, and what its thread has of it. */
+struct QueryTile {
+  /** batch · q_heads + head. */
+  int64_t head_index;
+  /** Query of the block's first row. */
+  int64_t first;
+  /** Floats from one query, and from one key, to the next. */
+  int64_t ldq, ldk;
+  /** Where query 0 and key 0 of the head begin. */
+  int64_t q_at, k_at;
+  /** Keys that any of the rows may see. */
+  int64_t begin, end;
+  int lane;
+  /** First row of the thread's warp. */
+  int row0;
+};
+
+__device__ inline QueryTile query_tile(const AttentionShape& s) {
+  const int64_t tiles = ceil_div(s.queries, tile), head_index = blockIdx.x / tiles;
+  const int64_t batch = head_index / s.q_heads, head = head_index % s.q_heads, kv_head = head / (s.q_heads / s.kv_heads);
+  const int64_t first = blockIdx.x % tiles * tile, last = min64(s.queries, first + tile) - 1;
+  const int thread = static_cast<int>(threadIdx.x);
+  return {
+      .head_index = head_index,
+      .first = first,
+      .ldq = s.q_heads * s.dim,
+      .ldk = s.kv_heads * s.dim,
+      .q_at = (batch * s.queries * s.q_heads + head) * s.dim,
+      .k_at = (batch * s.key_capacity * s.kv_heads + kv_head) * s.dim,
+      .begin = s.window > 0 ? max64(0, position_of(s, first) + 1 - s.window) : 0,
+      .end = s.causal ? min64(s.keys, position_of(s, last) + 1) : s.keys,
+      .lane = thread % warp_size,
+      .row0 = thread / warp_size * rows_per_warp,
+  };
+}
+
 /** Rows first … first+31 of one head, ldx floats apart, times `scale`; zeros beyond `rows` rows and `dim` components. */
 __device__ inline void load_rows(const float* x, int64_t ldx, int64_t first, int64_t rows, int64_t dim, float scale,
                                  float* to, int stride) {
