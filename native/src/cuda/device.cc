@@ -28,7 +28,7 @@ struct Queue {
   cudaStream_t stream = nullptr;
   void* workspace = nullptr;
   /** Made by the first product of a library. */
-  void* library_workspace = nullptr;
+  void* library_scratch = nullptr;
   /** Two pinned halves: one is filled while the other travels. */
   char* staging = nullptr;
   cudaEvent_t sent[2] = {};
@@ -211,13 +211,13 @@ constexpr Backend cuda_backend = {
 
 cudaStream_t stream() { return queue().stream; }
 
-void* library_workspace() {
+void* library_scratch() {
   Queue& q = queue();
-  if (q.library_workspace == nullptr) {
-    note(cudaMalloc(&q.library_workspace, static_cast<size_t>(library_workspace_bytes)),
-         "cudaMalloc of a thread's workspace for products");
+  if (q.library_scratch == nullptr) {
+    note(cudaMalloc(&q.library_scratch, static_cast<size_t>(library_scratch_bytes)),
+         "cudaMalloc of a thread's scratch for products");
   }
-  return q.library_workspace;
+  return q.library_scratch;
 }
 
 void* workspace() { return queue().workspace; }

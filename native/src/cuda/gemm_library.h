@@ -12,10 +12,6 @@ bool library_gemm(const Gemm& gemm);
 /** The product by the kernels of matmul.cu. */
 void builtin_gemm(const Gemm& gemm);
 
-/** The same with a and b rounded to bf16; for the table of kernels. */
-int64_t gemm_bf16_scratch(const Gemm& gemm);
-void gemm_bf16(const Gemm& gemm, float* scratch);
-
 /** Where products come from: the library's path, or why it is not used. */
 const char* gemm_source();
 

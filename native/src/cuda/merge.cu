@@ -1,5 +1,7 @@
 #include "cuda/merge.h"
 
+#include "cuda/table.h"
+
 #include <vector>
 
 #include "cuda/block.h"

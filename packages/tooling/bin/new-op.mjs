@@ -38,13 +38,8 @@ const insertions = [
   ],
   [
     'native/src/cpu/table.cc',
-    '\n#define FORGE_USE',
-    `void ${snake}(const float*, float*, int64_t);\nvoid ${snake}_backward(const float*, const float*, float*, int64_t);\n`,
-  ],
-  [
-    'native/src/cpu/table.cc',
-    '};\n\n}  // namespace',
-    `    FORGE_USE(${snake}),\n    FORGE_USE(${snake}_backward),\n`,
+    '\n\nFORGE_CPU_KERNELS(FORGE_DECLARE_KERNEL)',
+    ` \\\n  USE(${snake}) USE(${snake}_backward)`,
   ],
   [
     'native/src/ops/ops.h',
