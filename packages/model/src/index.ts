@@ -83,6 +83,7 @@ export { directorySource, type FileSource, memorySource } from './files/file-sou
 export {
   MalformedModelFileError,
   ModelFileMissingError,
+  TensorNotFoundError,
   TokenizerTooLargeError,
 } from './files/files.errors.js';
 export {
@@ -141,7 +142,6 @@ export { openSafetensors, SafetensorsReader } from './safetensors/reader.js';
 export {
   InvalidSafetensorsError,
   TensorDtypeError,
-  TensorNotFoundError,
   TensorSizeError,
 } from './safetensors/safetensors.errors.js';
 export { openSharded, ShardedReader, WEIGHTS_INDEX_FILE } from './safetensors/sharded-reader.js';

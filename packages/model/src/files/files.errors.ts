@@ -30,3 +30,13 @@ export class TokenizerTooLargeError extends AppError {
     });
   }
 }
+
+/** A tensor asked for by a name that the file does not have. */
+export class TensorNotFoundError extends AppError {
+  constructor(file: string, name: string) {
+    super('NOT_FOUND', `${file} has no tensor ${JSON.stringify(name)}`, {
+      reason: 'TENSOR_NOT_FOUND',
+      metadata: { file, tensor: name },
+    });
+  }
+}

@@ -1,6 +1,6 @@
 import type { FileSource } from '../files/file-source.js';
 import { ModelFileMissingError } from '../files/files.errors.js';
-import { TensorNotFoundError } from '../safetensors/safetensors.errors.js';
+import { TensorFile } from '../files/tensor-file.js';
 import { BLOCK_FORMATS } from './blocks.js';
 import { WindowTooSmall } from './byte-cursor.js';
 import { InvalidGgufError } from './gguf.errors.js';
@@ -12,49 +12,23 @@ const FIRST_WINDOW_BYTES = 1 << 20;
 /** A header above this is an attack or garbage; vocabularies of 2^20 tokens take less. */
 const MAX_HEADER_BYTES = 1 << 28;
 
-/** A checked GGUF file, read tensor by tensor: memory holds the header and what is asked for. */
-export class GgufReader {
-  readonly path: string;
-  /** Tensor names in the order of the file. */
-  readonly names: readonly string[];
+/** A checked GGUF file. */
+export class GgufReader extends TensorFile<GgufTensorInfo> {
   readonly metadata: GgufMetadata;
-  private readonly source: FileSource;
-  private readonly header: GgufHeader;
 
   /** Use `openGguf`. */
   constructor(source: FileSource, path: string, header: GgufHeader) {
-    this.source = source;
-    this.path = path;
-    this.header = header;
-    this.names = [...header.tensors.keys()];
+    super(source, path, header.tensors, header.dataStart);
     this.metadata = header.metadata;
-  }
-
-  /** Type, shape and place of a tensor. Throws TensorNotFoundError. */
-  info(name: string): GgufTensorInfo {
-    const info = this.header.tensors.get(name);
-    if (info === undefined) throw new TensorNotFoundError(this.path, name);
-    return info;
-  }
-
-  has(name: string): boolean {
-    return this.header.tensors.has(name);
-  }
-
-  /** The tensor's bytes as stored. */
-  async readBytes(name: string): Promise<Uint8Array> {
-    const { begin, end } = this.info(name);
-    const { dataStart } = this.header;
-    const bytes = await this.source.read(this.path, dataStart + begin, dataStart + end);
-    if (bytes.length === end - begin) return bytes;
-    throw new InvalidGgufError(this.path, [
-      { field: `${name}.offset`, description: `${bytes.length} of ${end - begin} bytes could be read` },
-    ]);
   }
 
   /** The tensor's values, row-major, in memory of their own. */
   async readF32(name: string): Promise<Float32Array> {
     return BLOCK_FORMATS[this.info(name).type].decode(await this.readBytes(name));
+  }
+
+  protected invalid(name: string, description: string): Error {
+    return new InvalidGgufError(this.path, [{ field: `${name}.offset`, description }]);
   }
 }
 

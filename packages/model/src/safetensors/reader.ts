@@ -1,5 +1,6 @@
 import type { FileSource } from '../files/file-source.js';
 import { ModelFileMissingError } from '../files/files.errors.js';
+import { TensorFile } from '../files/tensor-file.js';
 import { bf16ToF32, f16ToF32 } from './half.js';
 import {
   MAX_HEADER_BYTES,
@@ -8,48 +9,17 @@ import {
   type SafetensorsHeader,
   type TensorInfo,
 } from './header.js';
-import { InvalidSafetensorsError, TensorDtypeError, TensorNotFoundError } from './safetensors.errors.js';
+import { InvalidSafetensorsError, TensorDtypeError } from './safetensors.errors.js';
 import type { TensorReader } from './tensor-reader.js';
 
-/** A checked safetensors file, read tensor by tensor: memory holds the header and what is asked for. */
-export class SafetensorsReader implements TensorReader {
-  readonly path: string;
-  /** Tensor names in the order of the header. */
-  readonly names: readonly string[];
+/** A checked safetensors file. */
+export class SafetensorsReader extends TensorFile<TensorInfo> implements TensorReader {
   readonly metadata: Readonly<Record<string, string>>;
-  private readonly source: FileSource;
-  private readonly header: SafetensorsHeader;
-  private readonly dataStart: number;
 
   /** Use `openSafetensors`. */
   constructor(source: FileSource, path: string, header: SafetensorsHeader, dataStart: number) {
-    this.source = source;
-    this.path = path;
-    this.header = header;
-    this.dataStart = dataStart;
-    this.names = [...header.tensors.keys()];
+    super(source, path, header.tensors, dataStart);
     this.metadata = header.metadata;
-  }
-
-  /** Type, shape and place of a tensor. Throws TensorNotFoundError. */
-  info(name: string): TensorInfo {
-    const info = this.header.tensors.get(name);
-    if (info === undefined) throw new TensorNotFoundError(this.path, name);
-    return info;
-  }
-
-  has(name: string): boolean {
-    return this.header.tensors.has(name);
-  }
-
-  /** The tensor's bytes as stored: little-endian, row-major. */
-  async readBytes(name: string): Promise<Uint8Array> {
-    const { begin, end } = this.info(name);
-    const bytes = await this.source.read(this.path, this.dataStart + begin, this.dataStart + end);
-    if (bytes.length === end - begin) return bytes;
-    throw new InvalidSafetensorsError(this.path, [
-      { field: `${name}.data_offsets`, description: `${bytes.length} of ${end - begin} bytes could be read` },
-    ]);
   }
 
   /**
@@ -72,6 +42,10 @@ export class SafetensorsReader implements TensorReader {
       default:
         throw new TensorDtypeError(this.path, name, dtype, 'F32, F16, BF16 or F64');
     }
+  }
+
+  protected invalid(name: string, description: string): Error {
+    return new InvalidSafetensorsError(this.path, [{ field: `${name}.data_offsets`, description }]);
   }
 }
 

@@ -12,16 +12,6 @@ export class InvalidSafetensorsError extends AppError {
   }
 }
 
-/** A tensor asked for by a name that the file does not have. */
-export class TensorNotFoundError extends AppError {
-  constructor(file: string, name: string) {
-    super('NOT_FOUND', `${file} has no tensor ${JSON.stringify(name)}`, {
-      reason: 'TENSOR_NOT_FOUND',
-      metadata: { file, tensor: name },
-    });
-  }
-}
-
 /** A tensor of a type that cannot be read as numbers of the wanted kind. */
 export class TensorDtypeError extends AppError {
   constructor(file: string, name: string, dtype: string, wanted: string) {

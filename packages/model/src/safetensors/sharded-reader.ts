@@ -1,11 +1,11 @@
 import type { FieldViolation } from '@agentforge/errors';
 import { z } from 'zod';
 import type { FileSource } from '../files/file-source.js';
-import { ModelFileMissingError } from '../files/files.errors.js';
+import { ModelFileMissingError, TensorNotFoundError } from '../files/files.errors.js';
 import type { TensorInfo } from './header.js';
 import { duplicateKeys } from './json-duplicates.js';
 import { openSafetensors, type SafetensorsReader } from './reader.js';
-import { InvalidSafetensorsError, TensorNotFoundError } from './safetensors.errors.js';
+import { InvalidSafetensorsError } from './safetensors.errors.js';
 import type { TensorReader } from './tensor-reader.js';
 
 /** File that says in which file each tensor of a large checkpoint is. */

@@ -12,6 +12,21 @@ import { byteTokenizer } from '../tokenizer/byte-tokenizer.js';
 import { openSharded, WEIGHTS_INDEX_FILE } from './sharded-reader.js';
 import { encodeSafetensors, planSafetensors, writeSafetensors } from './writer.js';
 
+/** A Llama of a few thousand weights. */
+const smallModel = (): LlamaModel =>
+  LlamaModel.init(
+    presetConfig('pico', {
+      vocabSize: 257,
+      hiddenSize: 16,
+      numLayers: 1,
+      numHeads: 1,
+      numKvHeads: 1,
+      headDim: 8,
+      intermediateSize: 24,
+    }),
+    new Philox(1),
+  );
+
 const json = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 const fileOf = (...names: string[]): Uint8Array =>
   encodeSafetensors(new Map(names.map((name, i) => [name, { shape: [1], data: Float32Array.of(i) }])));
@@ -155,16 +170,8 @@ describe('writing a file tensor by tensor', () => {
   });
 
   it('saveModel() writes what encodeModelFiles() gives, from a model in memory or a source of tensors', async () => {
-    const config = presetConfig('pico', {
-      vocabSize: 257,
-      hiddenSize: 16,
-      numLayers: 1,
-      numHeads: 1,
-      numKvHeads: 1,
-      headDim: 8,
-      intermediateSize: 24,
-    });
-    const model = LlamaModel.init(config, new Philox(1));
+    const model = smallModel();
+    const { config } = model;
     const weights = model.exportWeights();
     await writeFile(join(folder, WEIGHTS_INDEX_FILE), 'of an older checkpoint');
     for (const source of [
@@ -182,16 +189,8 @@ describe('writing a file tensor by tensor', () => {
   });
 
   it.each(['F16', 'BF16'] as const)('saveModel() rounds to %s, and what was rounded stays', async (dtype) => {
-    const config = presetConfig('pico', {
-      vocabSize: 257,
-      hiddenSize: 16,
-      numLayers: 1,
-      numHeads: 1,
-      numKvHeads: 1,
-      headDim: 8,
-      intermediateSize: 24,
-    });
-    const model = LlamaModel.init(config, new Philox(1));
+    const model = smallModel();
+    const { config } = model;
     await saveModel(folder, model, byteTokenizer(), { dtype });
     const first = await readFile(join(folder, WEIGHTS_FILE));
     expect(JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')).torch_dtype).toBe(
