@@ -2,17 +2,18 @@
 // @generated from file agentforge/artifacts/v1/artifact_service.proto (package agentforge.artifacts.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Artifact, ArtifactRef } from "./artifact_pb.js";
 import { file_agentforge_artifacts_v1_artifact } from "./artifact_pb.js";
-import type { Message } from "@bufbuild/protobuf";
+import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file agentforge/artifacts/v1/artifact_service.proto.
  */
 export const file_agentforge_artifacts_v1_artifact_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci5hZ2VudGZvcmdlL2FydGlmYWN0cy92MS9hcnRpZmFjdF9zZXJ2aWNlLnByb3RvEhdhZ2VudGZvcmdlLmFydGlmYWN0cy52MSIkChJHZXRBcnRpZmFjdFJlcXVlc3QSDgoGZGlnZXN0GAEgASgJIkoKE0dldEFydGlmYWN0UmVzcG9uc2USMwoIYXJ0aWZhY3QYASABKAsyIS5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5BcnRpZmFjdCJNChRMaXN0QXJ0aWZhY3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZmaWx0ZXIYAyABKAkiZgoVTGlzdEFydGlmYWN0c1Jlc3BvbnNlEjQKCWFydGlmYWN0cxgBIAMoCzIhLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkFydGlmYWN0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJpChVVcGxvYWRBcnRpZmFjdFJlcXVlc3QSNwoGaGVhZGVyGAEgASgLMiUuYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuVXBsb2FkSGVhZGVySAASDwoFY2h1bmsYAiABKAxIAEIGCgRwYXJ0Ik4KDFVwbG9hZEhlYWRlchIMCgRuYW1lGAEgASgJEgwKBHR5cGUYAiABKAkSEgoKbWVkaWFfdHlwZRgDIAEoCRIOCgZkaWdlc3QYBCABKAkiSwoWVXBsb2FkQXJ0aWZhY3RSZXNwb25zZRIxCgNyZWYYASABKAsyJC5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5BcnRpZmFjdFJlZiI3ChdEb3dubG9hZEFydGlmYWN0UmVxdWVzdBIOCgZkaWdlc3QYASABKAkSDAoEcGF0aBgCIAEoCSIpChhEb3dubG9hZEFydGlmYWN0UmVzcG9uc2USDQoFY2h1bmsYASABKAwiJwoVVmVyaWZ5QXJ0aWZhY3RSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoCSJRChZWZXJpZnlBcnRpZmFjdFJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEhAKCHByb2JsZW1zGAIgAygJEhYKDnZlcmlmaWVkX2J5dGVzGAMgASgDMuIECg9BcnRpZmFjdFNlcnZpY2USbQoLR2V0QXJ0aWZhY3QSKy5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5HZXRBcnRpZmFjdFJlcXVlc3QaLC5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5HZXRBcnRpZmFjdFJlc3BvbnNlIgOQAgEScwoNTGlzdEFydGlmYWN0cxItLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkxpc3RBcnRpZmFjdHNSZXF1ZXN0Gi4uYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuTGlzdEFydGlmYWN0c1Jlc3BvbnNlIgOQAgEScwoOVXBsb2FkQXJ0aWZhY3QSLi5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5VcGxvYWRBcnRpZmFjdFJlcXVlc3QaLy5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5VcGxvYWRBcnRpZmFjdFJlc3BvbnNlKAESfgoQRG93bmxvYWRBcnRpZmFjdBIwLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkRvd25sb2FkQXJ0aWZhY3RSZXF1ZXN0GjEuYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuRG93bmxvYWRBcnRpZmFjdFJlc3BvbnNlIgOQAgEwARJ2Cg5WZXJpZnlBcnRpZmFjdBIuLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLlZlcmlmeUFydGlmYWN0UmVxdWVzdBovLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLlZlcmlmeUFydGlmYWN0UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_agentforge_artifacts_v1_artifact]);
+  fileDesc("Ci5hZ2VudGZvcmdlL2FydGlmYWN0cy92MS9hcnRpZmFjdF9zZXJ2aWNlLnByb3RvEhdhZ2VudGZvcmdlLmFydGlmYWN0cy52MSIkChJHZXRBcnRpZmFjdFJlcXVlc3QSDgoGZGlnZXN0GAEgASgJIkoKE0dldEFydGlmYWN0UmVzcG9uc2USMwoIYXJ0aWZhY3QYASABKAsyIS5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5BcnRpZmFjdCJNChRMaXN0QXJ0aWZhY3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZmaWx0ZXIYAyABKAkiZgoVTGlzdEFydGlmYWN0c1Jlc3BvbnNlEjQKCWFydGlmYWN0cxgBIAMoCzIhLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkFydGlmYWN0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJpChVVcGxvYWRBcnRpZmFjdFJlcXVlc3QSNwoGaGVhZGVyGAEgASgLMiUuYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuVXBsb2FkSGVhZGVySAASDwoFY2h1bmsYAiABKAxIAEIGCgRwYXJ0Il4KDFVwbG9hZEhlYWRlchIMCgRuYW1lGAEgASgJEgwKBHR5cGUYAiABKAkSEgoKbWVkaWFfdHlwZRgDIAEoCRIOCgZkaWdlc3QYBCABKAkSDgoGcGFyZW50GAUgASgJIksKFlVwbG9hZEFydGlmYWN0UmVzcG9uc2USMQoDcmVmGAEgASgLMiQuYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuQXJ0aWZhY3RSZWYiNwoXRG93bmxvYWRBcnRpZmFjdFJlcXVlc3QSDgoGZGlnZXN0GAEgASgJEgwKBHBhdGgYAiABKAkiKQoYRG93bmxvYWRBcnRpZmFjdFJlc3BvbnNlEg0KBWNodW5rGAEgASgMIicKFVZlcmlmeUFydGlmYWN0UmVxdWVzdBIOCgZkaWdlc3QYASABKAkiUQoWVmVyaWZ5QXJ0aWZhY3RSZXNwb25zZRINCgV2YWxpZBgBIAEoCBIQCghwcm9ibGVtcxgCIAMoCRIWCg52ZXJpZmllZF9ieXRlcxgDIAEoAyKbAQoRR2V0TGluZWFnZVJlcXVlc3QSDgoGZGlnZXN0GAEgASgJEjwKCWRpcmVjdGlvbhgCIAEoDjIpLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkxpbmVhZ2VEaXJlY3Rpb24SEQoJbWF4X2RlcHRoGAMgASgFEhEKCXBhZ2Vfc2l6ZRgEIAEoBRISCgpwYWdlX3Rva2VuGAUgASgJIpcBChJHZXRMaW5lYWdlUmVzcG9uc2USMwoFbm9kZXMYASADKAsyJC5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5MaW5lYWdlTm9kZRIzCgVlZGdlcxgCIAMoCzIkLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkxpbmVhZ2VFZGdlEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCSKRAQoLTGluZWFnZU5vZGUSCgoCaWQYASABKAkSOAoIYXJ0aWZhY3QYAiABKAsyJC5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5BcnRpZmFjdFJlZkgAEjQKBHN0ZXAYAyABKAsyJC5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5MaW5lYWdlU3RlcEgAQgYKBG5vZGUixgEKC0xpbmVhZ2VTdGVwEgsKA3J1bhgBIAEoCRIPCgdzdGVwX2lkGAIgASgJEg0KBXBoYXNlGAMgASgJEhUKDXBoYXNlX3ZlcnNpb24YBCABKAkSJwoGY29uZmlnGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIMCgRzZWVkGAYgASgEEhAKCGZhbGxiYWNrGAcgASgJEhIKCnNvdXJjZV9ydW4YCCABKAkSFgoOc291cmNlX3N0ZXBfaWQYCSABKAkiNQoLTGluZWFnZUVkZ2USDAoEZnJvbRgBIAEoCRIKCgJ0bxgCIAEoCRIMCgRwb3J0GAMgASgJKncKEExpbmVhZ2VEaXJlY3Rpb24SIQodTElORUFHRV9ESVJFQ1RJT05fVU5TUEVDSUZJRUQQABIeChpMSU5FQUdFX0RJUkVDVElPTl9VUFNUUkVBTRABEiAKHExJTkVBR0VfRElSRUNUSU9OX0RPV05TVFJFQU0QAjLOBQoPQXJ0aWZhY3RTZXJ2aWNlEm0KC0dldEFydGlmYWN0EisuYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuR2V0QXJ0aWZhY3RSZXF1ZXN0GiwuYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuR2V0QXJ0aWZhY3RSZXNwb25zZSIDkAIBEnMKDUxpc3RBcnRpZmFjdHMSLS5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5MaXN0QXJ0aWZhY3RzUmVxdWVzdBouLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkxpc3RBcnRpZmFjdHNSZXNwb25zZSIDkAIBEnMKDlVwbG9hZEFydGlmYWN0Ei4uYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuVXBsb2FkQXJ0aWZhY3RSZXF1ZXN0Gi8uYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuVXBsb2FkQXJ0aWZhY3RSZXNwb25zZSgBEn4KEERvd25sb2FkQXJ0aWZhY3QSMC5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5Eb3dubG9hZEFydGlmYWN0UmVxdWVzdBoxLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkRvd25sb2FkQXJ0aWZhY3RSZXNwb25zZSIDkAIBMAESdgoOVmVyaWZ5QXJ0aWZhY3QSLi5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5WZXJpZnlBcnRpZmFjdFJlcXVlc3QaLy5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5WZXJpZnlBcnRpZmFjdFJlc3BvbnNlIgOQAgESagoKR2V0TGluZWFnZRIqLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkdldExpbmVhZ2VSZXF1ZXN0GisuYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuR2V0TGluZWFnZVJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_agentforge_artifacts_v1_artifact, file_google_protobuf_struct]);
 
 /**
  * GetArtifactRequest names an artifact.
@@ -77,7 +78,7 @@ export type ListArtifactsRequest = Message<"agentforge.artifacts.v1.ListArtifact
   pageToken: string;
 
   /**
-   * Terms joined by AND over: type, name, run, step. For example: type = "model" AND run = "projects/default/runs/r1".
+   * Terms joined by AND over: type, name, project, run, step. For example: type = "model" AND run = "projects/default/runs/r1".
    *
    * @generated from field: string filter = 3;
    */
@@ -189,6 +190,13 @@ export type UploadHeader = Message<"agentforge.artifacts.v1.UploadHeader"> & {
    * @generated from field: string digest = 4;
    */
   digest: string;
+
+  /**
+   * Project that the bytes count for: "projects/{project}"; empty for none.
+   *
+   * @generated from field: string parent = 5;
+   */
+  parent: string;
 };
 
 /**
@@ -325,6 +333,280 @@ export const VerifyArtifactResponseSchema: GenMessage<VerifyArtifactResponse> = 
   messageDesc(file_agentforge_artifacts_v1_artifact_service, 10);
 
 /**
+ * GetLineageRequest names an artifact and a way.
+ *
+ * @generated from message agentforge.artifacts.v1.GetLineageRequest
+ */
+export type GetLineageRequest = Message<"agentforge.artifacts.v1.GetLineageRequest"> & {
+  /**
+   * Digest, "sha256:…".
+   *
+   * @generated from field: string digest = 1;
+   */
+  digest: string;
+
+  /**
+   * Which way.
+   *
+   * @generated from field: agentforge.artifacts.v1.LineageDirection direction = 2;
+   */
+  direction: LineageDirection;
+
+  /**
+   * Steps in a row that are followed, 1 to 64; 0 means 16.
+   *
+   * @generated from field: int32 max_depth = 3;
+   */
+  maxDepth: number;
+
+  /**
+   * At most this many edges, 1 to 1,000; 0 means 200.
+   *
+   * @generated from field: int32 page_size = 4;
+   */
+  pageSize: number;
+
+  /**
+   * Continuation from an earlier response.
+   *
+   * @generated from field: string page_token = 5;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message agentforge.artifacts.v1.GetLineageRequest.
+ * Use `create(GetLineageRequestSchema)` to create a new message.
+ */
+export const GetLineageRequestSchema: GenMessage<GetLineageRequest> = /*@__PURE__*/
+  messageDesc(file_agentforge_artifacts_v1_artifact_service, 11);
+
+/**
+ * GetLineageResponse is one page of a graph, nearest to the artifact first.
+ *
+ * @generated from message agentforge.artifacts.v1.GetLineageResponse
+ */
+export type GetLineageResponse = Message<"agentforge.artifacts.v1.GetLineageResponse"> & {
+  /**
+   * Nodes that the page's edges name and no earlier page had; the artifact itself comes first of all.
+   *
+   * @generated from field: repeated agentforge.artifacts.v1.LineageNode nodes = 1;
+   */
+  nodes: LineageNode[];
+
+  /**
+   * The edges.
+   *
+   * @generated from field: repeated agentforge.artifacts.v1.LineageEdge edges = 2;
+   */
+  edges: LineageEdge[];
+
+  /**
+   * Continuation; empty on the last page.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message agentforge.artifacts.v1.GetLineageResponse.
+ * Use `create(GetLineageResponseSchema)` to create a new message.
+ */
+export const GetLineageResponseSchema: GenMessage<GetLineageResponse> = /*@__PURE__*/
+  messageDesc(file_agentforge_artifacts_v1_artifact_service, 12);
+
+/**
+ * LineageNode is an artifact, or a step that read and made artifacts.
+ *
+ * @generated from message agentforge.artifacts.v1.LineageNode
+ */
+export type LineageNode = Message<"agentforge.artifacts.v1.LineageNode"> & {
+  /**
+   * Identifier within the answer: the digest of an artifact, or "{run}/steps/{step}".
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What it is.
+   *
+   * @generated from oneof agentforge.artifacts.v1.LineageNode.node
+   */
+  node: {
+    /**
+     * An artifact.
+     *
+     * @generated from field: agentforge.artifacts.v1.ArtifactRef artifact = 2;
+     */
+    value: ArtifactRef;
+    case: "artifact";
+  } | {
+    /**
+     * A step.
+     *
+     * @generated from field: agentforge.artifacts.v1.LineageStep step = 3;
+     */
+    value: LineageStep;
+    case: "step";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message agentforge.artifacts.v1.LineageNode.
+ * Use `create(LineageNodeSchema)` to create a new message.
+ */
+export const LineageNodeSchema: GenMessage<LineageNode> = /*@__PURE__*/
+  messageDesc(file_agentforge_artifacts_v1_artifact_service, 13);
+
+/**
+ * LineageStep is a step with all that its result depends on besides its inputs.
+ *
+ * @generated from message agentforge.artifacts.v1.LineageStep
+ */
+export type LineageStep = Message<"agentforge.artifacts.v1.LineageStep"> & {
+  /**
+   * Resource name of the run: "projects/{project}/runs/{run}".
+   *
+   * @generated from field: string run = 1;
+   */
+  run: string;
+
+  /**
+   * The step.
+   *
+   * @generated from field: string step_id = 2;
+   */
+  stepId: string;
+
+  /**
+   * The phase.
+   *
+   * @generated from field: string phase = 3;
+   */
+  phase: string;
+
+  /**
+   * Version of the phase; empty when it has none.
+   *
+   * @generated from field: string phase_version = 4;
+   */
+  phaseVersion: string;
+
+  /**
+   * Its configuration, with defaults filled in.
+   *
+   * @generated from field: google.protobuf.Struct config = 5;
+   */
+  config?: JsonObject | undefined;
+
+  /**
+   * Its seed.
+   *
+   * @generated from field: uint64 seed = 6;
+   */
+  seed: bigint;
+
+  /**
+   * Name of the fallback that did the work instead; empty for none.
+   *
+   * @generated from field: string fallback = 7;
+   */
+  fallback: string;
+
+  /**
+   * Run whose step did the work, when the result was taken over from the step cache; else empty.
+   *
+   * @generated from field: string source_run = 8;
+   */
+  sourceRun: string;
+
+  /**
+   * That step.
+   *
+   * @generated from field: string source_step_id = 9;
+   */
+  sourceStepId: string;
+};
+
+/**
+ * Describes the message agentforge.artifacts.v1.LineageStep.
+ * Use `create(LineageStepSchema)` to create a new message.
+ */
+export const LineageStepSchema: GenMessage<LineageStep> = /*@__PURE__*/
+  messageDesc(file_agentforge_artifacts_v1_artifact_service, 14);
+
+/**
+ * LineageEdge says that an artifact was read or made by a step.
+ *
+ * @generated from message agentforge.artifacts.v1.LineageEdge
+ */
+export type LineageEdge = Message<"agentforge.artifacts.v1.LineageEdge"> & {
+  /**
+   * Node that came first: an artifact that was read, or a step that made one.
+   *
+   * @generated from field: string from = 1;
+   */
+  from: string;
+
+  /**
+   * Node that came after.
+   *
+   * @generated from field: string to = 2;
+   */
+  to: string;
+
+  /**
+   * Port through which the artifact went in or out.
+   *
+   * @generated from field: string port = 3;
+   */
+  port: string;
+};
+
+/**
+ * Describes the message agentforge.artifacts.v1.LineageEdge.
+ * Use `create(LineageEdgeSchema)` to create a new message.
+ */
+export const LineageEdgeSchema: GenMessage<LineageEdge> = /*@__PURE__*/
+  messageDesc(file_agentforge_artifacts_v1_artifact_service, 15);
+
+/**
+ * LineageDirection says which way lineage is followed.
+ *
+ * @generated from enum agentforge.artifacts.v1.LineageDirection
+ */
+export enum LineageDirection {
+  /**
+   * Treated as upstream.
+   *
+   * @generated from enum value: LINEAGE_DIRECTION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * To what the artifact was made from.
+   *
+   * @generated from enum value: LINEAGE_DIRECTION_UPSTREAM = 1;
+   */
+  UPSTREAM = 1,
+
+  /**
+   * To what was made from it.
+   *
+   * @generated from enum value: LINEAGE_DIRECTION_DOWNSTREAM = 2;
+   */
+  DOWNSTREAM = 2,
+}
+
+/**
+ * Describes the enum agentforge.artifacts.v1.LineageDirection.
+ */
+export const LineageDirectionSchema: GenEnum<LineageDirection> = /*@__PURE__*/
+  enumDesc(file_agentforge_artifacts_v1_artifact_service, 0);
+
+/**
  * ArtifactService reads and adds artifacts. Content is addressed by digest and never changes.
  *
  * @generated from service agentforge.artifacts.v1.ArtifactService
@@ -391,6 +673,18 @@ export const ArtifactService: GenService<{
     methodKind: "unary";
     input: typeof VerifyArtifactRequestSchema;
     output: typeof VerifyArtifactResponseSchema;
+  },
+  /**
+   * GetLineage follows an artifact to the steps and artifacts it was made from, or to those that were made from it.
+   *
+   * NOT_FOUND: no artifact has this digest. INVALID_ARGUMENT: a malformed digest, or a bad depth, page size or token.
+   *
+   * @generated from rpc agentforge.artifacts.v1.ArtifactService.GetLineage
+   */
+  getLineage: {
+    methodKind: "unary";
+    input: typeof GetLineageRequestSchema;
+    output: typeof GetLineageResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_agentforge_artifacts_v1_artifact_service, 0);

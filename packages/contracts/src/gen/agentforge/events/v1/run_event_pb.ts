@@ -10,6 +10,8 @@ import type { Failure } from "../../failure/v1/failure_pb.js";
 import { file_agentforge_failure_v1_failure } from "../../failure/v1/failure_pb.js";
 import type { GraphSpec, StepSpec } from "../../orchestration/v1/graph_pb.js";
 import { file_agentforge_orchestration_v1_graph } from "../../orchestration/v1/graph_pb.js";
+import type { Lease } from "../../orchestration/v1/resources_pb.js";
+import { file_agentforge_orchestration_v1_resources } from "../../orchestration/v1/resources_pb.js";
 import type { StepResult } from "../../phase/v1/result_pb.js";
 import { file_agentforge_phase_v1_result } from "../../phase/v1/result_pb.js";
 import type { Verdict } from "../../validation/v1/verdict_pb.js";
@@ -22,7 +24,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file agentforge/events/v1/run_event.proto.
  */
 export const file_agentforge_events_v1_run_event: GenFile = /*@__PURE__*/
-  fileDesc("CiRhZ2VudGZvcmdlL2V2ZW50cy92MS9ydW5fZXZlbnQucHJvdG8SFGFnZW50Zm9yZ2UuZXZlbnRzLnYxIkwKDVJ1bkV2ZW50QmF0Y2gSCwoDcnVuGAEgASgJEi4KBmV2ZW50cxgCIAMoCzIeLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlJ1bkV2ZW50IpELCghSdW5FdmVudBIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVhY3RvchgCIAEoCRI3CgtydW5fY3JlYXRlZBgKIAEoCzIgLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlJ1bkNyZWF0ZWRIABI1CgpydW5fcGF1c2VkGAsgASgLMh8uYWdlbnRmb3JnZS5ldmVudHMudjEuUnVuUGF1c2VkSAASNwoLcnVuX3Jlc3VtZWQYDCABKAsyIC5hZ2VudGZvcmdlLmV2ZW50cy52MS5SdW5SZXN1bWVkSAASSAoUcnVuX2NhbmNlbF9yZXF1ZXN0ZWQYDSABKAsyKC5hZ2VudGZvcmdlLmV2ZW50cy52MS5SdW5DYW5jZWxSZXF1ZXN0ZWRIABI7Cg1ydW5fY29tcGxldGVkGA4gASgLMiIuYWdlbnRmb3JnZS5ldmVudHMudjEuUnVuQ29tcGxldGVkSAASNQoKcnVuX2ZhaWxlZBgPIAEoCzIfLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlJ1bkZhaWxlZEgAEjsKDXJ1bl9jYW5jZWxsZWQYECABKAsyIi5hZ2VudGZvcmdlLmV2ZW50cy52MS5SdW5DYW5jZWxsZWRIABI3CgtydW5fcmV0cmllZBgRIAEoCzIgLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlJ1blJldHJpZWRIABI3CgtzdGVwc19hZGRlZBgSIAEoCzIgLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlN0ZXBzQWRkZWRIABI1CgpzdGVwX3JlYWR5GB4gASgLMh8uYWdlbnRmb3JnZS5ldmVudHMudjEuU3RlcFJlYWR5SAASPQoOc3RlcF9zY2hlZHVsZWQYHyABKAsyIy5hZ2VudGZvcmdlLmV2ZW50cy52MS5TdGVwU2NoZWR1bGVkSAASOQoMc3RlcF9zdGFydGVkGCAgASgLMiEuYWdlbnRmb3JnZS5ldmVudHMudjEuU3RlcFN0YXJ0ZWRIABJDChFzdGVwX2NoZWNrcG9pbnRlZBghIAEoCzImLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlN0ZXBDaGVja3BvaW50ZWRIABI7Cg1zdGVwX3JlcG9ydGVkGCIgASgLMiIuYWdlbnRmb3JnZS5ldmVudHMudjEuU3RlcFJlcG9ydGVkSAASRgoTc3RlcF9hdHRlbXB0X2ZhaWxlZBgjIAEoCzInLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlN0ZXBBdHRlbXB0RmFpbGVkSAASPQoOc3RlcF9jb21wbGV0ZWQYJCABKAsyIy5hZ2VudGZvcmdlLmV2ZW50cy52MS5TdGVwQ29tcGxldGVkSAASNwoLc3RlcF9mYWlsZWQYJSABKAsyIC5hZ2VudGZvcmdlLmV2ZW50cy52MS5TdGVwRmFpbGVkSAASRAoSc3RlcF9mYWxsYmFja191c2VkGCYgASgLMiYuYWdlbnRmb3JnZS5ldmVudHMudjEuU3RlcEZhbGxiYWNrVXNlZEgAEjkKDHN0ZXBfc2tpcHBlZBgnIAEoCzIhLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlN0ZXBTa2lwcGVkSAASOQoMc3RlcF9ibG9ja2VkGCggASgLMiEuYWdlbnRmb3JnZS5ldmVudHMudjEuU3RlcEJsb2NrZWRIABI9Cg5zdGVwX2NhbmNlbGxlZBgpIAEoCzIjLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlN0ZXBDYW5jZWxsZWRIABI9Cg5yZXBvcnRfcmVmdXNlZBgqIAEoCzIjLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlJlcG9ydFJlZnVzZWRIAEIJCgdwYXlsb2FkIvIBCgpSdW5DcmVhdGVkEhQKDGRpc3BsYXlfbmFtZRgBIAEoCRI8CgZsYWJlbHMYAiADKAsyLC5hZ2VudGZvcmdlLmV2ZW50cy52MS5SdW5DcmVhdGVkLkxhYmVsc0VudHJ5EjUKBWdyYXBoGAMgASgLMiYuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkdyYXBoU3BlYxISCgpyZXF1ZXN0X2lkGAQgASgJEhYKDnJlcXVlc3RfZGlnZXN0GAUgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiCwoJUnVuUGF1c2VkIgwKClJ1blJlc3VtZWQiJAoSUnVuQ2FuY2VsUmVxdWVzdGVkEg4KBnJlYXNvbhgBIAEoCSIOCgxSdW5Db21wbGV0ZWQiPAoJUnVuRmFpbGVkEi8KB2ZhaWx1cmUYASABKAsyHi5hZ2VudGZvcmdlLmZhaWx1cmUudjEuRmFpbHVyZSIOCgxSdW5DYW5jZWxsZWQiwAEKClJ1blJldHJpZWQSEAoIc3RlcF9pZHMYASADKAkSTwoQY29uZmlnX292ZXJyaWRlcxgCIAMoCzI1LmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlJ1blJldHJpZWQuQ29uZmlnT3ZlcnJpZGVzRW50cnkaTwoUQ29uZmlnT3ZlcnJpZGVzRW50cnkSCwoDa2V5GAEgASgJEiYKBXZhbHVlGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdDoCOAEiQgoKU3RlcHNBZGRlZBI0CgVzdGVwcxgBIAMoCzIlLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5TdGVwU3BlYyIcCglTdGVwUmVhZHkSDwoHc3RlcF9pZBgBIAEoCSKVAQoNU3RlcFNjaGVkdWxlZBIPCgdzdGVwX2lkGAEgASgJEhIKCmF0dGVtcHRfaWQYAiABKAkSDgoGbnVtYmVyGAMgASgFEhUKDWZlbmNpbmdfdG9rZW4YBCABKAQSOAoKY2hlY2twb2ludBgFIAEoCzIkLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkFydGlmYWN0UmVmIkIKC1N0ZXBTdGFydGVkEg8KB3N0ZXBfaWQYASABKAkSEgoKYXR0ZW1wdF9pZBgCIAEoCRIOCgZ3b3JrZXIYAyABKAkicQoQU3RlcENoZWNrcG9pbnRlZBIPCgdzdGVwX2lkGAEgASgJEhIKCmF0dGVtcHRfaWQYAiABKAkSOAoKY2hlY2twb2ludBgDIAEoCzIkLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkFydGlmYWN0UmVmImQKDFN0ZXBSZXBvcnRlZBIPCgdzdGVwX2lkGAEgASgJEhIKCmF0dGVtcHRfaWQYAiABKAkSLwoGcmVzdWx0GAMgASgLMh8uYWdlbnRmb3JnZS5waGFzZS52MS5TdGVwUmVzdWx0ItUBChFTdGVwQXR0ZW1wdEZhaWxlZBIPCgdzdGVwX2lkGAEgASgJEhIKCmF0dGVtcHRfaWQYAiABKAkSLwoHZmFpbHVyZRgDIAEoCzIeLmFnZW50Zm9yZ2UuZmFpbHVyZS52MS5GYWlsdXJlEjUKEW5leHRfYXR0ZW1wdF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIzCgh2ZXJkaWN0cxgFIAMoCzIhLmFnZW50Zm9yZ2UudmFsaWRhdGlvbi52MS5WZXJkaWN0IlUKDVN0ZXBDb21wbGV0ZWQSDwoHc3RlcF9pZBgBIAEoCRIzCgh2ZXJkaWN0cxgCIAMoCzIhLmFnZW50Zm9yZ2UudmFsaWRhdGlvbi52MS5WZXJkaWN0Ik4KClN0ZXBGYWlsZWQSDwoHc3RlcF9pZBgBIAEoCRIvCgdmYWlsdXJlGAIgASgLMh4uYWdlbnRmb3JnZS5mYWlsdXJlLnYxLkZhaWx1cmUiZgoQU3RlcEZhbGxiYWNrVXNlZBIPCgdzdGVwX2lkGAEgASgJEhAKCGZhbGxiYWNrGAIgASgJEi8KB2ZhaWx1cmUYAyABKAsyHi5hZ2VudGZvcmdlLmZhaWx1cmUudjEuRmFpbHVyZSIuCgtTdGVwU2tpcHBlZBIPCgdzdGVwX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI1CgtTdGVwQmxvY2tlZBIPCgdzdGVwX2lkGAEgASgJEhUKDWNhdXNlX3N0ZXBfaWQYAiABKAkiIAoNU3RlcENhbmNlbGxlZBIPCgdzdGVwX2lkGAEgASgJImsKDVJlcG9ydFJlZnVzZWQSDwoHc3RlcF9pZBgBIAEoCRISCgphdHRlbXB0X2lkGAIgASgJEhUKDWZlbmNpbmdfdG9rZW4YAyABKAQSDgoGcmVwb3J0GAQgASgJEg4KBnJlYXNvbhgFIAEoCWIGcHJvdG8z", [file_agentforge_artifacts_v1_artifact, file_agentforge_failure_v1_failure, file_agentforge_orchestration_v1_graph, file_agentforge_phase_v1_result, file_agentforge_validation_v1_verdict, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("CiRhZ2VudGZvcmdlL2V2ZW50cy92MS9ydW5fZXZlbnQucHJvdG8SFGFnZW50Zm9yZ2UuZXZlbnRzLnYxIpMBCg1SdW5FdmVudEJhdGNoEgsKA3J1bhgBIAEoCRIuCgZldmVudHMYAiADKAsyHi5hZ2VudGZvcmdlLmV2ZW50cy52MS5SdW5FdmVudBIPCgd2ZXJzaW9uGAMgASgNEh4KEXByZXZpb3VzX3JldmlzaW9uGAQgASgESACIAQFCFAoSX3ByZXZpb3VzX3JldmlzaW9uIs8LCghSdW5FdmVudBIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVhY3RvchgCIAEoCRI3CgtydW5fY3JlYXRlZBgKIAEoCzIgLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlJ1bkNyZWF0ZWRIABI1CgpydW5fcGF1c2VkGAsgASgLMh8uYWdlbnRmb3JnZS5ldmVudHMudjEuUnVuUGF1c2VkSAASNwoLcnVuX3Jlc3VtZWQYDCABKAsyIC5hZ2VudGZvcmdlLmV2ZW50cy52MS5SdW5SZXN1bWVkSAASSAoUcnVuX2NhbmNlbF9yZXF1ZXN0ZWQYDSABKAsyKC5hZ2VudGZvcmdlLmV2ZW50cy52MS5SdW5DYW5jZWxSZXF1ZXN0ZWRIABI7Cg1ydW5fY29tcGxldGVkGA4gASgLMiIuYWdlbnRmb3JnZS5ldmVudHMudjEuUnVuQ29tcGxldGVkSAASNQoKcnVuX2ZhaWxlZBgPIAEoCzIfLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlJ1bkZhaWxlZEgAEjsKDXJ1bl9jYW5jZWxsZWQYECABKAsyIi5hZ2VudGZvcmdlLmV2ZW50cy52MS5SdW5DYW5jZWxsZWRIABI3CgtydW5fcmV0cmllZBgRIAEoCzIgLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlJ1blJldHJpZWRIABI3CgtzdGVwc19hZGRlZBgSIAEoCzIgLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlN0ZXBzQWRkZWRIABI1CgpzdGVwX3JlYWR5GB4gASgLMh8uYWdlbnRmb3JnZS5ldmVudHMudjEuU3RlcFJlYWR5SAASPQoOc3RlcF9zY2hlZHVsZWQYHyABKAsyIy5hZ2VudGZvcmdlLmV2ZW50cy52MS5TdGVwU2NoZWR1bGVkSAASOQoMc3RlcF9zdGFydGVkGCAgASgLMiEuYWdlbnRmb3JnZS5ldmVudHMudjEuU3RlcFN0YXJ0ZWRIABJDChFzdGVwX2NoZWNrcG9pbnRlZBghIAEoCzImLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlN0ZXBDaGVja3BvaW50ZWRIABI7Cg1zdGVwX3JlcG9ydGVkGCIgASgLMiIuYWdlbnRmb3JnZS5ldmVudHMudjEuU3RlcFJlcG9ydGVkSAASRgoTc3RlcF9hdHRlbXB0X2ZhaWxlZBgjIAEoCzInLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlN0ZXBBdHRlbXB0RmFpbGVkSAASPQoOc3RlcF9jb21wbGV0ZWQYJCABKAsyIy5hZ2VudGZvcmdlLmV2ZW50cy52MS5TdGVwQ29tcGxldGVkSAASNwoLc3RlcF9mYWlsZWQYJSABKAsyIC5hZ2VudGZvcmdlLmV2ZW50cy52MS5TdGVwRmFpbGVkSAASRAoSc3RlcF9mYWxsYmFja191c2VkGCYgASgLMiYuYWdlbnRmb3JnZS5ldmVudHMudjEuU3RlcEZhbGxiYWNrVXNlZEgAEjkKDHN0ZXBfc2tpcHBlZBgnIAEoCzIhLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlN0ZXBTa2lwcGVkSAASOQoMc3RlcF9ibG9ja2VkGCggASgLMiEuYWdlbnRmb3JnZS5ldmVudHMudjEuU3RlcEJsb2NrZWRIABI9Cg5zdGVwX2NhbmNlbGxlZBgpIAEoCzIjLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlN0ZXBDYW5jZWxsZWRIABI9Cg5yZXBvcnRfcmVmdXNlZBgqIAEoCzIjLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlJlcG9ydFJlZnVzZWRIABI8Cg5zdGVwX2NhY2hlX2hpdBgrIAEoCzIiLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlN0ZXBDYWNoZUhpdEgAQgkKB3BheWxvYWQimQIKClJ1bkNyZWF0ZWQSFAoMZGlzcGxheV9uYW1lGAEgASgJEjwKBmxhYmVscxgCIAMoCzIsLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlJ1bkNyZWF0ZWQuTGFiZWxzRW50cnkSNQoFZ3JhcGgYAyABKAsyJi5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuR3JhcGhTcGVjEhIKCnJlcXVlc3RfaWQYBCABKAkSFgoOcmVxdWVzdF9kaWdlc3QYBSABKAkSEwoLdG90YWxfc3RlcHMYBiABKAUSEAoIc2NoZWR1bGUYByABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASILCglSdW5QYXVzZWQiDAoKUnVuUmVzdW1lZCIkChJSdW5DYW5jZWxSZXF1ZXN0ZWQSDgoGcmVhc29uGAEgASgJIg4KDFJ1bkNvbXBsZXRlZCI8CglSdW5GYWlsZWQSLwoHZmFpbHVyZRgBIAEoCzIeLmFnZW50Zm9yZ2UuZmFpbHVyZS52MS5GYWlsdXJlIg4KDFJ1bkNhbmNlbGxlZCLAAQoKUnVuUmV0cmllZBIQCghzdGVwX2lkcxgBIAMoCRJPChBjb25maWdfb3ZlcnJpZGVzGAIgAygLMjUuYWdlbnRmb3JnZS5ldmVudHMudjEuUnVuUmV0cmllZC5Db25maWdPdmVycmlkZXNFbnRyeRpPChRDb25maWdPdmVycmlkZXNFbnRyeRILCgNrZXkYASABKAkSJgoFdmFsdWUYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0OgI4ASJCCgpTdGVwc0FkZGVkEjQKBXN0ZXBzGAEgAygLMiUuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlN0ZXBTcGVjIhwKCVN0ZXBSZWFkeRIPCgdzdGVwX2lkGAEgASgJIv8BCg1TdGVwU2NoZWR1bGVkEg8KB3N0ZXBfaWQYASABKAkSEgoKYXR0ZW1wdF9pZBgCIAEoCRIOCgZudW1iZXIYAyABKAUSFQoNZmVuY2luZ190b2tlbhgEIAEoBBI4CgpjaGVja3BvaW50GAUgASgLMiQuYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuQXJ0aWZhY3RSZWYSMQoFbGVhc2UYBiABKAsyIi5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuTGVhc2USFQoNcGhhc2VfdmVyc2lvbhgHIAEoCRIeChZyZXNvbHZlZF9pbnB1dHNfZGlnZXN0GAggASgJIkIKC1N0ZXBTdGFydGVkEg8KB3N0ZXBfaWQYASABKAkSEgoKYXR0ZW1wdF9pZBgCIAEoCRIOCgZ3b3JrZXIYAyABKAkicQoQU3RlcENoZWNrcG9pbnRlZBIPCgdzdGVwX2lkGAEgASgJEhIKCmF0dGVtcHRfaWQYAiABKAkSOAoKY2hlY2twb2ludBgDIAEoCzIkLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkFydGlmYWN0UmVmImQKDFN0ZXBSZXBvcnRlZBIPCgdzdGVwX2lkGAEgASgJEhIKCmF0dGVtcHRfaWQYAiABKAkSLwoGcmVzdWx0GAMgASgLMh8uYWdlbnRmb3JnZS5waGFzZS52MS5TdGVwUmVzdWx0IvMBChFTdGVwQXR0ZW1wdEZhaWxlZBIPCgdzdGVwX2lkGAEgASgJEhIKCmF0dGVtcHRfaWQYAiABKAkSLwoHZmFpbHVyZRgDIAEoCzIeLmFnZW50Zm9yZ2UuZmFpbHVyZS52MS5GYWlsdXJlEjUKEW5leHRfYXR0ZW1wdF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIzCgh2ZXJkaWN0cxgFIAMoCzIhLmFnZW50Zm9yZ2UudmFsaWRhdGlvbi52MS5WZXJkaWN0EhwKFGRlYWRfbGV0dGVyX3NlcXVlbmNlGAYgASgEIlUKDVN0ZXBDb21wbGV0ZWQSDwoHc3RlcF9pZBgBIAEoCRIzCgh2ZXJkaWN0cxgCIAMoCzIhLmFnZW50Zm9yZ2UudmFsaWRhdGlvbi52MS5WZXJkaWN0Ik4KClN0ZXBGYWlsZWQSDwoHc3RlcF9pZBgBIAEoCRIvCgdmYWlsdXJlGAIgASgLMh4uYWdlbnRmb3JnZS5mYWlsdXJlLnYxLkZhaWx1cmUiZgoQU3RlcEZhbGxiYWNrVXNlZBIPCgdzdGVwX2lkGAEgASgJEhAKCGZhbGxiYWNrGAIgASgJEi8KB2ZhaWx1cmUYAyABKAsyHi5hZ2VudGZvcmdlLmZhaWx1cmUudjEuRmFpbHVyZSIuCgtTdGVwU2tpcHBlZBIPCgdzdGVwX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI1CgtTdGVwQmxvY2tlZBIPCgdzdGVwX2lkGAEgASgJEhUKDWNhdXNlX3N0ZXBfaWQYAiABKAkiIAoNU3RlcENhbmNlbGxlZBIPCgdzdGVwX2lkGAEgASgJIokBCgxTdGVwQ2FjaGVIaXQSDwoHc3RlcF9pZBgBIAEoCRILCgNrZXkYAiABKAkSLwoGcmVzdWx0GAMgASgLMh8uYWdlbnRmb3JnZS5waGFzZS52MS5TdGVwUmVzdWx0EhIKCnNvdXJjZV9ydW4YBCABKAkSFgoOc291cmNlX3N0ZXBfaWQYBSABKAkiawoNUmVwb3J0UmVmdXNlZBIPCgdzdGVwX2lkGAEgASgJEhIKCmF0dGVtcHRfaWQYAiABKAkSFQoNZmVuY2luZ190b2tlbhgDIAEoBBIOCgZyZXBvcnQYBCABKAkSDgoGcmVhc29uGAUgASgJYgZwcm90bzM", [file_agentforge_artifacts_v1_artifact, file_agentforge_failure_v1_failure, file_agentforge_orchestration_v1_graph, file_agentforge_orchestration_v1_resources, file_agentforge_phase_v1_result, file_agentforge_validation_v1_verdict, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * RunEventBatch is one message of a run's event log: events that were decided together and commit together.
@@ -43,6 +45,21 @@ export type RunEventBatch = Message<"agentforge.events.v1.RunEventBatch"> & {
    * @generated from field: repeated agentforge.events.v1.RunEvent events = 2;
    */
   events: RunEvent[];
+
+  /**
+   * Version of the events' schema; 0 and 1 mean the first. A reader refuses one that it does not know.
+   *
+   * @generated from field: uint32 version = 3;
+   */
+  version: number;
+
+  /**
+   * Revision of the run before this batch, 0 for its first; absent in batches of older writers. A batch whose
+   * predecessor is missing is not folded.
+   *
+   * @generated from field: optional uint64 previous_revision = 4;
+   */
+  previousRevision?: bigint | undefined;
 };
 
 /**
@@ -253,6 +270,14 @@ export type RunEvent = Message<"agentforge.events.v1.RunEvent"> & {
      */
     value: ReportRefused;
     case: "reportRefused";
+  } | {
+    /**
+     * The step took over an earlier result of the same work and is complete.
+     *
+     * @generated from field: agentforge.events.v1.StepCacheHit step_cache_hit = 43;
+     */
+    value: StepCacheHit;
+    case: "stepCacheHit";
   } | { case: undefined; value?: undefined };
 };
 
@@ -303,6 +328,21 @@ export type RunCreated = Message<"agentforge.events.v1.RunCreated"> & {
    * @generated from field: string request_digest = 5;
    */
   requestDigest: string;
+
+  /**
+   * Steps of the graph in all when they do not fit into one message: StepsAdded brings the rest, and nothing becomes
+   * ready before they are all there. 0: all are in `graph`.
+   *
+   * @generated from field: int32 total_steps = 6;
+   */
+  totalSteps: number;
+
+  /**
+   * The schedule that created the run: "projects/{project}/schedules/{schedule}"; empty for none.
+   *
+   * @generated from field: string schedule = 7;
+   */
+  schedule: string;
 };
 
 /**
@@ -524,6 +564,27 @@ export type StepScheduled = Message<"agentforge.events.v1.StepScheduled"> & {
    * @generated from field: agentforge.artifacts.v1.ArtifactRef checkpoint = 5;
    */
   checkpoint?: ArtifactRef | undefined;
+
+  /**
+   * The resources that the attempt was granted; absent when its step asks for none.
+   *
+   * @generated from field: agentforge.orchestration.v1.Lease lease = 6;
+   */
+  lease?: Lease | undefined;
+
+  /**
+   * Version of the phase as it was registered then; empty when it has none.
+   *
+   * @generated from field: string phase_version = 7;
+   */
+  phaseVersion: string;
+
+  /**
+   * Digest of the inputs that the attempt reads, "sha256:…"; empty when the step cache was not asked.
+   *
+   * @generated from field: string resolved_inputs_digest = 8;
+   */
+  resolvedInputsDigest: string;
 };
 
 /**
@@ -678,6 +739,13 @@ export type StepAttemptFailed = Message<"agentforge.events.v1.StepAttemptFailed"
    * @generated from field: repeated agentforge.validation.v1.Verdict verdicts = 5;
    */
   verdicts: Verdict[];
+
+  /**
+   * Sequence of the dead letter that keeps the task, when that is why; else 0.
+   *
+   * @generated from field: uint64 dead_letter_sequence = 6;
+   */
+  deadLetterSequence: bigint;
 };
 
 /**
@@ -856,6 +924,55 @@ export const StepCancelledSchema: GenMessage<StepCancelled> = /*@__PURE__*/
   messageDesc(file_agentforge_events_v1_run_event, 22);
 
 /**
+ * StepCacheHit completes a step with an earlier result. No attempt is made and nothing is judged again.
+ *
+ * @generated from message agentforge.events.v1.StepCacheHit
+ */
+export type StepCacheHit = Message<"agentforge.events.v1.StepCacheHit"> & {
+  /**
+   * The step.
+   *
+   * @generated from field: string step_id = 1;
+   */
+  stepId: string;
+
+  /**
+   * Key of the entry: digest of phase, its version, configuration, seed and inputs.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * What the earlier step delivered.
+   *
+   * @generated from field: agentforge.phase.v1.StepResult result = 3;
+   */
+  result?: StepResult | undefined;
+
+  /**
+   * Run of that step: "projects/{project}/runs/{run}".
+   *
+   * @generated from field: string source_run = 4;
+   */
+  sourceRun: string;
+
+  /**
+   * That step.
+   *
+   * @generated from field: string source_step_id = 5;
+   */
+  sourceStepId: string;
+};
+
+/**
+ * Describes the message agentforge.events.v1.StepCacheHit.
+ * Use `create(StepCacheHitSchema)` to create a new message.
+ */
+export const StepCacheHitSchema: GenMessage<StepCacheHit> = /*@__PURE__*/
+  messageDesc(file_agentforge_events_v1_run_event, 23);
+
+/**
  * ReportRefused records a late report.
  *
  * @generated from message agentforge.events.v1.ReportRefused
@@ -902,5 +1019,5 @@ export type ReportRefused = Message<"agentforge.events.v1.ReportRefused"> & {
  * Use `create(ReportRefusedSchema)` to create a new message.
  */
 export const ReportRefusedSchema: GenMessage<ReportRefused> = /*@__PURE__*/
-  messageDesc(file_agentforge_events_v1_run_event, 23);
+  messageDesc(file_agentforge_events_v1_run_event, 24);
 

@@ -8,6 +8,8 @@ import type { ArtifactRef } from "../../artifacts/v1/artifact_pb.js";
 import { file_agentforge_artifacts_v1_artifact } from "../../artifacts/v1/artifact_pb.js";
 import type { Failure } from "../../failure/v1/failure_pb.js";
 import { file_agentforge_failure_v1_failure } from "../../failure/v1/failure_pb.js";
+import type { Lease } from "../../orchestration/v1/resources_pb.js";
+import { file_agentforge_orchestration_v1_resources } from "../../orchestration/v1/resources_pb.js";
 import type { ResolvedInput, StepResult } from "../../phase/v1/result_pb.js";
 import { file_agentforge_phase_v1_result } from "../../phase/v1/result_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
@@ -18,7 +20,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file agentforge/events/v1/task.proto.
  */
 export const file_agentforge_events_v1_task: GenFile = /*@__PURE__*/
-  fileDesc("Ch9hZ2VudGZvcmdlL2V2ZW50cy92MS90YXNrLnByb3RvEhRhZ2VudGZvcmdlLmV2ZW50cy52MSLFAwoIU3RlcFRhc2sSCwoDcnVuGAEgASgJEg8KB3N0ZXBfaWQYAiABKAkSEgoKYXR0ZW1wdF9pZBgDIAEoCRIWCg5hdHRlbXB0X251bWJlchgEIAEoBRIVCg1mZW5jaW5nX3Rva2VuGAUgASgEEg0KBXBoYXNlGAYgASgJEicKBmNvbmZpZxgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSDAoEc2VlZBgIIAEoBBIyCgZpbnB1dHMYCSADKAsyIi5hZ2VudGZvcmdlLnBoYXNlLnYxLlJlc29sdmVkSW5wdXQSOAoKY2hlY2twb2ludBgKIAEoCzIkLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkFydGlmYWN0UmVmEjEKDnN0YXJ0X3RvX2Nsb3NlGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWhlYXJ0YmVhdBgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIxCg1zY2hlZHVsZV90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghmYWxsYmFjaxgOIAEoCSLwAwoKU3RlcFJlcG9ydBILCgNydW4YASABKAkSDwoHc3RlcF9pZBgCIAEoCRISCgphdHRlbXB0X2lkGAMgASgJEhUKDWZlbmNpbmdfdG9rZW4YBCABKAQSDgoGd29ya2VyGAUgASgJEigKBHRpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKB3N0YXJ0ZWQYCiABKAsyIS5hZ2VudGZvcmdlLmV2ZW50cy52MS5UYXNrU3RhcnRlZEgAEj4KDGNoZWNrcG9pbnRlZBgLIAEoCzImLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlRhc2tDaGVja3BvaW50ZWRIABI4CglzdWNjZWVkZWQYDCABKAsyIy5hZ2VudGZvcmdlLmV2ZW50cy52MS5UYXNrU3VjY2VlZGVkSAASMgoGZmFpbGVkGA0gASgLMiAuYWdlbnRmb3JnZS5ldmVudHMudjEuVGFza0ZhaWxlZEgAEjgKCWNhbmNlbGxlZBgOIAEoCzIjLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlRhc2tDYW5jZWxsZWRIABI2CghyZWxlYXNlZBgPIAEoCzIiLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlRhc2tSZWxlYXNlZEgAQgkKB3BheWxvYWQiHwoLVGFza1N0YXJ0ZWQSEAoIZGVsaXZlcnkYASABKAUiTAoQVGFza0NoZWNrcG9pbnRlZBI4CgpjaGVja3BvaW50GAEgASgLMiQuYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuQXJ0aWZhY3RSZWYiQAoNVGFza1N1Y2NlZWRlZBIvCgZyZXN1bHQYASABKAsyHy5hZ2VudGZvcmdlLnBoYXNlLnYxLlN0ZXBSZXN1bHQiPQoKVGFza0ZhaWxlZBIvCgdmYWlsdXJlGAEgASgLMh4uYWdlbnRmb3JnZS5mYWlsdXJlLnYxLkZhaWx1cmUiDwoNVGFza0NhbmNlbGxlZCJICgxUYXNrUmVsZWFzZWQSOAoKY2hlY2twb2ludBgBIAEoCzIkLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkFydGlmYWN0UmVmImgKDVRhc2tIZWFydGJlYXQSCwoDcnVuGAEgASgJEg8KB3N0ZXBfaWQYAiABKAkSEgoKYXR0ZW1wdF9pZBgDIAEoCRIVCg1mZW5jaW5nX3Rva2VuGAQgASgEEg4KBndvcmtlchgFIAEoCSJVCg1UYXNrRGlyZWN0aXZlEhIKCmF0dGVtcHRfaWQYASABKAkSMAoGYWN0aW9uGAIgASgOMiAuYWdlbnRmb3JnZS5ldmVudHMudjEuVGFza0FjdGlvbiqNAQoKVGFza0FjdGlvbhIbChdUQVNLX0FDVElPTl9VTlNQRUNJRklFRBAAEhgKFFRBU0tfQUNUSU9OX0NPTlRJTlVFEAESFgoSVEFTS19BQ1RJT05fQ0FOQ0VMEAISFwoTVEFTS19BQ1RJT05fQUJBTkRPThADEhcKE1RBU0tfQUNUSU9OX1JFTEVBU0UQBGIGcHJvdG8z", [file_agentforge_artifacts_v1_artifact, file_agentforge_failure_v1_failure, file_agentforge_phase_v1_result, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Ch9hZ2VudGZvcmdlL2V2ZW50cy92MS90YXNrLnByb3RvEhRhZ2VudGZvcmdlLmV2ZW50cy52MSKJBAoIU3RlcFRhc2sSCwoDcnVuGAEgASgJEg8KB3N0ZXBfaWQYAiABKAkSEgoKYXR0ZW1wdF9pZBgDIAEoCRIWCg5hdHRlbXB0X251bWJlchgEIAEoBRIVCg1mZW5jaW5nX3Rva2VuGAUgASgEEg0KBXBoYXNlGAYgASgJEicKBmNvbmZpZxgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSDAoEc2VlZBgIIAEoBBIyCgZpbnB1dHMYCSADKAsyIi5hZ2VudGZvcmdlLnBoYXNlLnYxLlJlc29sdmVkSW5wdXQSOAoKY2hlY2twb2ludBgKIAEoCzIkLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkFydGlmYWN0UmVmEjEKDnN0YXJ0X3RvX2Nsb3NlGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWhlYXJ0YmVhdBgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIxCg1zY2hlZHVsZV90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghmYWxsYmFjaxgOIAEoCRIPCgd2ZXJzaW9uGA8gASgNEjEKBWxlYXNlGBAgASgLMiIuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkxlYXNlIoEECgpTdGVwUmVwb3J0EgsKA3J1bhgBIAEoCRIPCgdzdGVwX2lkGAIgASgJEhIKCmF0dGVtcHRfaWQYAyABKAkSFQoNZmVuY2luZ190b2tlbhgEIAEoBBIOCgZ3b3JrZXIYBSABKAkSKAoEdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHdmVyc2lvbhgHIAEoDRI0CgdzdGFydGVkGAogASgLMiEuYWdlbnRmb3JnZS5ldmVudHMudjEuVGFza1N0YXJ0ZWRIABI+CgxjaGVja3BvaW50ZWQYCyABKAsyJi5hZ2VudGZvcmdlLmV2ZW50cy52MS5UYXNrQ2hlY2twb2ludGVkSAASOAoJc3VjY2VlZGVkGAwgASgLMiMuYWdlbnRmb3JnZS5ldmVudHMudjEuVGFza1N1Y2NlZWRlZEgAEjIKBmZhaWxlZBgNIAEoCzIgLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlRhc2tGYWlsZWRIABI4CgljYW5jZWxsZWQYDiABKAsyIy5hZ2VudGZvcmdlLmV2ZW50cy52MS5UYXNrQ2FuY2VsbGVkSAASNgoIcmVsZWFzZWQYDyABKAsyIi5hZ2VudGZvcmdlLmV2ZW50cy52MS5UYXNrUmVsZWFzZWRIAEIJCgdwYXlsb2FkIh8KC1Rhc2tTdGFydGVkEhAKCGRlbGl2ZXJ5GAEgASgFIkwKEFRhc2tDaGVja3BvaW50ZWQSOAoKY2hlY2twb2ludBgBIAEoCzIkLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkFydGlmYWN0UmVmIkAKDVRhc2tTdWNjZWVkZWQSLwoGcmVzdWx0GAEgASgLMh8uYWdlbnRmb3JnZS5waGFzZS52MS5TdGVwUmVzdWx0Ij0KClRhc2tGYWlsZWQSLwoHZmFpbHVyZRgBIAEoCzIeLmFnZW50Zm9yZ2UuZmFpbHVyZS52MS5GYWlsdXJlIg8KDVRhc2tDYW5jZWxsZWQiSAoMVGFza1JlbGVhc2VkEjgKCmNoZWNrcG9pbnQYASABKAsyJC5hZ2VudGZvcmdlLmFydGlmYWN0cy52MS5BcnRpZmFjdFJlZiJoCg1UYXNrSGVhcnRiZWF0EgsKA3J1bhgBIAEoCRIPCgdzdGVwX2lkGAIgASgJEhIKCmF0dGVtcHRfaWQYAyABKAkSFQoNZmVuY2luZ190b2tlbhgEIAEoBBIOCgZ3b3JrZXIYBSABKAkiVQoNVGFza0RpcmVjdGl2ZRISCgphdHRlbXB0X2lkGAEgASgJEjAKBmFjdGlvbhgCIAEoDjIgLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlRhc2tBY3Rpb24qjQEKClRhc2tBY3Rpb24SGwoXVEFTS19BQ1RJT05fVU5TUEVDSUZJRUQQABIYChRUQVNLX0FDVElPTl9DT05USU5VRRABEhYKElRBU0tfQUNUSU9OX0NBTkNFTBACEhcKE1RBU0tfQUNUSU9OX0FCQU5ET04QAxIXChNUQVNLX0FDVElPTl9SRUxFQVNFEARiBnByb3RvMw", [file_agentforge_artifacts_v1_artifact, file_agentforge_failure_v1_failure, file_agentforge_orchestration_v1_resources, file_agentforge_phase_v1_result, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * StepTask is a message of the task queue: one attempt to execute.
@@ -123,6 +125,20 @@ export type StepTask = Message<"agentforge.events.v1.StepTask"> & {
    * @generated from field: string fallback = 14;
    */
   fallback: string;
+
+  /**
+   * Version of this schema; 0 and 1 mean the first. A worker refuses one that it does not know.
+   *
+   * @generated from field: uint32 version = 15;
+   */
+  version: number;
+
+  /**
+   * The resources that the attempt may use; absent when its step asks for none.
+   *
+   * @generated from field: agentforge.orchestration.v1.Lease lease = 16;
+   */
+  lease?: Lease | undefined;
 };
 
 /**
@@ -179,6 +195,13 @@ export type StepReport = Message<"agentforge.events.v1.StepReport"> & {
    * @generated from field: google.protobuf.Timestamp time = 6;
    */
   time?: Timestamp | undefined;
+
+  /**
+   * Version of this schema; 0 and 1 mean the first. The engine refuses one that it does not know.
+   *
+   * @generated from field: uint32 version = 7;
+   */
+  version: number;
 
   /**
    * What.

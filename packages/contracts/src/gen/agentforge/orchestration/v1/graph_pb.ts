@@ -6,6 +6,12 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { ArtifactRef } from "../../artifacts/v1/artifact_pb.js";
 import { file_agentforge_artifacts_v1_artifact } from "../../artifacts/v1/artifact_pb.js";
+import type { FailureClass } from "../../failure/v1/failure_pb.js";
+import { file_agentforge_failure_v1_failure } from "../../failure/v1/failure_pb.js";
+import type { CachePolicy } from "./cache_pb.js";
+import { file_agentforge_orchestration_v1_cache } from "./cache_pb.js";
+import type { ResourceRequest } from "./resources_pb.js";
+import { file_agentforge_orchestration_v1_resources } from "./resources_pb.js";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
@@ -14,7 +20,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file agentforge/orchestration/v1/graph.proto.
  */
 export const file_agentforge_orchestration_v1_graph: GenFile = /*@__PURE__*/
-  fileDesc("CidhZ2VudGZvcmdlL29yY2hlc3RyYXRpb24vdjEvZ3JhcGgucHJvdG8SG2FnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MSKYAQoJR3JhcGhTcGVjEjQKBXN0ZXBzGAEgAygLMiUuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlN0ZXBTcGVjEgwKBHNlZWQYAiABKAQSGgoSbWF4X3BhcmFsbGVsX3N0ZXBzGAMgASgFEisKCGRlYWRsaW5lGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIo8DCghTdGVwU3BlYxIKCgJpZBgBIAEoCRIzCgRraW5kGAIgASgOMiUuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlN0ZXBLaW5kEg0KBXBoYXNlGAMgASgJEicKBmNvbmZpZxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSOQoGaW5wdXRzGAUgAygLMikuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLklucHV0QmluZGluZxINCgVhZnRlchgGIAMoCRI3CgVyZXRyeRgHIAEoCzIoLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SZXRyeVBvbGljeRI7Cgh0aW1lb3V0cxgIIAEoCzIpLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5TdGVwVGltZW91dHMSEQoEc2VlZBgJIAEoBEgAiAEBEhsKDmFsbG93X2ZhbGxiYWNrGAogASgISAGIAQFCBwoFX3NlZWRCEQoPX2FsbG93X2ZhbGxiYWNrIq4BCgxJbnB1dEJpbmRpbmcSDAoEcG9ydBgBIAEoCRJECgtzdGVwX291dHB1dBgCIAEoCzItLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5TdGVwT3V0cHV0U291cmNlSAASQAoJYXJ0aWZhY3RzGAMgASgLMisuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkFydGlmYWN0U291cmNlSABCCAoGc291cmNlIjMKEFN0ZXBPdXRwdXRTb3VyY2USDwoHc3RlcF9pZBgBIAEoCRIOCgZvdXRwdXQYAiABKAkiRAoOQXJ0aWZhY3RTb3VyY2USMgoEcmVmcxgBIAMoCzIkLmFnZW50Zm9yZ2UuYXJ0aWZhY3RzLnYxLkFydGlmYWN0UmVmIsYBCgtSZXRyeVBvbGljeRIUCgxtYXhfYXR0ZW1wdHMYASABKAUSMwoQaW5pdGlhbF9pbnRlcnZhbBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIbChNiYWNrb2ZmX2NvZWZmaWNpZW50GAMgASgBEi8KDG1heF9pbnRlcnZhbBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgZqaXR0ZXIYBSABKAFIAIgBAUIJCgdfaml0dGVyIqUBCgxTdGVwVGltZW91dHMSNAoRc2NoZWR1bGVfdG9fc3RhcnQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMQoOc3RhcnRfdG9fY2xvc2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJaGVhcnRiZWF0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKn8KCFN0ZXBLaW5kEhkKFVNURVBfS0lORF9VTlNQRUNJRklFRBAAEhMKD1NURVBfS0lORF9QSEFTRRABEhgKFFNURVBfS0lORF9BR0VOVF9UQVNLEAISEgoOU1RFUF9LSU5EX0dBVEUQAxIVChFTVEVQX0tJTkRfTUlTU0lPThAEYgZwcm90bzM", [file_agentforge_artifacts_v1_artifact, file_google_protobuf_duration, file_google_protobuf_struct]);
+  fileDesc("CidhZ2VudGZvcmdlL29yY2hlc3RyYXRpb24vdjEvZ3JhcGgucHJvdG8SG2FnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MSKqAQoJR3JhcGhTcGVjEjQKBXN0ZXBzGAEgAygLMiUuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlN0ZXBTcGVjEgwKBHNlZWQYAiABKAQSGgoSbWF4X3BhcmFsbGVsX3N0ZXBzGAMgASgFEisKCGRlYWRsaW5lGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCHByaW9yaXR5GAUgASgFIokECghTdGVwU3BlYxIKCgJpZBgBIAEoCRIzCgRraW5kGAIgASgOMiUuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlN0ZXBLaW5kEg0KBXBoYXNlGAMgASgJEicKBmNvbmZpZxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSOQoGaW5wdXRzGAUgAygLMikuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLklucHV0QmluZGluZxINCgVhZnRlchgGIAMoCRI3CgVyZXRyeRgHIAEoCzIoLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SZXRyeVBvbGljeRI7Cgh0aW1lb3V0cxgIIAEoCzIpLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5TdGVwVGltZW91dHMSEQoEc2VlZBgJIAEoBEgAiAEBEhsKDmFsbG93X2ZhbGxiYWNrGAogASgISAGIAQESPwoJcmVzb3VyY2VzGAsgASgLMiwuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlJlc291cmNlUmVxdWVzdBI3CgVjYWNoZRgMIAEoDjIoLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5DYWNoZVBvbGljeUIHCgVfc2VlZEIRCg9fYWxsb3dfZmFsbGJhY2sirgEKDElucHV0QmluZGluZxIMCgRwb3J0GAEgASgJEkQKC3N0ZXBfb3V0cHV0GAIgASgLMi0uYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlN0ZXBPdXRwdXRTb3VyY2VIABJACglhcnRpZmFjdHMYAyABKAsyKy5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuQXJ0aWZhY3RTb3VyY2VIAEIICgZzb3VyY2UiMwoQU3RlcE91dHB1dFNvdXJjZRIPCgdzdGVwX2lkGAEgASgJEg4KBm91dHB1dBgCIAEoCSJECg5BcnRpZmFjdFNvdXJjZRIyCgRyZWZzGAEgAygLMiQuYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuQXJ0aWZhY3RSZWYioQIKC1JldHJ5UG9saWN5EhQKDG1heF9hdHRlbXB0cxgBIAEoBRIzChBpbml0aWFsX2ludGVydmFsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE2JhY2tvZmZfY29lZmZpY2llbnQYAyABKAESLwoMbWF4X2ludGVydmFsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKBmppdHRlchgFIAEoAUgAiAEBEjoKDXJldHJ5X2NsYXNzZXMYBiADKA4yIy5hZ2VudGZvcmdlLmZhaWx1cmUudjEuRmFpbHVyZUNsYXNzEh0KFW5vbl9yZXRyeWFibGVfcmVhc29ucxgHIAMoCUIJCgdfaml0dGVyIqUBCgxTdGVwVGltZW91dHMSNAoRc2NoZWR1bGVfdG9fc3RhcnQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMQoOc3RhcnRfdG9fY2xvc2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJaGVhcnRiZWF0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKn8KCFN0ZXBLaW5kEhkKFVNURVBfS0lORF9VTlNQRUNJRklFRBAAEhMKD1NURVBfS0lORF9QSEFTRRABEhgKFFNURVBfS0lORF9BR0VOVF9UQVNLEAISEgoOU1RFUF9LSU5EX0dBVEUQAxIVChFTVEVQX0tJTkRfTUlTU0lPThAEYgZwcm90bzM", [file_agentforge_artifacts_v1_artifact, file_agentforge_failure_v1_failure, file_agentforge_orchestration_v1_cache, file_agentforge_orchestration_v1_resources, file_google_protobuf_duration, file_google_protobuf_struct]);
 
 /**
  * GraphSpec is a graph of steps as a client asks for it. It must be acyclic and may grow while it runs.
@@ -49,6 +55,14 @@ export type GraphSpec = Message<"agentforge.orchestration.v1.GraphSpec"> & {
    * @generated from field: google.protobuf.Duration deadline = 4;
    */
   deadline?: Duration | undefined;
+
+  /**
+   * Its steps are admitted before those of runs with a lower priority: -1,000 to 1,000, 0 unless set. Fixed once the run
+   * was accepted.
+   *
+   * @generated from field: int32 priority = 5;
+   */
+  priority: number;
 };
 
 /**
@@ -133,6 +147,20 @@ export type StepSpec = Message<"agentforge.orchestration.v1.StepSpec"> & {
    * @generated from field: optional bool allow_fallback = 10;
    */
   allowFallback?: boolean | undefined;
+
+  /**
+   * What it needs while it runs; absent means that it takes what its worker has, without a lease.
+   *
+   * @generated from field: agentforge.orchestration.v1.ResourceRequest resources = 11;
+   */
+  resources?: ResourceRequest | undefined;
+
+  /**
+   * Whether it may take an earlier result of the same work.
+   *
+   * @generated from field: agentforge.orchestration.v1.CachePolicy cache = 12;
+   */
+  cache: CachePolicy;
 };
 
 /**
@@ -275,6 +303,20 @@ export type RetryPolicy = Message<"agentforge.orchestration.v1.RetryPolicy"> & {
    * @generated from field: optional double jitter = 5;
    */
   jitter?: number | undefined;
+
+  /**
+   * Classes of failure that another attempt follows; empty means transient and resource.
+   *
+   * @generated from field: repeated agentforge.failure.v1.FailureClass retry_classes = 6;
+   */
+  retryClasses: FailureClass[];
+
+  /**
+   * Reasons of failures that no attempt follows, whatever their class; UPPER_SNAKE_CASE, at most 32.
+   *
+   * @generated from field: repeated string non_retryable_reasons = 7;
+   */
+  nonRetryableReasons: string[];
 };
 
 /**

@@ -8,21 +8,27 @@ import type { ArtifactRef } from "../../artifacts/v1/artifact_pb.js";
 import { file_agentforge_artifacts_v1_artifact } from "../../artifacts/v1/artifact_pb.js";
 import type { Failure } from "../../failure/v1/failure_pb.js";
 import { file_agentforge_failure_v1_failure } from "../../failure/v1/failure_pb.js";
+import type { CacheOrigin } from "./cache_pb.js";
+import { file_agentforge_orchestration_v1_cache } from "./cache_pb.js";
 import type { GraphSpec, StepSpec } from "./graph_pb.js";
 import { file_agentforge_orchestration_v1_graph } from "./graph_pb.js";
+import type { Lease } from "./resources_pb.js";
+import { file_agentforge_orchestration_v1_resources } from "./resources_pb.js";
+import type { WaitReason } from "./waiting_pb.js";
+import { file_agentforge_orchestration_v1_waiting } from "./waiting_pb.js";
 import type { StepResult } from "../../phase/v1/result_pb.js";
 import { file_agentforge_phase_v1_result } from "../../phase/v1/result_pb.js";
 import type { Verdict } from "../../validation/v1/verdict_pb.js";
 import { file_agentforge_validation_v1_verdict } from "../../validation/v1/verdict_pb.js";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file agentforge/orchestration/v1/state.proto.
  */
 export const file_agentforge_orchestration_v1_state: GenFile = /*@__PURE__*/
-  fileDesc("CidhZ2VudGZvcmdlL29yY2hlc3RyYXRpb24vdjEvc3RhdGUucHJvdG8SG2FnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MSKWAwoHQXR0ZW1wdBIKCgJpZBgBIAEoCRIOCgZudW1iZXIYAiABKAUSFQoNZmVuY2luZ190b2tlbhgDIAEoBBI4CgVzdGF0ZRgEIAEoDjIpLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5BdHRlbXB0U3RhdGUSDgoGd29ya2VyGAUgASgJEjEKDXNjaGVkdWxlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI4CgpjaGVja3BvaW50GAkgASgLMiQuYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuQXJ0aWZhY3RSZWYSLwoHZmFpbHVyZRgKIAEoCzIeLmFnZW50Zm9yZ2UuZmFpbHVyZS52MS5GYWlsdXJlEhIKCmRlbGl2ZXJpZXMYCyABKAUijwMKBFN0ZXASMwoEc3BlYxgBIAEoCzIlLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5TdGVwU3BlYxI1CgVzdGF0ZRgCIAEoDjImLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5TdGVwU3RhdGUSNgoIYXR0ZW1wdHMYAyADKAsyJC5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuQXR0ZW1wdBIvCgZyZXN1bHQYBCABKAsyHy5hZ2VudGZvcmdlLnBoYXNlLnYxLlN0ZXBSZXN1bHQSMwoIdmVyZGljdHMYBSADKAsyIS5hZ2VudGZvcmdlLnZhbGlkYXRpb24udjEuVmVyZGljdBIvCgdmYWlsdXJlGAYgASgLMh4uYWdlbnRmb3JnZS5mYWlsdXJlLnYxLkZhaWx1cmUSNQoRbmV4dF9hdHRlbXB0X3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDXVzZWRfZmFsbGJhY2sYCCABKAginAQKA1J1bhIMCgRuYW1lGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCRI0CgVzdGF0ZRgDIAEoDjIlLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SdW5TdGF0ZRIwCgVzdGVwcxgEIAMoCzIhLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5TdGVwEjUKBWdyYXBoGAUgASgLMiYuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkdyYXBoU3BlYxI8CgZsYWJlbHMYBiADKAsyLC5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUnVuLkxhYmVsc0VudHJ5Ei8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoHZmFpbHVyZRgKIAEoCzIeLmFnZW50Zm9yZ2UuZmFpbHVyZS52MS5GYWlsdXJlEhAKCHJldmlzaW9uGAsgASgEEhMKC2V2ZW50X2NvdW50GAwgASgEGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEqywEKCFJ1blN0YXRlEhkKFVJVTl9TVEFURV9VTlNQRUNJRklFRBAAEhUKEVJVTl9TVEFURV9QRU5ESU5HEAESFQoRUlVOX1NUQVRFX1JVTk5JTkcQAhIUChBSVU5fU1RBVEVfUEFVU0VEEAMSGAoUUlVOX1NUQVRFX0NBTkNFTExJTkcQBBIXChNSVU5fU1RBVEVfQ09NUExFVEVEEAUSFAoQUlVOX1NUQVRFX0ZBSUxFRBAGEhcKE1JVTl9TVEFURV9DQU5DRUxMRUQQByqDAgoJU3RlcFN0YXRlEhoKFlNURVBfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJTVEVQX1NUQVRFX1BFTkRJTkcQARIUChBTVEVQX1NUQVRFX1JFQURZEAISFgoSU1RFUF9TVEFURV9SVU5OSU5HEAMSGQoVU1RFUF9TVEFURV9WQUxJREFUSU5HEAQSGAoUU1RFUF9TVEFURV9DT01QTEVURUQQBRIVChFTVEVQX1NUQVRFX0ZBSUxFRBAGEhYKElNURVBfU1RBVEVfU0tJUFBFRBAHEhYKElNURVBfU1RBVEVfQkxPQ0tFRBAIEhgKFFNURVBfU1RBVEVfQ0FOQ0VMTEVEEAkqtgEKDEF0dGVtcHRTdGF0ZRIdChlBVFRFTVBUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoUQVRURU1QVF9TVEFURV9RVUVVRUQQARIZChVBVFRFTVBUX1NUQVRFX1NUQVJURUQQAhIbChdBVFRFTVBUX1NUQVRFX1NVQ0NFRURFRBADEhgKFEFUVEVNUFRfU1RBVEVfRkFJTEVEEAQSGwoXQVRURU1QVF9TVEFURV9DQU5DRUxMRUQQBWIGcHJvdG8z", [file_agentforge_artifacts_v1_artifact, file_agentforge_failure_v1_failure, file_agentforge_orchestration_v1_graph, file_agentforge_phase_v1_result, file_agentforge_validation_v1_verdict, file_google_protobuf_timestamp]);
+  fileDesc("CidhZ2VudGZvcmdlL29yY2hlc3RyYXRpb24vdjEvc3RhdGUucHJvdG8SG2FnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MSLgAwoHQXR0ZW1wdBIKCgJpZBgBIAEoCRIOCgZudW1iZXIYAiABKAUSFQoNZmVuY2luZ190b2tlbhgDIAEoBBI4CgVzdGF0ZRgEIAEoDjIpLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5BdHRlbXB0U3RhdGUSDgoGd29ya2VyGAUgASgJEjEKDXNjaGVkdWxlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI4CgpjaGVja3BvaW50GAkgASgLMiQuYWdlbnRmb3JnZS5hcnRpZmFjdHMudjEuQXJ0aWZhY3RSZWYSLwoHZmFpbHVyZRgKIAEoCzIeLmFnZW50Zm9yZ2UuZmFpbHVyZS52MS5GYWlsdXJlEhIKCmRlbGl2ZXJpZXMYCyABKAUSMQoFbGVhc2UYDCABKAsyIi5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuTGVhc2USFQoNcGhhc2VfdmVyc2lvbhgNIAEoCSLQBAoEU3RlcBIzCgRzcGVjGAEgASgLMiUuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlN0ZXBTcGVjEjUKBXN0YXRlGAIgASgOMiYuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlN0ZXBTdGF0ZRI2CghhdHRlbXB0cxgDIAMoCzIkLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5BdHRlbXB0Ei8KBnJlc3VsdBgEIAEoCzIfLmFnZW50Zm9yZ2UucGhhc2UudjEuU3RlcFJlc3VsdBIzCgh2ZXJkaWN0cxgFIAMoCzIhLmFnZW50Zm9yZ2UudmFsaWRhdGlvbi52MS5WZXJkaWN0Ei8KB2ZhaWx1cmUYBiABKAsyHi5hZ2VudGZvcmdlLmZhaWx1cmUudjEuRmFpbHVyZRI1ChFuZXh0X2F0dGVtcHRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNdXNlZF9mYWxsYmFjaxgIIAEoCBIQCghmYWxsYmFjaxgJIAEoCRI2Cg5mYWxsYmFja19jYXVzZRgKIAEoCzIeLmFnZW50Zm9yZ2UuZmFpbHVyZS52MS5GYWlsdXJlEj0KC2NhY2hlZF9mcm9tGAsgASgLMiguYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkNhY2hlT3JpZ2luEjYKBXdhaXRzGAwgAygLMicuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLldhaXRSZWFzb24i/wUKA1J1bhIMCgRuYW1lGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCRI0CgVzdGF0ZRgDIAEoDjIlLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SdW5TdGF0ZRIwCgVzdGVwcxgEIAMoCzIhLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5TdGVwEjUKBWdyYXBoGAUgASgLMiYuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkdyYXBoU3BlYxI8CgZsYWJlbHMYBiADKAsyLC5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUnVuLkxhYmVsc0VudHJ5Ei8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoHZmFpbHVyZRgKIAEoCzIeLmFnZW50Zm9yZ2UuZmFpbHVyZS52MS5GYWlsdXJlEhAKCHJldmlzaW9uGAsgASgEEhMKC2V2ZW50X2NvdW50GAwgASgEEhAKCHByaW9yaXR5GA0gASgFEhAKCGZyYWN0aW9uGA4gASgBEiYKA2V0YRgPIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpzdGVwX2NvdW50GBAgASgFEjsKC3N0ZXBfY291bnRzGBEgAygLMiYuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlN0ZXBDb3VudBIQCghzY2hlZHVsZRgSIAEoCRIyCgpxdWFyYW50aW5lGBMgASgLMh4uYWdlbnRmb3JnZS5mYWlsdXJlLnYxLkZhaWx1cmUaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJRCglTdGVwQ291bnQSNQoFc3RhdGUYASABKA4yJi5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuU3RlcFN0YXRlEg0KBWNvdW50GAIgASgFKssBCghSdW5TdGF0ZRIZChVSVU5fU1RBVEVfVU5TUEVDSUZJRUQQABIVChFSVU5fU1RBVEVfUEVORElORxABEhUKEVJVTl9TVEFURV9SVU5OSU5HEAISFAoQUlVOX1NUQVRFX1BBVVNFRBADEhgKFFJVTl9TVEFURV9DQU5DRUxMSU5HEAQSFwoTUlVOX1NUQVRFX0NPTVBMRVRFRBAFEhQKEFJVTl9TVEFURV9GQUlMRUQQBhIXChNSVU5fU1RBVEVfQ0FOQ0VMTEVEEAcqgwIKCVN0ZXBTdGF0ZRIaChZTVEVQX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSU1RFUF9TVEFURV9QRU5ESU5HEAESFAoQU1RFUF9TVEFURV9SRUFEWRACEhYKElNURVBfU1RBVEVfUlVOTklORxADEhkKFVNURVBfU1RBVEVfVkFMSURBVElORxAEEhgKFFNURVBfU1RBVEVfQ09NUExFVEVEEAUSFQoRU1RFUF9TVEFURV9GQUlMRUQQBhIWChJTVEVQX1NUQVRFX1NLSVBQRUQQBxIWChJTVEVQX1NUQVRFX0JMT0NLRUQQCBIYChRTVEVQX1NUQVRFX0NBTkNFTExFRBAJKrYBCgxBdHRlbXB0U3RhdGUSHQoZQVRURU1QVF9TVEFURV9VTlNQRUNJRklFRBAAEhgKFEFUVEVNUFRfU1RBVEVfUVVFVUVEEAESGQoVQVRURU1QVF9TVEFURV9TVEFSVEVEEAISGwoXQVRURU1QVF9TVEFURV9TVUNDRUVERUQQAxIYChRBVFRFTVBUX1NUQVRFX0ZBSUxFRBAEEhsKF0FUVEVNUFRfU1RBVEVfQ0FOQ0VMTEVEEAViBnByb3RvMw", [file_agentforge_artifacts_v1_artifact, file_agentforge_failure_v1_failure, file_agentforge_orchestration_v1_cache, file_agentforge_orchestration_v1_graph, file_agentforge_orchestration_v1_resources, file_agentforge_orchestration_v1_waiting, file_agentforge_phase_v1_result, file_agentforge_validation_v1_verdict, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Attempt is one try of a step.
@@ -106,6 +112,20 @@ export type Attempt = Message<"agentforge.orchestration.v1.Attempt"> & {
    * @generated from field: int32 deliveries = 11;
    */
   deliveries: number;
+
+  /**
+   * The resources it was granted; absent when its step asks for none.
+   *
+   * @generated from field: agentforge.orchestration.v1.Lease lease = 12;
+   */
+  lease?: Lease | undefined;
+
+  /**
+   * Version of the phase for which it was scheduled; empty when the phase has none.
+   *
+   * @generated from field: string phase_version = 13;
+   */
+  phaseVersion: string;
 };
 
 /**
@@ -176,6 +196,34 @@ export type Step = Message<"agentforge.orchestration.v1.Step"> & {
    * @generated from field: bool used_fallback = 8;
    */
   usedFallback: boolean;
+
+  /**
+   * Name of that fallback, for example "uniform-average"; empty for none.
+   *
+   * @generated from field: string fallback = 9;
+   */
+  fallback: string;
+
+  /**
+   * Why it was needed.
+   *
+   * @generated from field: agentforge.failure.v1.Failure fallback_cause = 10;
+   */
+  fallbackCause?: Failure | undefined;
+
+  /**
+   * Whose result it took over instead of running; absent when it did its own work.
+   *
+   * @generated from field: agentforge.orchestration.v1.CacheOrigin cached_from = 11;
+   */
+  cachedFrom?: CacheOrigin | undefined;
+
+  /**
+   * Why it does not run, as far as the answering service knows; empty when it runs or has ended, and in lists.
+   *
+   * @generated from field: repeated agentforge.orchestration.v1.WaitReason waits = 12;
+   */
+  waits: WaitReason[];
 };
 
 /**
@@ -274,6 +322,55 @@ export type Run = Message<"agentforge.orchestration.v1.Run"> & {
    * @generated from field: uint64 event_count = 12;
    */
   eventCount: bigint;
+
+  /**
+   * Priority of its steps; as in the graph.
+   *
+   * @generated from field: int32 priority = 13;
+   */
+  priority: number;
+
+  /**
+   * Share of its work that is done, 0 to 1.
+   *
+   * @generated from field: double fraction = 14;
+   */
+  fraction: number;
+
+  /**
+   * Time that it will still take, once that can be told.
+   *
+   * @generated from field: google.protobuf.Duration eta = 15;
+   */
+  eta?: Duration | undefined;
+
+  /**
+   * Number of its steps, also where they are left out.
+   *
+   * @generated from field: int32 step_count = 16;
+   */
+  stepCount: number;
+
+  /**
+   * How many steps are in each state; states without steps are left out.
+   *
+   * @generated from field: repeated agentforge.orchestration.v1.StepCount step_counts = 17;
+   */
+  stepCounts: StepCount[];
+
+  /**
+   * The schedule that created it: "projects/{project}/schedules/{schedule}"; empty for none.
+   *
+   * @generated from field: string schedule = 18;
+   */
+  schedule: string;
+
+  /**
+   * Why nothing is done for it until somebody looks: its event log has a gap or cannot be read. Absent for a sound run.
+   *
+   * @generated from field: agentforge.failure.v1.Failure quarantine = 19;
+   */
+  quarantine?: Failure | undefined;
 };
 
 /**
@@ -282,6 +379,34 @@ export type Run = Message<"agentforge.orchestration.v1.Run"> & {
  */
 export const RunSchema: GenMessage<Run> = /*@__PURE__*/
   messageDesc(file_agentforge_orchestration_v1_state, 2);
+
+/**
+ * StepCount is how many steps of a run are in one state.
+ *
+ * @generated from message agentforge.orchestration.v1.StepCount
+ */
+export type StepCount = Message<"agentforge.orchestration.v1.StepCount"> & {
+  /**
+   * The state.
+   *
+   * @generated from field: agentforge.orchestration.v1.StepState state = 1;
+   */
+  state: StepState;
+
+  /**
+   * How many; at least 1.
+   *
+   * @generated from field: int32 count = 2;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message agentforge.orchestration.v1.StepCount.
+ * Use `create(StepCountSchema)` to create a new message.
+ */
+export const StepCountSchema: GenMessage<StepCount> = /*@__PURE__*/
+  messageDesc(file_agentforge_orchestration_v1_state, 3);
 
 /**
  * RunState is where a run stands.

@@ -2,16 +2,20 @@
 // @generated from file agentforge/pipeline/v1/pipeline_service.proto (package agentforge.pipeline.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { RunEvent } from "../../events/v1/run_event_pb.js";
 import { file_agentforge_events_v1_run_event } from "../../events/v1/run_event_pb.js";
 import type { FieldViolation } from "../../failure/v1/failure_pb.js";
 import { file_agentforge_failure_v1_failure } from "../../failure/v1/failure_pb.js";
+import type { CacheExplanation } from "../../orchestration/v1/cache_pb.js";
+import { file_agentforge_orchestration_v1_cache } from "../../orchestration/v1/cache_pb.js";
 import type { GraphSpec } from "../../orchestration/v1/graph_pb.js";
 import { file_agentforge_orchestration_v1_graph } from "../../orchestration/v1/graph_pb.js";
-import type { Run } from "../../orchestration/v1/state_pb.js";
+import type { Run, Step } from "../../orchestration/v1/state_pb.js";
 import { file_agentforge_orchestration_v1_state } from "../../orchestration/v1/state_pb.js";
+import type { WaitReason } from "../../orchestration/v1/waiting_pb.js";
+import { file_agentforge_orchestration_v1_waiting } from "../../orchestration/v1/waiting_pb.js";
 import type { PhaseDescriptor } from "../../phase/v1/phase_pb.js";
 import { file_agentforge_phase_v1_phase } from "../../phase/v1/phase_pb.js";
 import type { StepProgress } from "../../phase/v1/progress_pb.js";
@@ -23,7 +27,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file agentforge/pipeline/v1/pipeline_service.proto.
  */
 export const file_agentforge_pipeline_v1_pipeline_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci1hZ2VudGZvcmdlL3BpcGVsaW5lL3YxL3BpcGVsaW5lX3NlcnZpY2UucHJvdG8SFmFnZW50Zm9yZ2UucGlwZWxpbmUudjEiiAIKEENyZWF0ZVJ1blJlcXVlc3QSDgoGcGFyZW50GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIUCgxkaXNwbGF5X25hbWUYAyABKAkSRAoGbGFiZWxzGAQgAygLMjQuYWdlbnRmb3JnZS5waXBlbGluZS52MS5DcmVhdGVSdW5SZXF1ZXN0LkxhYmVsc0VudHJ5EjUKBWdyYXBoGAUgASgLMiYuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkdyYXBoU3BlYxISCgpyZXF1ZXN0X2lkGAYgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQgoRQ3JlYXRlUnVuUmVzcG9uc2USLQoDcnVuGAEgASgLMiAuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlJ1biJPChZWYWxpZGF0ZVJ1blNwZWNSZXF1ZXN0EjUKBWdyYXBoGAEgASgLMiYuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkdyYXBoU3BlYyKLAQoXVmFsaWRhdGVSdW5TcGVjUmVzcG9uc2USOQoKdmlvbGF0aW9ucxgBIAMoCzIlLmFnZW50Zm9yZ2UuZmFpbHVyZS52MS5GaWVsZFZpb2xhdGlvbhI1CgVncmFwaBgCIAEoCzImLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5HcmFwaFNwZWMiHQoNR2V0UnVuUmVxdWVzdBIMCgRuYW1lGAEgASgJIj8KDkdldFJ1blJlc3BvbnNlEi0KA3J1bhgBIAEoCzIgLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SdW4iagoPTGlzdFJ1bnNSZXF1ZXN0Eg4KBnBhcmVudBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIOCgZmaWx0ZXIYBCABKAkSEAoIb3JkZXJfYnkYBSABKAkiWwoQTGlzdFJ1bnNSZXNwb25zZRIuCgRydW5zGAEgAygLMiAuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlJ1bhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiSwoUTGlzdFJ1bkV2ZW50c1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJgChVMaXN0UnVuRXZlbnRzUmVzcG9uc2USLgoGZXZlbnRzGAEgAygLMh4uYWdlbnRmb3JnZS5ldmVudHMudjEuUnVuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlEKD1dhdGNoUnVuUmVxdWVzdBIMCgRuYW1lGAEgASgJEhYKDmFmdGVyX3JldmlzaW9uGAIgASgEEhgKEGluY2x1ZGVfcHJvZ3Jlc3MYAyABKAgixwEKEFdhdGNoUnVuUmVzcG9uc2USLwoDcnVuGAEgASgLMiAuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlJ1bkgAEi8KBWV2ZW50GAIgASgLMh4uYWdlbnRmb3JnZS5ldmVudHMudjEuUnVuRXZlbnRIABI1Cghwcm9ncmVzcxgDIAEoCzIhLmFnZW50Zm9yZ2UucGhhc2UudjEuU3RlcFByb2dyZXNzSAASEAoIcmV2aXNpb24YBCABKARCCAoGdXBkYXRlIh8KD1BhdXNlUnVuUmVxdWVzdBIMCgRuYW1lGAEgASgJIkEKEFBhdXNlUnVuUmVzcG9uc2USLQoDcnVuGAEgASgLMiAuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlJ1biIgChBSZXN1bWVSdW5SZXF1ZXN0EgwKBG5hbWUYASABKAkiQgoRUmVzdW1lUnVuUmVzcG9uc2USLQoDcnVuGAEgASgLMiAuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlJ1biIwChBDYW5jZWxSdW5SZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGcmVhc29uGAIgASgJIkIKEUNhbmNlbFJ1blJlc3BvbnNlEi0KA3J1bhgBIAEoCzIgLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SdW4i2gEKD1JldHJ5UnVuUmVxdWVzdBIMCgRuYW1lGAEgASgJEhAKCHN0ZXBfaWRzGAIgAygJElYKEGNvbmZpZ19vdmVycmlkZXMYAyADKAsyPC5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLlJldHJ5UnVuUmVxdWVzdC5Db25maWdPdmVycmlkZXNFbnRyeRpPChRDb25maWdPdmVycmlkZXNFbnRyeRILCgNrZXkYASABKAkSJgoFdmFsdWUYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0OgI4ASJBChBSZXRyeVJ1blJlc3BvbnNlEi0KA3J1bhgBIAEoCzIgLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SdW4iEwoRTGlzdFBoYXNlc1JlcXVlc3QiSgoSTGlzdFBoYXNlc1Jlc3BvbnNlEjQKBnBoYXNlcxgBIAMoCzIkLmFnZW50Zm9yZ2UucGhhc2UudjEuUGhhc2VEZXNjcmlwdG9yIiAKD0dldFBoYXNlUmVxdWVzdBINCgVwaGFzZRgBIAEoCSJHChBHZXRQaGFzZVJlc3BvbnNlEjMKBXBoYXNlGAEgASgLMiQuYWdlbnRmb3JnZS5waGFzZS52MS5QaGFzZURlc2NyaXB0b3Iy6wkKD1BpcGVsaW5lU2VydmljZRJlCglDcmVhdGVSdW4SKC5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLkNyZWF0ZVJ1blJlcXVlc3QaKS5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLkNyZWF0ZVJ1blJlc3BvbnNlIgOQAgISdwoPVmFsaWRhdGVSdW5TcGVjEi4uYWdlbnRmb3JnZS5waXBlbGluZS52MS5WYWxpZGF0ZVJ1blNwZWNSZXF1ZXN0Gi8uYWdlbnRmb3JnZS5waXBlbGluZS52MS5WYWxpZGF0ZVJ1blNwZWNSZXNwb25zZSIDkAIBElwKBkdldFJ1bhIlLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuR2V0UnVuUmVxdWVzdBomLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuR2V0UnVuUmVzcG9uc2UiA5ACARJiCghMaXN0UnVucxInLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuTGlzdFJ1bnNSZXF1ZXN0GiguYWdlbnRmb3JnZS5waXBlbGluZS52MS5MaXN0UnVuc1Jlc3BvbnNlIgOQAgEScQoNTGlzdFJ1bkV2ZW50cxIsLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuTGlzdFJ1bkV2ZW50c1JlcXVlc3QaLS5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLkxpc3RSdW5FdmVudHNSZXNwb25zZSIDkAIBEmQKCFdhdGNoUnVuEicuYWdlbnRmb3JnZS5waXBlbGluZS52MS5XYXRjaFJ1blJlcXVlc3QaKC5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLldhdGNoUnVuUmVzcG9uc2UiA5ACATABEmIKCFBhdXNlUnVuEicuYWdlbnRmb3JnZS5waXBlbGluZS52MS5QYXVzZVJ1blJlcXVlc3QaKC5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLlBhdXNlUnVuUmVzcG9uc2UiA5ACAhJlCglSZXN1bWVSdW4SKC5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLlJlc3VtZVJ1blJlcXVlc3QaKS5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLlJlc3VtZVJ1blJlc3BvbnNlIgOQAgISZQoJQ2FuY2VsUnVuEiguYWdlbnRmb3JnZS5waXBlbGluZS52MS5DYW5jZWxSdW5SZXF1ZXN0GikuYWdlbnRmb3JnZS5waXBlbGluZS52MS5DYW5jZWxSdW5SZXNwb25zZSIDkAICEl0KCFJldHJ5UnVuEicuYWdlbnRmb3JnZS5waXBlbGluZS52MS5SZXRyeVJ1blJlcXVlc3QaKC5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLlJldHJ5UnVuUmVzcG9uc2USaAoKTGlzdFBoYXNlcxIpLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuTGlzdFBoYXNlc1JlcXVlc3QaKi5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLkxpc3RQaGFzZXNSZXNwb25zZSIDkAIBEmIKCEdldFBoYXNlEicuYWdlbnRmb3JnZS5waXBlbGluZS52MS5HZXRQaGFzZVJlcXVlc3QaKC5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLkdldFBoYXNlUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_agentforge_events_v1_run_event, file_agentforge_failure_v1_failure, file_agentforge_orchestration_v1_graph, file_agentforge_orchestration_v1_state, file_agentforge_phase_v1_phase, file_agentforge_phase_v1_progress, file_google_protobuf_struct]);
+  fileDesc("Ci1hZ2VudGZvcmdlL3BpcGVsaW5lL3YxL3BpcGVsaW5lX3NlcnZpY2UucHJvdG8SFmFnZW50Zm9yZ2UucGlwZWxpbmUudjEiiAIKEENyZWF0ZVJ1blJlcXVlc3QSDgoGcGFyZW50GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIUCgxkaXNwbGF5X25hbWUYAyABKAkSRAoGbGFiZWxzGAQgAygLMjQuYWdlbnRmb3JnZS5waXBlbGluZS52MS5DcmVhdGVSdW5SZXF1ZXN0LkxhYmVsc0VudHJ5EjUKBWdyYXBoGAUgASgLMiYuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkdyYXBoU3BlYxISCgpyZXF1ZXN0X2lkGAYgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQgoRQ3JlYXRlUnVuUmVzcG9uc2USLQoDcnVuGAEgASgLMiAuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlJ1biJPChZWYWxpZGF0ZVJ1blNwZWNSZXF1ZXN0EjUKBWdyYXBoGAEgASgLMiYuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkdyYXBoU3BlYyKLAQoXVmFsaWRhdGVSdW5TcGVjUmVzcG9uc2USOQoKdmlvbGF0aW9ucxgBIAMoCzIlLmFnZW50Zm9yZ2UuZmFpbHVyZS52MS5GaWVsZFZpb2xhdGlvbhI1CgVncmFwaBgCIAEoCzImLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5HcmFwaFNwZWMiTAoNR2V0UnVuUmVxdWVzdBIMCgRuYW1lGAEgASgJEi0KBHZpZXcYAiABKA4yHy5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLlJ1blZpZXciPwoOR2V0UnVuUmVzcG9uc2USLQoDcnVuGAEgASgLMiAuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLlJ1biJqCg9MaXN0UnVuc1JlcXVlc3QSDgoGcGFyZW50GAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEg4KBmZpbHRlchgEIAEoCRIQCghvcmRlcl9ieRgFIAEoCSJbChBMaXN0UnVuc1Jlc3BvbnNlEi4KBHJ1bnMYASADKAsyIC5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUnVuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJZChBMaXN0U3RlcHNSZXF1ZXN0Eg4KBnBhcmVudBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIOCgZmaWx0ZXIYBCABKAkicAoRTGlzdFN0ZXBzUmVzcG9uc2USMAoFc3RlcHMYASADKAsyIS5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuU3RlcBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAQiSQoSRXhwbGFpblN0ZXBSZXF1ZXN0EgsKA3J1bhgBIAEoCRIPCgdzdGVwX2lkGAIgASgJEhUKDWluY2x1ZGVfY2FjaGUYAyABKAgiiwEKE0V4cGxhaW5TdGVwUmVzcG9uc2USNgoFd2FpdHMYASADKAsyJy5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuV2FpdFJlYXNvbhI8CgVjYWNoZRgCIAEoCzItLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5DYWNoZUV4cGxhbmF0aW9uIksKFExpc3RSdW5FdmVudHNSZXF1ZXN0EgwKBG5hbWUYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiYAoVTGlzdFJ1bkV2ZW50c1Jlc3BvbnNlEi4KBmV2ZW50cxgBIAMoCzIeLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlJ1bkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJRCg9XYXRjaFJ1blJlcXVlc3QSDAoEbmFtZRgBIAEoCRIWCg5hZnRlcl9yZXZpc2lvbhgCIAEoBBIYChBpbmNsdWRlX3Byb2dyZXNzGAMgASgIIscBChBXYXRjaFJ1blJlc3BvbnNlEi8KA3J1bhgBIAEoCzIgLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SdW5IABIvCgVldmVudBgCIAEoCzIeLmFnZW50Zm9yZ2UuZXZlbnRzLnYxLlJ1bkV2ZW50SAASNQoIcHJvZ3Jlc3MYAyABKAsyIS5hZ2VudGZvcmdlLnBoYXNlLnYxLlN0ZXBQcm9ncmVzc0gAEhAKCHJldmlzaW9uGAQgASgEQggKBnVwZGF0ZSIfCg9QYXVzZVJ1blJlcXVlc3QSDAoEbmFtZRgBIAEoCSJBChBQYXVzZVJ1blJlc3BvbnNlEi0KA3J1bhgBIAEoCzIgLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SdW4iIAoQUmVzdW1lUnVuUmVxdWVzdBIMCgRuYW1lGAEgASgJIkIKEVJlc3VtZVJ1blJlc3BvbnNlEi0KA3J1bhgBIAEoCzIgLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5SdW4iMAoQQ2FuY2VsUnVuUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBnJlYXNvbhgCIAEoCSJCChFDYW5jZWxSdW5SZXNwb25zZRItCgNydW4YASABKAsyIC5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUnVuItoBCg9SZXRyeVJ1blJlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghzdGVwX2lkcxgCIAMoCRJWChBjb25maWdfb3ZlcnJpZGVzGAMgAygLMjwuYWdlbnRmb3JnZS5waXBlbGluZS52MS5SZXRyeVJ1blJlcXVlc3QuQ29uZmlnT3ZlcnJpZGVzRW50cnkaTwoUQ29uZmlnT3ZlcnJpZGVzRW50cnkSCwoDa2V5GAEgASgJEiYKBXZhbHVlGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdDoCOAEiQQoQUmV0cnlSdW5SZXNwb25zZRItCgNydW4YASABKAsyIC5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUnVuIhMKEUxpc3RQaGFzZXNSZXF1ZXN0IkoKEkxpc3RQaGFzZXNSZXNwb25zZRI0CgZwaGFzZXMYASADKAsyJC5hZ2VudGZvcmdlLnBoYXNlLnYxLlBoYXNlRGVzY3JpcHRvciIgCg9HZXRQaGFzZVJlcXVlc3QSDQoFcGhhc2UYASABKAkiRwoQR2V0UGhhc2VSZXNwb25zZRIzCgVwaGFzZRgBIAEoCzIkLmFnZW50Zm9yZ2UucGhhc2UudjEuUGhhc2VEZXNjcmlwdG9yKkoKB1J1blZpZXcSGAoUUlVOX1ZJRVdfVU5TUEVDSUZJRUQQABISCg5SVU5fVklFV19CQVNJQxABEhEKDVJVTl9WSUVXX0ZVTEwQAjK/CwoPUGlwZWxpbmVTZXJ2aWNlEmUKCUNyZWF0ZVJ1bhIoLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuQ3JlYXRlUnVuUmVxdWVzdBopLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuQ3JlYXRlUnVuUmVzcG9uc2UiA5ACAhJ3Cg9WYWxpZGF0ZVJ1blNwZWMSLi5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLlZhbGlkYXRlUnVuU3BlY1JlcXVlc3QaLy5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLlZhbGlkYXRlUnVuU3BlY1Jlc3BvbnNlIgOQAgESXAoGR2V0UnVuEiUuYWdlbnRmb3JnZS5waXBlbGluZS52MS5HZXRSdW5SZXF1ZXN0GiYuYWdlbnRmb3JnZS5waXBlbGluZS52MS5HZXRSdW5SZXNwb25zZSIDkAIBEmUKCUxpc3RTdGVwcxIoLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuTGlzdFN0ZXBzUmVxdWVzdBopLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuTGlzdFN0ZXBzUmVzcG9uc2UiA5ACARJrCgtFeHBsYWluU3RlcBIqLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuRXhwbGFpblN0ZXBSZXF1ZXN0GisuYWdlbnRmb3JnZS5waXBlbGluZS52MS5FeHBsYWluU3RlcFJlc3BvbnNlIgOQAgESYgoITGlzdFJ1bnMSJy5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLkxpc3RSdW5zUmVxdWVzdBooLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuTGlzdFJ1bnNSZXNwb25zZSIDkAIBEnEKDUxpc3RSdW5FdmVudHMSLC5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLkxpc3RSdW5FdmVudHNSZXF1ZXN0Gi0uYWdlbnRmb3JnZS5waXBlbGluZS52MS5MaXN0UnVuRXZlbnRzUmVzcG9uc2UiA5ACARJkCghXYXRjaFJ1bhInLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuV2F0Y2hSdW5SZXF1ZXN0GiguYWdlbnRmb3JnZS5waXBlbGluZS52MS5XYXRjaFJ1blJlc3BvbnNlIgOQAgEwARJiCghQYXVzZVJ1bhInLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuUGF1c2VSdW5SZXF1ZXN0GiguYWdlbnRmb3JnZS5waXBlbGluZS52MS5QYXVzZVJ1blJlc3BvbnNlIgOQAgISZQoJUmVzdW1lUnVuEiguYWdlbnRmb3JnZS5waXBlbGluZS52MS5SZXN1bWVSdW5SZXF1ZXN0GikuYWdlbnRmb3JnZS5waXBlbGluZS52MS5SZXN1bWVSdW5SZXNwb25zZSIDkAICEmUKCUNhbmNlbFJ1bhIoLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuQ2FuY2VsUnVuUmVxdWVzdBopLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuQ2FuY2VsUnVuUmVzcG9uc2UiA5ACAhJdCghSZXRyeVJ1bhInLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuUmV0cnlSdW5SZXF1ZXN0GiguYWdlbnRmb3JnZS5waXBlbGluZS52MS5SZXRyeVJ1blJlc3BvbnNlEmgKCkxpc3RQaGFzZXMSKS5hZ2VudGZvcmdlLnBpcGVsaW5lLnYxLkxpc3RQaGFzZXNSZXF1ZXN0GiouYWdlbnRmb3JnZS5waXBlbGluZS52MS5MaXN0UGhhc2VzUmVzcG9uc2UiA5ACARJiCghHZXRQaGFzZRInLmFnZW50Zm9yZ2UucGlwZWxpbmUudjEuR2V0UGhhc2VSZXF1ZXN0GiguYWdlbnRmb3JnZS5waXBlbGluZS52MS5HZXRQaGFzZVJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_agentforge_events_v1_run_event, file_agentforge_failure_v1_failure, file_agentforge_orchestration_v1_cache, file_agentforge_orchestration_v1_graph, file_agentforge_orchestration_v1_state, file_agentforge_orchestration_v1_waiting, file_agentforge_phase_v1_phase, file_agentforge_phase_v1_progress, file_google_protobuf_struct]);
 
 /**
  * CreateRunRequest asks for a run.
@@ -163,6 +167,13 @@ export type GetRunRequest = Message<"agentforge.pipeline.v1.GetRunRequest"> & {
    * @generated from field: string name = 1;
    */
   name: string;
+
+  /**
+   * How much of it.
+   *
+   * @generated from field: agentforge.pipeline.v1.RunView view = 2;
+   */
+  view: RunView;
 };
 
 /**
@@ -221,7 +232,8 @@ export type ListRunsRequest = Message<"agentforge.pipeline.v1.ListRunsRequest"> 
   pageToken: string;
 
   /**
-   * Terms joined by AND over: state, display_name, phase, labels.KEY, create_time.
+   * Terms joined by AND over: state, outcome, display_name, phase, labels.KEY, create_time, start_time, end_time.
+   * `outcome` is "COMPLETED", "FAILED" or "CANCELLED", and that of a run that goes on is "NONE".
    * For example: state = "FAILED" AND labels.team = "search" AND create_time > "2026-11-01T00:00:00Z".
    *
    * @generated from field: string filter = 4;
@@ -229,7 +241,7 @@ export type ListRunsRequest = Message<"agentforge.pipeline.v1.ListRunsRequest"> 
   filter: string;
 
   /**
-   * "create_time desc" (default) or "create_time".
+   * "create_time desc" (default), "create_time", "end_time desc" or "end_time"; runs that go on end last.
    *
    * @generated from field: string order_by = 5;
    */
@@ -272,6 +284,146 @@ export const ListRunsResponseSchema: GenMessage<ListRunsResponse> = /*@__PURE__*
   messageDesc(file_agentforge_pipeline_v1_pipeline_service, 7);
 
 /**
+ * ListStepsRequest selects steps.
+ *
+ * @generated from message agentforge.pipeline.v1.ListStepsRequest
+ */
+export type ListStepsRequest = Message<"agentforge.pipeline.v1.ListStepsRequest"> & {
+  /**
+   * Resource name of the run: "projects/{project}/runs/{run}".
+   *
+   * @generated from field: string parent = 1;
+   */
+  parent: string;
+
+  /**
+   * At most this many, 1 to 1,000; 0 means 100.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * Continuation from an earlier response; a page shows the run as it stands when it is asked for.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+
+  /**
+   * Terms joined by AND over: state, phase. For example: state = "FAILED" AND phase = "cognate".
+   *
+   * @generated from field: string filter = 4;
+   */
+  filter: string;
+};
+
+/**
+ * Describes the message agentforge.pipeline.v1.ListStepsRequest.
+ * Use `create(ListStepsRequestSchema)` to create a new message.
+ */
+export const ListStepsRequestSchema: GenMessage<ListStepsRequest> = /*@__PURE__*/
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 8);
+
+/**
+ * ListStepsResponse is one page.
+ *
+ * @generated from message agentforge.pipeline.v1.ListStepsResponse
+ */
+export type ListStepsResponse = Message<"agentforge.pipeline.v1.ListStepsResponse"> & {
+  /**
+   * The steps.
+   *
+   * @generated from field: repeated agentforge.orchestration.v1.Step steps = 1;
+   */
+  steps: Step[];
+
+  /**
+   * Continuation; empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Revision of the run that the page shows.
+   *
+   * @generated from field: uint64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message agentforge.pipeline.v1.ListStepsResponse.
+ * Use `create(ListStepsResponseSchema)` to create a new message.
+ */
+export const ListStepsResponseSchema: GenMessage<ListStepsResponse> = /*@__PURE__*/
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 9);
+
+/**
+ * ExplainStepRequest names a step.
+ *
+ * @generated from message agentforge.pipeline.v1.ExplainStepRequest
+ */
+export type ExplainStepRequest = Message<"agentforge.pipeline.v1.ExplainStepRequest"> & {
+  /**
+   * Resource name of the run: "projects/{project}/runs/{run}".
+   *
+   * @generated from field: string run = 1;
+   */
+  run: string;
+
+  /**
+   * The step.
+   *
+   * @generated from field: string step_id = 2;
+   */
+  stepId: string;
+
+  /**
+   * Whether the step cache is asked too.
+   *
+   * @generated from field: bool include_cache = 3;
+   */
+  includeCache: boolean;
+};
+
+/**
+ * Describes the message agentforge.pipeline.v1.ExplainStepRequest.
+ * Use `create(ExplainStepRequestSchema)` to create a new message.
+ */
+export const ExplainStepRequestSchema: GenMessage<ExplainStepRequest> = /*@__PURE__*/
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 10);
+
+/**
+ * ExplainStepResponse says why a step does not run.
+ *
+ * @generated from message agentforge.pipeline.v1.ExplainStepResponse
+ */
+export type ExplainStepResponse = Message<"agentforge.pipeline.v1.ExplainStepResponse"> & {
+  /**
+   * Every reason; empty when the step runs or has ended.
+   *
+   * @generated from field: repeated agentforge.orchestration.v1.WaitReason waits = 1;
+   */
+  waits: WaitReason[];
+
+  /**
+   * What the step cache says; absent when it was not asked.
+   *
+   * @generated from field: agentforge.orchestration.v1.CacheExplanation cache = 2;
+   */
+  cache?: CacheExplanation | undefined;
+};
+
+/**
+ * Describes the message agentforge.pipeline.v1.ExplainStepResponse.
+ * Use `create(ExplainStepResponseSchema)` to create a new message.
+ */
+export const ExplainStepResponseSchema: GenMessage<ExplainStepResponse> = /*@__PURE__*/
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 11);
+
+/**
  * ListRunEventsRequest selects events.
  *
  * @generated from message agentforge.pipeline.v1.ListRunEventsRequest
@@ -304,7 +456,7 @@ export type ListRunEventsRequest = Message<"agentforge.pipeline.v1.ListRunEvents
  * Use `create(ListRunEventsRequestSchema)` to create a new message.
  */
 export const ListRunEventsRequestSchema: GenMessage<ListRunEventsRequest> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 8);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 12);
 
 /**
  * ListRunEventsResponse is one page.
@@ -332,7 +484,7 @@ export type ListRunEventsResponse = Message<"agentforge.pipeline.v1.ListRunEvent
  * Use `create(ListRunEventsResponseSchema)` to create a new message.
  */
 export const ListRunEventsResponseSchema: GenMessage<ListRunEventsResponse> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 9);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 13);
 
 /**
  * WatchRunRequest names a run.
@@ -367,7 +519,7 @@ export type WatchRunRequest = Message<"agentforge.pipeline.v1.WatchRunRequest"> 
  * Use `create(WatchRunRequestSchema)` to create a new message.
  */
 export const WatchRunRequestSchema: GenMessage<WatchRunRequest> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 10);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 14);
 
 /**
  * WatchRunResponse is one thing that happened.
@@ -419,7 +571,7 @@ export type WatchRunResponse = Message<"agentforge.pipeline.v1.WatchRunResponse"
  * Use `create(WatchRunResponseSchema)` to create a new message.
  */
 export const WatchRunResponseSchema: GenMessage<WatchRunResponse> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 11);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 15);
 
 /**
  * PauseRunRequest names a run.
@@ -440,7 +592,7 @@ export type PauseRunRequest = Message<"agentforge.pipeline.v1.PauseRunRequest"> 
  * Use `create(PauseRunRequestSchema)` to create a new message.
  */
 export const PauseRunRequestSchema: GenMessage<PauseRunRequest> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 12);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 16);
 
 /**
  * PauseRunResponse carries the run.
@@ -461,7 +613,7 @@ export type PauseRunResponse = Message<"agentforge.pipeline.v1.PauseRunResponse"
  * Use `create(PauseRunResponseSchema)` to create a new message.
  */
 export const PauseRunResponseSchema: GenMessage<PauseRunResponse> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 13);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 17);
 
 /**
  * ResumeRunRequest names a run.
@@ -482,7 +634,7 @@ export type ResumeRunRequest = Message<"agentforge.pipeline.v1.ResumeRunRequest"
  * Use `create(ResumeRunRequestSchema)` to create a new message.
  */
 export const ResumeRunRequestSchema: GenMessage<ResumeRunRequest> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 14);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 18);
 
 /**
  * ResumeRunResponse carries the run.
@@ -503,7 +655,7 @@ export type ResumeRunResponse = Message<"agentforge.pipeline.v1.ResumeRunRespons
  * Use `create(ResumeRunResponseSchema)` to create a new message.
  */
 export const ResumeRunResponseSchema: GenMessage<ResumeRunResponse> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 15);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 19);
 
 /**
  * CancelRunRequest names a run.
@@ -531,7 +683,7 @@ export type CancelRunRequest = Message<"agentforge.pipeline.v1.CancelRunRequest"
  * Use `create(CancelRunRequestSchema)` to create a new message.
  */
 export const CancelRunRequestSchema: GenMessage<CancelRunRequest> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 16);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 20);
 
 /**
  * CancelRunResponse carries the run.
@@ -552,7 +704,7 @@ export type CancelRunResponse = Message<"agentforge.pipeline.v1.CancelRunRespons
  * Use `create(CancelRunResponseSchema)` to create a new message.
  */
 export const CancelRunResponseSchema: GenMessage<CancelRunResponse> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 17);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 21);
 
 /**
  * RetryRunRequest says what to do again.
@@ -587,7 +739,7 @@ export type RetryRunRequest = Message<"agentforge.pipeline.v1.RetryRunRequest"> 
  * Use `create(RetryRunRequestSchema)` to create a new message.
  */
 export const RetryRunRequestSchema: GenMessage<RetryRunRequest> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 18);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 22);
 
 /**
  * RetryRunResponse carries the run.
@@ -608,7 +760,7 @@ export type RetryRunResponse = Message<"agentforge.pipeline.v1.RetryRunResponse"
  * Use `create(RetryRunResponseSchema)` to create a new message.
  */
 export const RetryRunResponseSchema: GenMessage<RetryRunResponse> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 19);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 23);
 
 /**
  * ListPhasesRequest asks for the phases.
@@ -623,7 +775,7 @@ export type ListPhasesRequest = Message<"agentforge.pipeline.v1.ListPhasesReques
  * Use `create(ListPhasesRequestSchema)` to create a new message.
  */
 export const ListPhasesRequestSchema: GenMessage<ListPhasesRequest> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 20);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 24);
 
 /**
  * ListPhasesResponse lists them.
@@ -644,7 +796,7 @@ export type ListPhasesResponse = Message<"agentforge.pipeline.v1.ListPhasesRespo
  * Use `create(ListPhasesResponseSchema)` to create a new message.
  */
 export const ListPhasesResponseSchema: GenMessage<ListPhasesResponse> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 21);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 25);
 
 /**
  * GetPhaseRequest names a phase.
@@ -665,7 +817,7 @@ export type GetPhaseRequest = Message<"agentforge.pipeline.v1.GetPhaseRequest"> 
  * Use `create(GetPhaseRequestSchema)` to create a new message.
  */
 export const GetPhaseRequestSchema: GenMessage<GetPhaseRequest> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 22);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 26);
 
 /**
  * GetPhaseResponse carries its descriptor.
@@ -686,7 +838,41 @@ export type GetPhaseResponse = Message<"agentforge.pipeline.v1.GetPhaseResponse"
  * Use `create(GetPhaseResponseSchema)` to create a new message.
  */
 export const GetPhaseResponseSchema: GenMessage<GetPhaseResponse> = /*@__PURE__*/
-  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 23);
+  messageDesc(file_agentforge_pipeline_v1_pipeline_service, 27);
+
+/**
+ * RunView says how much of a run is wanted.
+ *
+ * @generated from enum agentforge.pipeline.v1.RunView
+ */
+export enum RunView {
+  /**
+   * Treated as full.
+   *
+   * @generated from enum value: RUN_VIEW_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The run with the counts of its steps, without steps and graph.
+   *
+   * @generated from enum value: RUN_VIEW_BASIC = 1;
+   */
+  BASIC = 1,
+
+  /**
+   * With its steps and graph. Of a run with more than 1,000 steps the first 1,000; ListSteps has all.
+   *
+   * @generated from enum value: RUN_VIEW_FULL = 2;
+   */
+  FULL = 2,
+}
+
+/**
+ * Describes the enum agentforge.pipeline.v1.RunView.
+ */
+export const RunViewSchema: GenEnum<RunView> = /*@__PURE__*/
+  enumDesc(file_agentforge_pipeline_v1_pipeline_service, 0);
 
 /**
  * PipelineService is the front door: it accepts runs and answers for them.
@@ -732,6 +918,30 @@ export const PipelineService: GenService<{
     methodKind: "unary";
     input: typeof GetRunRequestSchema;
     output: typeof GetRunResponseSchema;
+  },
+  /**
+   * ListSteps lists the steps of a run with their attempts, in the order of the specification.
+   *
+   * NOT_FOUND: no such run. INVALID_ARGUMENT: a bad name, page size, page token or filter.
+   *
+   * @generated from rpc agentforge.pipeline.v1.PipelineService.ListSteps
+   */
+  listSteps: {
+    methodKind: "unary";
+    input: typeof ListStepsRequestSchema;
+    output: typeof ListStepsResponseSchema;
+  },
+  /**
+   * ExplainStep says why a step does not run, and, if asked, what the step cache says about it.
+   *
+   * NOT_FOUND: no such run or step. INVALID_ARGUMENT: the name is malformed. UNAVAILABLE: the engine cannot be reached.
+   *
+   * @generated from rpc agentforge.pipeline.v1.PipelineService.ExplainStep
+   */
+  explainStep: {
+    methodKind: "unary";
+    input: typeof ExplainStepRequestSchema;
+    output: typeof ExplainStepResponseSchema;
   },
   /**
    * ListRuns lists runs, newest first, without their steps' details.
