@@ -33,6 +33,13 @@ const STEP_MOVES: Maker[] = [
     step.state === StepState.READY && !step.isExhausted && isIn(run, RunState.PENDING, RunState.RUNNING)
       ? [{ case: 'stepScheduled', value: nextAttempt(step) }]
       : [],
+  (step, run) =>
+    step.state === StepState.READY &&
+    !step.isExhausted &&
+    !step.fallback &&
+    isIn(run, RunState.PENDING, RunState.RUNNING)
+      ? [{ case: 'stepCacheHit', value: cacheHit(step) }]
+      : [],
   (step) =>
     openAttempt(step)
       ? [
@@ -59,7 +66,12 @@ const STEP_MOVES: Maker[] = [
     step.state === StepState.VALIDATING ? [{ case: 'stepCompleted', value: { stepId: step.spec.id } }] : [],
   (step, run) =>
     step.state === StepState.READY && step.isExhausted && !step.fallback && run.state !== RunState.CANCELLING
-      ? [{ case: 'stepFallbackUsed', value: { stepId: step.spec.id, fallback: 'f' } }]
+      ? [
+          {
+            case: 'stepFallbackUsed',
+            value: { stepId: step.spec.id, fallback: 'f', failure: { code: 'INTERNAL' } },
+          },
+        ]
       : [],
   (step) =>
     step.state === StepState.READY && step.isExhausted
@@ -128,6 +140,16 @@ function nextAttempt(step: StepRecord) {
   };
 }
 
+function cacheHit(step: StepRecord) {
+  return {
+    stepId: step.spec.id,
+    key: 'k',
+    result: { outcome: 'reused' },
+    sourceRun: 'projects/test/runs/earlier',
+    sourceStepId: 'source',
+  };
+}
+
 function stateOf(run: RunRecord, id: string): StepState | undefined {
   return run.steps.toArray().find(({ spec }) => spec.id === id)?.state;
 }
@@ -166,6 +188,8 @@ export function invariantProblem(run: RunRecord): string | undefined {
       return `${id}: tokens`;
     if (step.failedAttempts + step.releases > step.attempts.length) return `${id}: more ends than attempts`;
     if ((step.result !== undefined) !== (step.state === StepState.COMPLETED)) return `${id}: result`;
+    if (step.cachedFrom && step.state !== StepState.COMPLETED) return `${id}: reused, yet not complete`;
+    if ((step.fallback === '') !== (step.fallbackCause === undefined)) return `${id}: cause of the fallback`;
     if (isTerminalRun(run.state) && !isTerminalStep(step.state)) return `${id}: not ended in an ended run`;
   }
   const indexed = [...run.byState.values()].reduce((sum, set) => sum + set.size, 0);

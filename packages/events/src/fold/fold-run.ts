@@ -5,7 +5,7 @@ import { IllegalTransitionError } from '../events.errors.js';
 import { foldStepEvent } from './fold-step.js';
 import { addSteps, checkRetryClosure, resetSteps } from './graph.js';
 import { PersistentList } from './persistent-list.js';
-import { countIn, draftOf, isTerminalStep, type RunDraft, type RunRecord } from './run-record.js';
+import { countIn, draftOf, isTerminalStep, isWhole, type RunDraft, type RunRecord } from './run-record.js';
 import { RUN_TRANSITIONS, type RunLevelCase, type StepPayload } from './transitions.js';
 
 /** Events that were committed together. */
@@ -43,6 +43,8 @@ export function foldEvent(state: RunRecord | undefined, run: string, event: RunE
 function applyEvent(draft: RunDraft | undefined, run: string, event: RunEvent): RunDraft {
   const { payload } = event;
   const time = event.time ?? EPOCH;
+  if (draft?.quarantine)
+    throw new IllegalTransitionError(run, payload.case ?? 'unknown', 'it is quarantined');
   if (payload.case === undefined)
     throw new IllegalTransitionError(run, 'unknown', 'this kind of event is not known');
   if (payload.case === 'runCreated') {
@@ -71,12 +73,15 @@ function createRun(
 ): RunRecord {
   const { graph } = created;
   if (!graph || graph.steps.length === 0) throw new IllegalTransitionError(name, 'runCreated', 'no steps');
+  if (created.totalSteps !== 0 && created.totalSteps < graph.steps.length)
+    throw new IllegalTransitionError(name, 'runCreated', `more than its ${created.totalSteps} steps`);
   const empty: RunRecord = {
     name,
     displayName: created.displayName,
     labels: created.labels,
     seed: graph.seed,
     maxParallelSteps: graph.maxParallelSteps,
+    priority: graph.priority,
     deadline: graph.deadline,
     state: RunState.PENDING,
     steps: PersistentList.from([]),
@@ -87,9 +92,12 @@ function createRun(
     cancelReason: '',
     requestId: created.requestId,
     requestDigest: created.requestDigest,
+    schedule: created.schedule,
+    totalSteps: created.totalSteps || graph.steps.length,
     wasScheduled: false,
     revision: 0n,
     eventCount: 1n,
+    quarantine: undefined,
     positions: new Map(),
     byState: new Map(),
   };
@@ -116,6 +124,7 @@ function foldRunEvent(run: RunRecord, payload: RunPayload, time: Timestamp): Run
     case 'runCancelRequested':
       return { ...next, cancelReason: payload.value.reason };
     case 'runCompleted':
+      if (!isWhole(run)) throw illegal(run, payload.case, 'steps are still to be added');
       if (countIn(run, StepState.COMPLETED) + countIn(run, StepState.SKIPPED) < run.steps.length)
         throw illegal(run, payload.case, 'a step is neither COMPLETED nor SKIPPED');
       return { ...next, endTime: time };

@@ -2,10 +2,12 @@ import {
   type Attempt,
   AttemptSchema,
   AttemptState,
+  CacheOriginSchema,
   FailureClass,
   FailureSchema,
   RunState,
   type StepAttemptFailed,
+  type StepCacheHit,
   type StepScheduled,
   StepState,
 } from '@agentforge/contracts';
@@ -14,6 +16,7 @@ import type { Timestamp } from '@bufbuild/protobuf/wkt';
 import { IllegalTransitionError } from '../events.errors.js';
 import { PositionSet } from './position-set.js';
 import {
+  isWhole,
   openAttempt,
   RELEASED_REASON,
   type RunDraft,
@@ -44,6 +47,10 @@ export function foldStepEvent(run: RunDraft, payload: StepPayload, time: Timesta
   if (payload.case === 'stepScheduled') {
     run.state = RunState.RUNNING;
     run.wasScheduled = true;
+  } else if (payload.case === 'stepCacheHit') {
+    run.state = RunState.RUNNING;
+    run.wasScheduled = true;
+    run.startTime ??= time;
   } else if (payload.case === 'stepStarted') run.startTime ??= time;
 }
 
@@ -58,6 +65,7 @@ function apply(
 ): StepRecord {
   switch (payload.case) {
     case 'stepReady':
+      if (!isWhole(run)) fail('steps are still to be added');
       if (step.unmetDependencies > 0) fail(`${step.unmetDependencies} dependencies are not complete`);
       return { ...step, readyTime: time };
     case 'stepScheduled':
@@ -95,6 +103,7 @@ function apply(
       return {
         ...step,
         fallback: payload.value.fallback,
+        fallbackCause: payload.value.failure,
         isExhausted: false,
         readyTime: time,
         checkpoint: undefined,
@@ -106,6 +115,8 @@ function apply(
       return block(run, step, payload.value.causeStepId, fail);
     case 'stepCancelled':
       return cancel(step, time);
+    case 'stepCacheHit':
+      return takeOver(step, payload.value, fail);
     case 'reportRefused': {
       const { attemptId, fencingToken, report } = payload.value;
       const key = refusalKey(attemptId, fencingToken, report);
@@ -118,7 +129,7 @@ function apply(
 }
 
 function schedule(step: StepRecord, event: StepScheduled, time: Timestamp, fail: Fail): StepRecord {
-  const { attemptId, number, fencingToken, checkpoint } = event;
+  const { attemptId, number, fencingToken, checkpoint, lease, phaseVersion } = event;
   if (step.isExhausted) fail('no attempt may follow');
   if (number !== step.attempts.length + 1) fail(`attempt ${number} after ${step.attempts.length}`);
   if (fencingToken <= step.fencingToken) fail(`token ${fencingToken} is not above ${step.fencingToken}`);
@@ -130,7 +141,9 @@ function schedule(step: StepRecord, event: StepScheduled, time: Timestamp, fail:
     fencingToken,
     state: AttemptState.QUEUED,
     scheduleTime: time,
+    phaseVersion,
     ...(checkpoint ? { checkpoint } : {}),
+    ...(lease ? { lease } : {}),
   });
   return {
     ...step,
@@ -164,6 +177,26 @@ function failAttempt(step: StepRecord, event: StepAttemptFailed, time: Timestamp
     releases: step.releases + (isRelease ? 1 : 0),
     reported: undefined,
     verdicts: event.verdicts,
+  };
+}
+
+/** An earlier result takes the place of the step's work. Not once the work was given up or its fallback chosen. */
+function takeOver(step: StepRecord, event: StepCacheHit, fail: Fail): StepRecord {
+  const { key, sourceRun, sourceStepId } = event;
+  const result = event.result ?? fail('no result');
+  if (!key || !sourceRun || !sourceStepId) fail('no key or no source');
+  if (step.isExhausted) fail('its attempts failed');
+  if (step.fallback) fail(`fallback ${step.fallback} takes its place`);
+  const cachedFrom = create(CacheOriginSchema, { key, sourceRun, sourceStepId });
+  return {
+    ...step,
+    result,
+    cachedFrom,
+    checkpoint: undefined,
+    nextAttemptTime: undefined,
+    reported: undefined,
+    failure: undefined,
+    verdicts: [],
   };
 }
 

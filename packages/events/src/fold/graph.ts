@@ -107,6 +107,8 @@ function newStep(
     verdicts: [],
     failure: undefined,
     fallback: '',
+    fallbackCause: undefined,
+    cachedFrom: undefined,
     refusals: [],
   };
 }

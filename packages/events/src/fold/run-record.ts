@@ -2,6 +2,7 @@ import {
   type ArtifactRef,
   type Attempt,
   AttemptState,
+  type CacheOrigin,
   type Failure,
   RunState,
   type StepResult,
@@ -26,6 +27,8 @@ export interface RunRecord {
   readonly seed: bigint;
   /** 0 means the service's default. */
   readonly maxParallelSteps: number;
+  /** Steps of runs with a higher priority are admitted first. */
+  readonly priority: number;
   readonly deadline: Duration | undefined;
   readonly state: RunState;
   /** In the order of the specification. */
@@ -40,12 +43,18 @@ export interface RunRecord {
   /** Idempotency key of the request that created the run. */
   readonly requestId: string;
   readonly requestDigest: string;
+  /** `projects/{project}/schedules/{schedule}` of the schedule that created the run; empty for none. */
+  readonly schedule: string;
+  /** Steps that the run was created with, also those that are still to be added. */
+  readonly totalSteps: number;
   /** Whether an attempt was ever scheduled. */
   readonly wasScheduled: boolean;
   /** Sequence of the last batch folded in. */
   readonly revision: bigint;
   /** Events folded in. */
   readonly eventCount: bigint;
+  /** Why the log cannot be followed from here on; undefined for a sound run. No event sets it: a reader does. */
+  readonly quarantine: Failure | undefined;
   /** Position of each step by id. */
   readonly positions: ReadonlyMap<string, number>;
   /** Positions of steps by their state. */
@@ -98,6 +107,10 @@ export interface StepRecord {
   readonly failure: Failure | undefined;
   /** Name of the fallback that took the place of the step's work; empty for none. */
   readonly fallback: string;
+  /** Why that was needed. */
+  readonly fallbackCause: Failure | undefined;
+  /** Whose result the step took over; undefined when it did its own work. */
+  readonly cachedFrom: CacheOrigin | undefined;
   /** Refused reports: see `hasRefusal`. */
   readonly refusals: readonly string[];
 }
@@ -150,6 +163,16 @@ export function* stepsIn(run: RunRecord, state: StepState): Generator<StepRecord
     const step = run.steps.at(position);
     if (step) yield step;
   }
+}
+
+/** Whether all steps that the run was created with are there. Nothing becomes ready before. */
+export function isWhole(run: RunRecord): boolean {
+  return run.steps.length >= run.totalSteps;
+}
+
+/** The run as it is when its log cannot be followed: no further event is folded, and clients see why. */
+export function quarantined(run: RunRecord, failure: Failure): RunRecord {
+  return { ...run, quarantine: failure };
 }
 
 /** Number of steps in a state. O(1). */

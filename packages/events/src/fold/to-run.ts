@@ -5,6 +5,7 @@ import {
   type Step,
   StepSchema,
   StepSpecSchema,
+  type StepState,
 } from '@agentforge/contracts';
 import { create } from '@bufbuild/protobuf';
 import type { RunRecord, StepRecord } from './run-record.js';
@@ -24,13 +25,19 @@ export function toRun(record: RunRecord, options: { readonly view?: 'full' | 'ba
     createTime: record.createTime,
     revision: record.revision,
     eventCount: record.eventCount,
+    priority: record.priority,
+    stepCount: Math.max(record.totalSteps, steps.length),
+    stepCounts: countsOf(record),
+    schedule: record.schedule,
   });
   run.steps = steps.map(isBasic ? toBasicStep : toStep);
   if (record.startTime) run.startTime = record.startTime;
   if (record.endTime) run.endTime = record.endTime;
   if (record.failure) run.failure = record.failure;
+  if (record.quarantine) run.quarantine = record.quarantine;
   if (!isBasic) {
-    run.graph = create(GraphSpecSchema, { seed: record.seed, maxParallelSteps: record.maxParallelSteps });
+    const { seed, maxParallelSteps, priority } = record;
+    run.graph = create(GraphSpecSchema, { seed, maxParallelSteps, priority });
     run.graph.steps = steps.map(({ spec }) => spec);
     if (record.deadline) run.graph.deadline = record.deadline;
   }
@@ -39,14 +46,25 @@ export function toRun(record: RunRecord, options: { readonly view?: 'full' | 'ba
 
 /** The step as clients see it. */
 export function toStep(record: StepRecord): Step {
-  const step = create(StepSchema, { state: record.state, usedFallback: record.fallback !== '' });
+  const { state, fallback } = record;
+  const step = create(StepSchema, { state, usedFallback: fallback !== '', fallback });
   step.spec = record.spec;
   step.attempts = [...record.attempts];
   step.verdicts = [...record.verdicts];
   if (record.result) step.result = record.result;
   if (record.failure) step.failure = record.failure;
   if (record.nextAttemptTime) step.nextAttemptTime = record.nextAttemptTime;
+  if (record.fallbackCause) step.fallbackCause = record.fallbackCause;
+  if (record.cachedFrom) step.cachedFrom = record.cachedFrom;
   return step;
+}
+
+/** How many steps are in each state that any is in, by state. */
+function countsOf(record: RunRecord): { state: StepState; count: number }[] {
+  return [...record.byState]
+    .filter(([, positions]) => positions.size > 0)
+    .map(([state, positions]) => ({ state, count: positions.size }))
+    .sort((a, b) => a.state - b.state);
 }
 
 function toBasicStep({ spec, state }: StepRecord): Step {

@@ -1,16 +1,19 @@
-import { type RunEvent, RunEventSchema, RunState, StepState } from '@agentforge/contracts';
+import { FailureSchema, type RunEvent, RunEventSchema, RunState, StepState } from '@agentforge/contracts';
 import { create } from '@bufbuild/protobuf';
 import { created, event, RUN } from '../../test/histories.js';
 import {
   attemptIdOf,
   foldEvent,
   IllegalTransitionError,
+  isWhole,
+  quarantined,
   RUN_TRANSITIONS,
   type RunEventCase,
   type RunEventInit,
   type RunRecord,
   STEP_TRANSITIONS,
   stepOf,
+  toRun,
 } from '../index.js';
 
 type Payload = NonNullable<RunEventInit['payload']>;
@@ -97,6 +100,10 @@ const EVENTS: Record<RunEventCase, (state: RunRecord) => Payload> = {
   stepSkipped: () => ({ case: 'stepSkipped', value: { stepId: 's' } }),
   stepBlocked: () => ({ case: 'stepBlocked', value: { stepId: 's', causeStepId: 'first' } }),
   stepCancelled: () => cancelled('s'),
+  stepCacheHit: () => ({
+    case: 'stepCacheHit',
+    value: { stepId: 's', key: 'k', result: { outcome: 'x' }, sourceRun: RUN, sourceStepId: 'first' },
+  }),
   reportRefused: () => ({ case: 'reportRefused', value: { stepId: 's', attemptId: 'x', report: 'failed' } }),
 };
 
@@ -212,6 +219,76 @@ describe('conditions beyond the states', () => {
     const done = again.reduce((state, payload) => foldEvent(state, RUN, event(payload)), fallen);
     refused(done, EVENTS.stepFallbackUsed(done));
     expect(outcome(done, EVENTS.stepFailed(done))).toBeDefined();
+  });
+
+  it('let an earlier result complete a step that is still to do its own work', () => {
+    const hit = EVENTS.stepCacheHit(running);
+    const waiting = fold(skipFirst, ready);
+    const done = foldEvent(waiting, RUN, event(hit, 5));
+    expect(done).toMatchObject({ state: RunState.RUNNING, startTime: { seconds: 5n } });
+    expect(stepOf(done, 's')).toMatchObject({
+      state: StepState.COMPLETED,
+      attempts: [],
+      result: { outcome: 'x' },
+      cachedFrom: { key: 'k', sourceRun: RUN, sourceStepId: 'first' },
+    });
+    for (const missing of ['key', 'result', 'sourceRun', 'sourceStepId'])
+      refused(waiting, { ...hit, value: { ...hit.value, [missing]: undefined } } as Payload);
+    const exhausted = fold(skipFirst, ready, scheduled, attemptFailed);
+    refused(exhausted, hit);
+    refused(foldEvent(exhausted, RUN, event(EVENTS.stepFallbackUsed(exhausted))), hit);
+    const again = [
+      { case: 'runCompleted', value: {} },
+      { case: 'runRetried', value: { stepIds: ['s'] } },
+    ] as Payload[];
+    const retried = again.reduce((state, payload) => foldEvent(state, RUN, event(payload)), done);
+    expect(stepOf(retried, 's')).toMatchObject({ cachedFrom: undefined, result: undefined });
+  });
+
+  it('remember which fallback was used, and why', () => {
+    const exhausted = fold(skipFirst, ready, scheduled, attemptFailed);
+    const fallback = { stepId: 's', fallback: 'f', failure: { code: 'INTERNAL', reason: 'BROKEN' } };
+    const fallen = foldEvent(exhausted, RUN, event({ case: 'stepFallbackUsed', value: fallback }));
+    const step = toRun(fallen).steps[0];
+    expect(step).toMatchObject({ usedFallback: true, fallback: 'f', fallbackCause: { reason: 'BROKEN' } });
+  });
+
+  it('remember what an attempt was granted', () => {
+    const value = { stepId: 's', attemptId: at(1), number: 1, fencingToken: 1n };
+    const lease = { id: at(1), pool: 'host', granted: { cpu: 2 } };
+    const granted = { ...value, phaseVersion: '1.2.0', lease };
+    const after = fold(skipFirst, ready, { case: 'stepScheduled', value: granted });
+    expect(toRun(after).steps[0]?.attempts[0]).toMatchObject({ phaseVersion: '1.2.0', lease });
+  });
+
+  it('let nothing become ready before the graph is whole', () => {
+    const graph = { steps: [{ id: 'a' }], priority: 3 };
+    const part = foldEvent(
+      undefined,
+      RUN,
+      event({ case: 'runCreated', value: { graph, totalSteps: 2, schedule: 'projects/test/schedules/s' } }),
+    );
+    expect(isWhole(part)).toBe(false);
+    expect(toRun(part)).toMatchObject({ stepCount: 2, priority: 3, schedule: 'projects/test/schedules/s' });
+    refused(part, { case: 'stepReady', value: { stepId: 'a' } });
+    const skipped = foldEvent(part, RUN, event({ case: 'stepSkipped', value: { stepId: 'a' } }));
+    refused(skipped, { case: 'runCompleted', value: {} });
+    const whole = foldEvent(part, RUN, event({ case: 'stepsAdded', value: { steps: [{ id: 'b' }] } }));
+    expect(outcome(whole, { case: 'stepReady', value: { stepId: 'a' } })).toBeDefined();
+    const tooFew = {
+      case: 'runCreated',
+      value: { graph: { steps: [{ id: 'a' }, { id: 'b' }] }, totalSteps: 1 },
+    };
+    expect(() => foldEvent(undefined, RUN, event(tooFew as Payload))).toThrow(/more than/);
+  });
+
+  it('let nothing happen to a run in quarantine', () => {
+    const failure = create(FailureSchema, { code: 'DATA_LOSS', reason: 'EVENT_LOG_GAP' });
+    const stopped = quarantined(running, failure);
+    for (const name of names)
+      expect([name, outcome(stopped, EVENTS[name](running))]).toEqual([name, undefined]);
+    expect(toRun(stopped).quarantine).toEqual(failure);
+    expect(toRun(running).quarantine).toBeUndefined();
   });
 
   it('count failures against the budget, releases not, and keep the checkpoint', () => {

@@ -82,5 +82,6 @@ export const STEP_TRANSITIONS: { readonly [Case in StepLevelCase]: StepTransitio
     from: [StepState.PENDING, StepState.READY, StepState.RUNNING, StepState.VALIDATING],
     to: StepState.CANCELLED,
   },
+  stepCacheHit: { runStates: [PENDING, RUNNING], from: [StepState.READY], to: StepState.COMPLETED },
   reportRefused: { runStates: ALL_RUNS, from: ALL_STEPS, to: 'unchanged' },
 };
