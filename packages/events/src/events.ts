@@ -21,6 +21,9 @@ export interface EventsOptions extends ConnectionOptions {
   readonly topology?: TopologyOptions;
 }
 
+/** Every bucket, opened. */
+type Buckets = Readonly<Record<keyof typeof BUCKETS, Awaited<ReturnType<Kvm['open']>>>>;
+
 /** Everything that travels on NATS: one connection, one object per purpose. */
 export class Events {
   readonly runs: RunLog;
@@ -35,7 +38,7 @@ export class Events {
 
   private constructor(
     private readonly connection: Connection,
-    buckets: Readonly<Record<keyof typeof BUCKETS, Awaited<ReturnType<Kvm['open']>>>>,
+    buckets: Buckets,
     topology: Topology,
     { logger, metrics }: EventsOptions,
   ) {
@@ -59,12 +62,9 @@ export class Events {
       const topology = topologyOf(options.topology);
       await ensureTopology(connection, topology, options.logger, options.signal);
       const kvm = new Kvm(connection.jetstream);
-      const [phases, checkpoints, uploads] = await Promise.all([
-        kvm.open(BUCKETS.phases),
-        kvm.open(BUCKETS.checkpoints),
-        kvm.open(BUCKETS.uploads),
-      ]);
-      return new Events(connection, { phases, checkpoints, uploads }, topology, options);
+      const opened = Object.entries(BUCKETS).map(async ([key, name]) => [key, await kvm.open(name)] as const);
+      const buckets: Partial<Buckets> = Object.fromEntries(await Promise.all(opened));
+      return new Events(connection, buckets as Buckets, topology, options);
     } catch (error) {
       await connection.close();
       throw error;

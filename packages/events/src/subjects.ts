@@ -19,6 +19,20 @@ export const BUCKETS = {
   phases: 'forge-phases',
   checkpoints: 'forge-checkpoints',
   uploads: 'forge-uploads',
+  /** Folded history up to a place of the log, in chunks. */
+  snapshots: 'forge-snapshots',
+  /** What workers advertise; goes when they are silent. */
+  capacity: 'forge-capacity',
+  /** Leases, one ledger for each pool. */
+  leases: 'forge-leases',
+  /** Results by the digest of what they depend on. */
+  stepCache: 'forge-step-cache',
+  /** Circuit breakers by phase. */
+  breakers: 'forge-breakers',
+  /** Schedules by project and id. */
+  schedules: 'forge-schedules',
+  /** Limits by project. */
+  quotas: 'forge-quotas',
 } as const;
 
 /** Name of the durable consumer that all orchestrator replicas share. */

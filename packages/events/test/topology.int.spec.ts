@@ -36,6 +36,8 @@ describe('the topology', () => {
     expect(found.get(STREAMS.reports)).toMatchObject({ retention: 'workqueue' });
     expect(found.get(STREAMS.audit)).toMatchObject({ deny_delete: true, deny_purge: true });
     expect(found.get(STREAMS.progress)).toMatchObject({ discard: 'old', max_age: 86_400e9 });
+    expect(found.get(`KV_${BUCKETS.capacity}`)).toMatchObject({ max_age: 15e9 });
+    expect(found.get(`KV_${BUCKETS.leases}`)).toMatchObject({ max_age: 0 });
   });
 
   it('adapts what exists and keeps what is stored', async () => {

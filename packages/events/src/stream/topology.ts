@@ -35,6 +35,10 @@ export interface TopologyOptions {
   readonly maxDeadLetterBytes?: number;
   /** Age at which a checkpoint's index entry goes, ms. Default 7 days; the run log keeps the checkpoint. */
   readonly checkpointAgeMs?: number;
+  /** Silence after which what a worker advertised goes, ms. Default 15,000. */
+  readonly advertAgeMs?: number;
+  /** Age at which a result of the step cache goes, ms. Default 30 days; its artifacts stay. */
+  readonly stepCacheAgeMs?: number;
 }
 
 /** Every option with its value. */
@@ -59,6 +63,8 @@ export function topologyOf(options: TopologyOptions = {}): Topology {
     maxProgressAgeMs: DAY_MS,
     maxDeadLetterBytes: 256 * MIB,
     checkpointAgeMs: 7 * DAY_MS,
+    advertAgeMs: 15_000,
+    stepCacheAgeMs: 30 * DAY_MS,
     ...options,
   };
 }
@@ -79,12 +85,10 @@ export async function ensureTopology(
       config.name,
       () => ensureStream(connection, config),
     ]),
-    [BUCKETS.phases, () => ensureBucket(connection, BUCKETS.phases, topology, 0)],
-    [BUCKETS.uploads, () => ensureBucket(connection, BUCKETS.uploads, topology, 0)],
-    [
-      BUCKETS.checkpoints,
-      () => ensureBucket(connection, BUCKETS.checkpoints, topology, topology.checkpointAgeMs),
-    ],
+    ...Object.values(BUCKETS).map((bucket): [string, () => Promise<void>] => [
+      bucket,
+      () => ensureBucket(connection, bucket, topology, entryAgeMs(bucket, topology)),
+    ]),
     [REPORTS_CONSUMER, () => ensureReportsConsumer(connection, topology.ackWaitMs)],
   ];
   for (const [name, ensure] of steps) {
@@ -186,6 +190,13 @@ async function ensureStream(
       if (apiCodeOf(addError) !== API_CODES.streamNameInUse) throw addError;
     }
   }
+}
+
+/** Age at which entries of a bucket go, ms; 0 for never. */
+function entryAgeMs(bucket: string, topology: Topology): number {
+  if (bucket === BUCKETS.checkpoints) return topology.checkpointAgeMs;
+  if (bucket === BUCKETS.capacity) return topology.advertAgeMs;
+  return bucket === BUCKETS.stepCache ? topology.stepCacheAgeMs : 0;
 }
 
 async function ensureBucket(
