@@ -32,6 +32,7 @@ export {
   RELEASED_REASON,
   type RunRecord,
   type StepRecord,
+  satisfiesDependents,
   stepOf,
   stepsIn,
 } from './fold/run-record.js';

@@ -175,6 +175,9 @@ export function invariantProblem(run: RunRecord): string | undefined {
     const { id } = step.spec;
     const unmet = step.dependencies.filter((dependency) => !isDone(run, dependency)).length;
     if (step.unmetDependencies !== unmet) return `${id}: ${step.unmetDependencies} unmet instead of ${unmet}`;
+    const lost = step.dependencies.filter((dependency) => isBad(run, dependency));
+    if (step.lostDependency === undefined ? lost.length > 0 : !lost.includes(step.lostDependency))
+      return `${id}: lost ${step.lostDependency} instead of one of ${lost.join()}`;
     if (!run.byState.get(step.state)?.has(step.position)) return `${id}: not indexed under its state`;
     const open = step.attempts.filter(
       ({ state }) => state === AttemptState.QUEUED || state === AttemptState.STARTED,

@@ -24,6 +24,12 @@ export class Story {
   readonly log: RunEvent[] = [];
   /** Steps whose inputs were asked to be judged. */
   readonly checks: string[] = [];
+  /** Steps about which the step cache was to be asked. */
+  readonly cacheQuestions: string[] = [];
+  /** Steps for which resources were to be asked for. */
+  readonly leaseQuestions: string[] = [];
+  /** What the engine knows otherwise than it would. */
+  over: Partial<DecideContext> = {};
   readonly accepted = new Set<string>();
   readonly signs = new Map<string, number>();
   fallback = '';
@@ -33,8 +39,14 @@ export class Story {
   /** A story whose run has these steps. */
   static of(steps: StepInit[], graph: MessageInitShape<typeof GraphSpecSchema> = {}): Story {
     const story = new Story();
+    story.begin(steps, graph);
+    return story;
+  }
+
+  /** Creates the run. */
+  begin(steps: StepInit[], graph: MessageInitShape<typeof GraphSpecSchema> = {}): void {
     const specs = steps.map((step) => create(StepSpecSchema, { phase: 'noop', ...step }));
-    story.tell({
+    this.tell({
       kind: 'create',
       displayName: 'story',
       labels: {},
@@ -42,7 +54,6 @@ export class Story {
       requestId: '',
       requestDigest: 'd',
     });
-    return story;
   }
 
   /** Decides and commits inputs; returns the names of the events. Throws what the first refused input was refused with. */
@@ -50,6 +61,8 @@ export class Story {
     const { transition, refusals } = decide(RUN, this.state, inputs, this.context());
     const { events } = transition;
     this.checks.push(...transition.checks);
+    this.cacheQuestions.push(...transition.cacheQuestions);
+    this.leaseQuestions.push(...transition.leaseQuestions);
     if (events.length > 0) {
       this.#revision += 1n;
       const folded = foldRun(this.state, { run: RUN, events }, this.#revision);
@@ -115,6 +128,7 @@ export class Story {
       areInputsAccepted: (stepId) => this.accepted.has(stepId),
       checking: new Set(),
       lastSignMs: (attemptId) => this.signs.get(attemptId) ?? 0,
+      ...this.over,
     };
   }
 }

@@ -16,6 +16,7 @@ import type { Timestamp } from '@bufbuild/protobuf/wkt';
 import { IllegalTransitionError } from '../events.errors.js';
 import { PositionSet } from './position-set.js';
 import {
+  isLostForDependents,
   isWhole,
   openAttempt,
   RELEASED_REASON,
@@ -202,11 +203,7 @@ function takeOver(step: StepRecord, event: StepCacheHit, fail: Fail): StepRecord
 
 function block(run: RunRecord, step: StepRecord, causeStepId: string, fail: Fail): StepRecord {
   if (!run.positions.has(causeStepId)) fail(`unknown cause ${causeStepId}`);
-  const isBad = (id: string) => {
-    const state = stepOf(run, id)?.state;
-    return state === StepState.FAILED || state === StepState.BLOCKED || state === StepState.CANCELLED;
-  };
-  if (!step.dependencies.some(isBad)) fail('none of its dependencies failed');
+  if (step.lostDependency === undefined) fail('none of its dependencies failed');
   const failure = create(FailureSchema, {
     code: 'FAILED_PRECONDITION',
     reason: 'DEPENDENCY_FAILED',
@@ -241,12 +238,14 @@ function replaceStep(run: RunDraft, before: StepRecord, after: StepRecord): void
   const { byState } = run;
   byState.set(before.state, (byState.get(before.state) ?? PositionSet.EMPTY).without(after.position));
   byState.set(after.state, (byState.get(after.state) ?? PositionSet.EMPTY).with(after.position));
-  if (!satisfiesDependents(after.state)) return;
+  const isMet = satisfiesDependents(after.state);
+  if (!isMet && !isLostForDependents(after.state)) return;
   for (const id of after.dependents) {
     const dependent = run.steps.at(run.positions.get(id) ?? -1);
     if (!dependent) continue;
-    const unmetDependencies = dependent.unmetDependencies - 1;
-    run.steps = run.steps.with(dependent.position, { ...dependent, unmetDependencies });
+    const { unmetDependencies, lostDependency = after.spec.id } = dependent;
+    const change = isMet ? { unmetDependencies: unmetDependencies - 1 } : { lostDependency };
+    run.steps = run.steps.with(dependent.position, { ...dependent, ...change });
   }
 }
 

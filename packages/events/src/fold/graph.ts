@@ -4,6 +4,7 @@ import { PersistentList } from './persistent-list.js';
 import { PositionSet } from './position-set.js';
 import {
   dependenciesOf,
+  isLostForDependents,
   isTerminalStep,
   type RunRecord,
   type StepRecord,
@@ -33,7 +34,8 @@ export function addSteps(run: RunRecord, specs: readonly StepSpec[], event: stri
     const unmet = dependencies.filter(
       (id) => !satisfiesDependents(stepOf(run, id)?.state ?? StepState.PENDING),
     );
-    return newStep(spec, run.steps.length + index, dependencies, unmet.length);
+    const lost = dependencies.find((id) => isLost(run, id));
+    return newStep(spec, run.steps.length + index, dependencies, unmet.length, lost);
   });
   const steps = [...run.steps, ...added].map((step) => {
     const more = dependents.get(step.spec.id);
@@ -57,8 +59,9 @@ export function resetSteps(
     if (!ids.has(step.spec.id)) return step;
     const { spec, position, dependencies } = step;
     const unmet = dependencies.filter((id) => !isMet(id)).length;
+    const lost = dependencies.find((id) => !ids.has(id) && isLost(run, id));
     return {
-      ...newStep(withConfig(spec), position, dependencies, unmet),
+      ...newStep(withConfig(spec), position, dependencies, unmet, lost),
       dependents: step.dependents,
       attempts: step.attempts,
       fencingToken: step.fencingToken,
@@ -81,11 +84,17 @@ export function checkRetryClosure(run: RunRecord, ids: ReadonlySet<string>): voi
   }
 }
 
+function isLost(run: RunRecord, id: string): boolean {
+  const step = stepOf(run, id);
+  return step !== undefined && isLostForDependents(step.state);
+}
+
 function newStep(
   spec: StepSpec,
   position: number,
   dependencies: readonly string[],
   unmetDependencies: number,
+  lostDependency: string | undefined,
 ): StepRecord {
   return {
     position,
@@ -94,6 +103,7 @@ function newStep(
     dependencies,
     dependents: [],
     unmetDependencies,
+    lostDependency,
     attempts: [],
     fencingToken: 0n,
     failedAttempts: 0,

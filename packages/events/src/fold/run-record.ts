@@ -83,6 +83,8 @@ export interface StepRecord {
   readonly dependents: readonly string[];
   /** Dependencies that are neither COMPLETED nor SKIPPED. */
   readonly unmetDependencies: number;
+  /** A dependency that will not complete, the first that was known; undefined while there is none. */
+  readonly lostDependency: string | undefined;
   /** All tries, oldest first. */
   readonly attempts: readonly Attempt[];
   /** Highest token any attempt had. */
@@ -144,6 +146,11 @@ export function isTerminalStep(state: StepState): boolean {
 /** Whether dependents may go on after a step in this state. */
 export function satisfiesDependents(state: StepState): boolean {
   return state === StepState.COMPLETED || state === StepState.SKIPPED;
+}
+
+/** Whether dependents can never go on after a step in this state. */
+export function isLostForDependents(state: StepState): boolean {
+  return isTerminalStep(state) && !satisfiesDependents(state);
 }
 
 /** Whether an attempt of the step is queued, executing or being judged. */

@@ -1,5 +1,8 @@
 import type { Failure, GraphSpec, StepReport, Verdict } from '@agentforge/contracts';
 import type { JsonObject } from '@bufbuild/protobuf';
+import type { BreakerAnswer } from './admission/breaker.js';
+import type { CacheAnswer } from './admission/cache.js';
+import type { LeaseAnswer } from './admission/lease.js';
 
 /** What a run is accepted with. */
 export interface CreateInput {
@@ -58,6 +61,14 @@ export interface DecideContext {
   hasOutputsToJudge(phase: string): boolean;
   /** Whether the inputs of a READY step were judged and accepted. */
   areInputsAccepted(stepId: string): boolean;
+  /** What the step cache said about a READY step. Absent: there is no cache. */
+  readonly cacheAnswerOf?: (stepId: string) => CacheAnswer;
+  /** What the scheduler said about the resources of a READY step. Absent: nobody grants leases. */
+  readonly leaseAnswerOf?: (stepId: string) => LeaseAnswer;
+  /** What the breaker of a phase says about another attempt; undefined for a phase without one. */
+  readonly breakerOf?: (phase: string) => BreakerAnswer | undefined;
+  /** Version of a phase as it is registered now; empty when it has none. */
+  readonly phaseVersionOf?: (phase: string) => string;
   /** Steps whose inputs are being judged; they hold slots. */
   readonly checking: ReadonlySet<string>;
   /** When the run was last resumed, or this replica began to look after it; waiting is counted from then at most. */

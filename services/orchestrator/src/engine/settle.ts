@@ -3,11 +3,14 @@ import {
   attemptIdOf,
   countIn,
   isTerminalRun,
+  isWhole,
   openAttempt,
   type StepRecord,
   stepsIn,
 } from '@agentforge/events';
 import { durationMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { type Admission, admission, grantedLease } from './admission/admission.js';
+import { freeSlots } from './admission/run.js';
 import { countTerminal, type FailureInit, type Transition } from './transition.js';
 
 /**
@@ -19,10 +22,10 @@ export function settle(transition: Transition, isThorough: boolean): void {
   if (isTerminalRun(transition.state.state)) return;
   const isOverdue = isDeadlinePassed(transition);
   if (transition.state.state === RunState.CANCELLING || isOverdue) stopSteps(transition, isOverdue);
-  else {
+  else if (isWhole(transition.state)) {
     if (isThorough) releasePending(transition);
-    followChanges(transition);
-    schedule(transition);
+    let followed = followChanges(transition, 0);
+    while (schedule(transition)) followed = followChanges(transition, followed);
   }
   if (!transition.hasMore) finish(transition, isOverdue);
 }
@@ -46,22 +49,28 @@ function releasePending(transition: Transition): void {
   }
 }
 
-/** Looks at the dependents of every step that ended in this transition, and at theirs in turn. */
-function followChanges(transition: Transition): void {
-  for (let i = 0; i < transition.events.length; i++) {
+/**
+ * Looks at the dependents of every step that ended in this transition, and at theirs in turn.
+ * @param from  the first event that was not looked at
+ * @returns the number of events that were
+ */
+function followChanges(transition: Transition, from: number): number {
+  for (let i = from; i < transition.events.length; i++) {
     const payload = transition.events[i]?.payload;
     if (
       payload?.case !== 'stepCompleted' &&
+      payload?.case !== 'stepCacheHit' &&
       payload?.case !== 'stepSkipped' &&
       payload?.case !== 'stepFailed' &&
       payload?.case !== 'stepBlocked'
     )
       continue;
     for (const dependent of transition.step(payload.value.stepId)?.dependents ?? []) {
-      if (isFull(transition)) return;
+      if (isFull(transition)) return transition.events.length;
       releaseStep(transition, dependent);
     }
   }
+  return transition.events.length;
 }
 
 /** Makes a step ready when nothing holds it back, and blocks it when a dependency will never complete. */
@@ -72,44 +81,54 @@ function releaseStep(transition: Transition, stepId: string): void {
     transition.emit({ case: 'stepReady', value: { stepId } });
     return;
   }
-  const causeStepId = step.dependencies.find((id) => isLost(transition.step(id)?.state));
+  const causeStepId = step.lostDependency;
   if (causeStepId !== undefined) transition.emit({ case: 'stepBlocked', value: { stepId, causeStepId } });
 }
 
-const isLost = (state: StepState | undefined): boolean =>
-  state === StepState.FAILED || state === StepState.BLOCKED || state === StepState.CANCELLED;
-
-/** Fills free slots with steps that are due, in the order of the specification. */
-function schedule(transition: Transition): void {
+/**
+ * Fills free slots with steps that are admitted, in the order of the specification.
+ * @returns whether steps completed by it, so that others may have become ready
+ */
+function schedule(transition: Transition): boolean {
   const { context } = transition;
-  const { state, maxParallelSteps } = transition.state;
-  if (state !== RunState.PENDING && state !== RunState.RUNNING) return;
-  const limit = maxParallelSteps || context.defaultParallelSteps;
-  let slots = limit - countIn(transition.state, StepState.RUNNING) - context.checking.size;
-  if (slots <= 0) return;
-  const chosen: StepRecord[] = [];
-  for (const step of stepsIn(transition.state, StepState.READY)) {
+  const run = transition.state;
+  if (run.state !== RunState.PENDING && run.state !== RunState.RUNNING) return false;
+  let slots = freeSlots(run, context.defaultParallelSteps, context.checking.size);
+  if (slots <= 0) return false;
+  const admitted: [StepRecord, Admission][] = [];
+  for (const step of stepsIn(run, StepState.READY)) {
     if (step.isExhausted) continue;
-    if (step.nextAttemptTime && timestampMs(step.nextAttemptTime) > context.nowMs) continue;
-    if (context.checking.has(step.spec.id)) continue;
-    chosen.push(step);
+    const next = admission(run, step, context);
+    if (typeof next === 'object' && 'wait' in next) continue;
+    admitted.push([step, next]);
     if (--slots === 0) break;
   }
-  for (const step of chosen) {
-    if (isFull(transition)) return;
-    if (needsCheck(transition, step)) transition.checks.push(step.spec.id);
-    else scheduleStep(transition, step);
+  let hasCompleted = false;
+  for (const [step, next] of admitted) {
+    if (isFull(transition)) return false;
+    proceed(transition, step, next);
+    hasCompleted ||= typeof next === 'object';
   }
+  return hasCompleted;
 }
 
-/** Artifacts are judged before a step reads them; a step that reads none is not. */
-const needsCheck = (transition: Transition, step: StepRecord): boolean =>
-  step.spec.inputs.length > 0 && !transition.context.areInputsAccepted(step.spec.id);
+function proceed(transition: Transition, step: StepRecord, next: Admission): void {
+  const stepId = step.spec.id;
+  if (next === 'schedule') scheduleStep(transition, step);
+  else if (next === 'check-inputs') transition.checks.push(stepId);
+  else if (next === 'ask-cache') transition.cacheQuestions.push(stepId);
+  else if (next === 'ask-lease') transition.leaseQuestions.push(stepId);
+  else if ('reuse' in next) {
+    const { key, result, sourceRun, sourceStepId } = next.reuse;
+    transition.emit({ case: 'stepCacheHit', value: { stepId, key, result, sourceRun, sourceStepId } });
+  }
+}
 
 function scheduleStep(transition: Transition, step: StepRecord): void {
   const stepId = step.spec.id;
   const number = step.attempts.length + 1;
   const resumes = step.checkpoint !== undefined && step.fallback === '';
+  const lease = grantedLease(step, transition.context);
   transition.emit({
     case: 'stepScheduled',
     value: {
@@ -117,7 +136,9 @@ function scheduleStep(transition: Transition, step: StepRecord): void {
       attemptId: attemptIdOf(transition.run, stepId, number),
       number,
       fencingToken: step.fencingToken + 1n,
+      phaseVersion: transition.context.phaseVersionOf?.(step.spec.phase) ?? '',
       ...(resumes && step.checkpoint ? { checkpoint: step.checkpoint } : {}),
+      ...(lease ? { lease } : {}),
     },
   });
 }

@@ -19,6 +19,10 @@ export class Transition {
   readonly events: RunEvent[] = [];
   /** Steps whose inputs must be judged before they can be scheduled. */
   readonly checks: string[] = [];
+  /** Steps about which the step cache must be asked first. */
+  readonly cacheQuestions: string[] = [];
+  /** Steps for which resources must be asked for first. */
+  readonly leaseQuestions: string[] = [];
   /** Something is left to decide after this batch. */
   hasMore = false;
   #state: RunRecord | undefined;
