@@ -7,7 +7,13 @@ import {
   TaskHeartbeatSchema,
 } from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
-import { foldRun, type RunBatch, type RunRecord } from '@agentforge/events';
+import {
+  foldRun,
+  MessageTooLargeError,
+  type RunBatch,
+  type RunRecord,
+  StreamFullError,
+} from '@agentforge/events';
 import { createLogger, createMetrics } from '@agentforge/telemetry';
 import { create } from '@bufbuild/protobuf';
 import { RUN } from '../../test/story.js';
@@ -40,7 +46,7 @@ class FakeLog extends RunLog {
     if (failure) throw failure;
     if (expected !== this.revision) throw new AppError('ABORTED', 'conflict');
     if (events.some((e) => e.payload.case === 'stepReported') && this.maxEvents === 0)
-      throw new AppError('RESOURCE_EXHAUSTED', 'too large');
+      throw new MessageTooLargeError('batch', 2, 1);
     this.commit(events);
     return this.revision;
   }
@@ -199,6 +205,18 @@ describe('RunActor', () => {
     log.maxEvents = 0;
     const state = await one.post({ kind: 'report', report: report('succeeded') });
     expect(state.failure?.reason).toBe('RESULT_TOO_LARGE');
+  });
+
+  it('keeps a result while the log has no room, and commits it when there is', async () => {
+    const { log, actor } = set();
+    const one = actor();
+    await one.post(creation);
+    log.failures.push(new StreamFullError('a batch', undefined), new StreamFullError('a batch', undefined));
+    const state = await one.post({ kind: 'report', report: report('succeeded') });
+    expect(state.failure).toBeUndefined();
+    expect(log.batches.at(-1)?.events.map(({ payload }) => payload.case)).toContain('stepReported');
+    log.failures.push(new StreamFullError('a batch', undefined));
+    await expect(one.post({ kind: 'pause' })).rejects.toMatchObject({ reason: 'STREAM_FULL' });
   });
 
   it('leaves a run alone that another replica looks after, until it is silent', async () => {

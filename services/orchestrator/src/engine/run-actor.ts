@@ -152,14 +152,14 @@ export class RunActor {
         const error = AppError.from(thrown);
         if (error.code === 'ABORTED' && tries < MAX_CONFLICTS) {
           await this.#tryToCatchUp();
-        } else if (error.code === 'UNAVAILABLE' && tries < MAX_TRIES) {
+        } else if (isPassing(error) && tries < MAX_TRIES) {
           pending = rejectCommands(pending, error);
           await delay(50 * 2 ** tries);
           await this.#tryToCatchUp();
-        } else if (error.code === 'RESOURCE_EXHAUSTED' && pending.length > 1) {
+        } else if (isTooLarge(error) && pending.length > 1) {
           for (const one of pending) await this.#commit([one]);
           return;
-        } else if (error.code === 'RESOURCE_EXHAUSTED' && !isGivenUp(pending)) {
+        } else if (isTooLarge(error) && !isGivenUp(pending)) {
           pending = pending.map((one) => ({ ...one, input: withoutResult(one.input, error) }));
         } else {
           for (const { reject } of pending) reject(thrown);
@@ -210,6 +210,7 @@ export class RunActor {
       defaultParallelSteps: this.options.defaultParallelSteps,
       waitingSinceMs: this.#waitingSinceMs,
       fallbackOf: (phase) => ports.phases.get(phase)?.fallback ?? '',
+      phaseVersionOf: (phase) => ports.phases.get(phase)?.version ?? '',
       hasOutputsToJudge: (phase) => ports.phases.get(phase)?.outputs.length !== 0,
       areInputsAccepted: (stepId) => effects.areInputsAccepted(stepId),
       checking: effects.checking,
@@ -226,6 +227,14 @@ function rejectCommands(pending: readonly Pending[], error: AppError): Pending[]
     return !isCommand;
   });
 }
+
+/** The batch can never be committed as it is. */
+const isTooLarge = (error: AppError): boolean =>
+  error.code === 'RESOURCE_EXHAUSTED' && error.reason === 'MESSAGE_TOO_LARGE';
+
+/** The log is away or has no room: nothing is wrong with the inputs. */
+const isPassing = (error: AppError): boolean =>
+  error.code === 'UNAVAILABLE' || (error.code === 'RESOURCE_EXHAUSTED' && !isTooLarge(error));
 
 const isGivenUp = (pending: readonly Pending[]): boolean =>
   pending.every(({ input }) => input.kind !== 'report' || input.report.payload.case !== 'succeeded');
