@@ -10,6 +10,7 @@ import { NatsRunLog } from './adapters/nats-run-log.js';
 import { NatsWorkers } from './adapters/nats-workers.js';
 import type { Config } from './config.js';
 import { Engine } from './engine/engine.js';
+import { EngineStatusController } from './engine-status.controller.js';
 import { OrchestratorController } from './orchestrator.controller.js';
 import { OrchestratorUseCases } from './orchestrator.service.js';
 import { Judge } from './ports/judge.port.js';
@@ -20,7 +21,7 @@ import { Workers } from './ports/workers.port.js';
 
 /** Composition root: binds ports to NATS and gRPC, starts the engine. */
 @Module({
-  controllers: [OrchestratorController],
+  controllers: [OrchestratorController, EngineStatusController],
   providers: [
     OrchestratorUseCases,
     { provide: Limits, inject: [SERVICE_CONFIG], useFactory: (config: Config) => config },

@@ -8,7 +8,9 @@ import { GrpcEngine } from './adapters/grpc-engine.js';
 import { NatsRunHistory } from './adapters/nats-run-history.js';
 import { ArtifactController } from './artifacts.controller.js';
 import { ArtifactUseCases } from './artifacts.service.js';
+import { CapacityController } from './capacity.controller.js';
 import type { Config } from './config.js';
+import { OperationsController } from './operations.controller.js';
 import { PipelineController } from './pipeline-controller.controller.js';
 import { PipelineUseCases } from './pipeline-controller.service.js';
 import { EnginePort } from './ports/engine.port.js';
@@ -16,10 +18,17 @@ import { PhaseRegistryPort } from './ports/phase-registry.port.js';
 import { RunHistory } from './ports/run-history.port.js';
 import { UploadLog } from './ports/upload-log.port.js';
 import { ReadModel } from './projection/read-model.js';
+import { ScheduleController } from './schedules.controller.js';
 
 /** Composition root: binds ports to NATS, gRPC and the artifact store, starts the read model. */
 @Module({
-  controllers: [PipelineController, ArtifactController],
+  controllers: [
+    PipelineController,
+    ArtifactController,
+    CapacityController,
+    OperationsController,
+    ScheduleController,
+  ],
   providers: [
     PipelineUseCases,
     ArtifactUseCases,

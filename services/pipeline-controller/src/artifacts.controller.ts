@@ -6,7 +6,7 @@ import {
   type UploadArtifactRequest,
   type VerifyArtifactRequest,
 } from '@agentforge/contracts';
-import { type CallContext, GrpcService, type ServiceHandlers } from '@agentforge/service-kit';
+import { type CallContext, GrpcService, notYet, type ServiceHandlers } from '@agentforge/service-kit';
 import { ArtifactUseCases } from './artifacts.service.js';
 
 /** gRPC edge of artifacts. */
@@ -28,6 +28,10 @@ export class ArtifactController implements ServiceHandlers<typeof ArtifactServic
 
   async *downloadArtifact({ digest, path }: DownloadArtifactRequest, call: CallContext) {
     for await (const chunk of this.useCases.download(digest, path, call.signal)) yield { chunk };
+  }
+
+  async getLineage() {
+    return notYet('GetLineage');
   }
 
   async verifyArtifact({ digest }: VerifyArtifactRequest) {

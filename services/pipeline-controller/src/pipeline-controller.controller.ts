@@ -12,7 +12,7 @@ import {
   type ValidateRunSpecRequest,
   type WatchRunRequest,
 } from '@agentforge/contracts';
-import { type CallContext, GrpcService, type ServiceHandlers } from '@agentforge/service-kit';
+import { type CallContext, GrpcService, notYet, type ServiceHandlers } from '@agentforge/service-kit';
 import { PipelineUseCases } from './pipeline-controller.service.js';
 
 /** gRPC edge of runs and phases. */
@@ -31,6 +31,14 @@ export class PipelineController implements ServiceHandlers<typeof PipelineServic
 
   async getRun({ name }: GetRunRequest) {
     return { run: await this.useCases.get(name) };
+  }
+
+  async listSteps() {
+    return notYet('ListSteps');
+  }
+
+  async explainStep() {
+    return notYet('ExplainStep');
   }
 
   async listRuns(request: ListRunsRequest) {

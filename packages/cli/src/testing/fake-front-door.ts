@@ -22,6 +22,7 @@ import {
   createService,
   defineSettings,
   GrpcService,
+  notYet,
   type RunningService,
   serverSettings,
 } from '@agentforge/service-kit';
@@ -82,6 +83,14 @@ class FakePipelineController {
 
   getRun({ name }: GetRunRequest) {
     return { run: find(name) };
+  }
+
+  listSteps() {
+    return notYet('ListSteps');
+  }
+
+  explainStep() {
+    return notYet('ExplainStep');
   }
 
   listRuns({ pageSize, pageToken, filter }: ListRunsRequest) {
@@ -170,6 +179,10 @@ class FakeArtifactController {
   async *downloadArtifact({ digest }: DownloadArtifactRequest) {
     const { bytes } = contentOf(digest);
     yield { chunk: state.current.damaged ? Buffer.concat([bytes, Buffer.from('!')]) : bytes };
+  }
+
+  getLineage() {
+    return notYet('GetLineage');
   }
 
   verifyArtifact({ digest }: { digest: string }) {

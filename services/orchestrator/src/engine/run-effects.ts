@@ -81,6 +81,7 @@ export class RunEffects {
       if (payload.case === 'stepStarted') this.#started(payload.value.attemptId, payload.value.worker);
       else if (payload.case === 'stepAttemptFailed' || payload.case === 'stepReported')
         this.#closed(payload.value.attemptId);
+      else if (payload.case === 'stepCacheHit') this.#accepted.delete(payload.value.stepId);
       else if (payload.case === 'stepCompleted' || payload.case === 'stepCancelled') {
         this.#accepted.delete(payload.value.stepId);
         const attempt = stepOf(state, payload.value.stepId)?.attempts.at(-1);

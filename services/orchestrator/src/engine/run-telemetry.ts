@@ -58,6 +58,13 @@ function recordOne({ payload }: RunEvent, state: RunRecord, { logger, metrics }:
       finished(metrics, state, payload.value.stepId, 'completed');
       logger.debug('step.finished', { runId, stepId: payload.value.stepId });
       return;
+    case 'stepCacheHit': {
+      const { stepId, sourceRun, sourceStepId } = payload.value;
+      const phase = stepOf(state, stepId)?.spec.phase ?? '';
+      metrics.counter('cacheLookups').inc({ phase, outcome: 'hit' });
+      logger.info('step.reused', { runId, stepId, reason: `${sourceRun}/steps/${sourceStepId}` });
+      return;
+    }
     case 'stepCancelled':
       logger.info('step.cancelled', { runId, stepId: payload.value.stepId });
       return;
