@@ -70,6 +70,10 @@ function describeStepEvent(payload: StepPayload): EventText {
       const passed = payload.value.verdicts.filter((verdict) => verdict.valid).length;
       return good(`${step} completed, ${passed} of ${payload.value.verdicts.length} checks passed`);
     }
+    case 'stepCacheHit': {
+      const { sourceRun, sourceStepId } = payload.value;
+      return good(`${step} completed with the result of ${sourceStepId} in ${sourceRun}`);
+    }
     case 'stepFailed':
       return bad(`${step} failed${because(payload.value.failure)}`);
     case 'stepFallbackUsed':

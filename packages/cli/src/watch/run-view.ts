@@ -160,10 +160,16 @@ export class RunView {
         step.outcome = payload.value.result?.outcome ?? '';
         break;
       case 'stepAttemptFailed':
-        step.state = payload.value.nextAttemptTime ? StepState.READY : StepState.RUNNING;
+        step.state = StepState.READY;
         step.failure = payload.value.failure?.message ?? '';
         break;
       case 'stepCompleted':
+        this.endStep(step, StepState.COMPLETED, time);
+        break;
+      case 'stepCacheHit':
+        step.fraction = 1;
+        step.outcome = payload.value.result?.outcome ?? '';
+        if (this.state === RunState.PENDING) this.state = RunState.RUNNING;
         this.endStep(step, StepState.COMPLETED, time);
         break;
       case 'stepFailed':
