@@ -10,6 +10,7 @@ import {
   runUpdate,
   wholeStory,
 } from '../testing/sample-run.js';
+import { describeEvent } from './event-line.js';
 import { followRun } from './follow.js';
 import { drawRun } from './run-frame.js';
 import { drawRunReport } from './run-report.js';
@@ -77,6 +78,32 @@ describe('RunView', () => {
     const points = view.step('founders')?.curves.losses()[0]?.points ?? [];
     expect(points.length).toBeLessThanOrEqual(2_000);
     expect(points.at(-1)?.x).toBe(9_999);
+  });
+
+  it('shows a step READY after a failed attempt, and done after a cache hit', () => {
+    const view = viewAfter(1);
+    const value = { stepId: 'founders', attemptId: 'x', failure: { message: 'broken' } };
+    view.apply(eventUpdate(5, 4n, { case: 'stepAttemptFailed', value }));
+    expect(view.step('founders')).toMatchObject({ state: StepState.READY, failure: 'broken' });
+    const hit = {
+      stepId: 'founders',
+      key: 'k',
+      result: { outcome: 'improved' },
+      sourceRun: 'projects/p/runs/r',
+      sourceStepId: 'z',
+    };
+    const update = eventUpdate(6, 5n, { case: 'stepCacheHit', value: hit });
+    view.apply(update);
+    expect(view.step('founders')).toMatchObject({
+      state: StepState.COMPLETED,
+      fraction: 1,
+      outcome: 'improved',
+    });
+    expect(view.state).toBe(RunState.RUNNING);
+    if (update.update.case !== 'event') throw new Error('no event');
+    expect(describeEvent(update.update.value).text).toBe(
+      'founders: completed with the result of z in projects/p/runs/r',
+    );
   });
 
   it('runs again after a retry', () => {

@@ -245,6 +245,17 @@ describe('conditions beyond the states', () => {
     expect(stepOf(retried, 's')).toMatchObject({ cachedFrom: undefined, result: undefined });
   });
 
+  it('remember the first dependency that was lost, until a retry brings it back', () => {
+    expect(stepOf(fold(skipFirst), 's')?.lostDependency).toBeUndefined();
+    const lost = fold(...failedFirst);
+    expect(stepOf(lost, 's')?.lostDependency).toBe('first');
+    const late = event({ case: 'stepsAdded', value: { steps: [{ id: 'late', after: ['first'] }] } });
+    expect(stepOf(foldEvent(lost, RUN, late), 'late')?.lostDependency).toBe('first');
+    const ended = fold(...STEP_STATES.BLOCKED, { case: 'runFailed', value: {} });
+    const again = { case: 'runRetried', value: { stepIds: ['s', 'first'] } } as Payload;
+    expect(stepOf(foldEvent(ended, RUN, event(again)), 's')?.lostDependency).toBeUndefined();
+  });
+
   it('remember which fallback was used, and why', () => {
     const exhausted = fold(skipFirst, ready, scheduled, attemptFailed);
     const fallback = { stepId: 's', fallback: 'f', failure: { code: 'INTERNAL', reason: 'BROKEN' } };
