@@ -1,11 +1,12 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { WaitKind } from '@agentforge/contracts';
 import type { RunningService } from '@agentforge/service-kit';
 import { runCommand } from '../src/run-command.js';
 import { type FrontDoorState, startFakeFrontDoor } from '../src/testing/fake-front-door.js';
 import { type FakeIo, fakeIo } from '../src/testing/fake-io.js';
-import { digestOf } from '../src/testing/sample-run.js';
+import { digestOf, pendingRun } from '../src/testing/sample-run.js';
 
 const SPEC = `name: test
 seed: 3
@@ -48,6 +49,35 @@ async function forge(
   const code = await runCommand(io, line.split(' '), '1.2.3');
   return { code, io };
 }
+
+describe('forge run explain', () => {
+  const name = 'projects/default/runs/w';
+
+  it('says of each step that waits why, or of one step', async () => {
+    state().runs.set(name, pendingRun(name));
+    state().waits.set('founders', [
+      { kind: WaitKind.RESOURCES, message: 'no pool has free what it asks for' },
+      { kind: WaitKind.PAUSED, message: 'the run is paused; resume it' },
+    ]);
+    const all = await forge('run explain w');
+    expect(all.io.out.text).toContain('no pool has free what it asks for');
+    expect(all.io.out.text).toContain('the run is paused; resume it');
+    expect(all.io.out.text).not.toContain('evolve');
+    const one = await forge('run explain w evolve');
+    expect(one.io.out.text).toContain('nothing; it runs, has ended, or starts next');
+    const json = await forge('run explain w founders -o json');
+    expect(JSON.parse(json.io.out.text)).toMatchObject([
+      { step: 'founders', waits: [{ kind: 'WAIT_KIND_RESOURCES' }, { kind: 'WAIT_KIND_PAUSED' }] },
+    ]);
+  });
+
+  it('names the steps when one is unknown, and says when nothing waits', async () => {
+    const unknown = await forge('run explain demo evlove');
+    expect(unknown.code).toBe(2);
+    expect(unknown.io.err.text).toContain('did you mean "evolve"');
+    expect((await forge('run explain demo')).io.out.text).toContain('the run has ended: COMPLETED');
+  });
+});
 
 describe('forge run', () => {
   it('create uploads files once, sends the graph and prints the name', async () => {

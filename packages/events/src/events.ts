@@ -5,7 +5,7 @@ import { DeadLetters } from './dead-letters.js';
 import { Directives } from './directives.js';
 import { PhaseRegistry } from './phase-registry.js';
 import { ProgressChannel } from './progress-channel.js';
-import { type QueueReading, readQueues } from './queue-readings.js';
+import { type QueueReading, readQueues, readTaskQueue, type TaskQueueReading } from './queue-readings.js';
 import { Reports } from './reports.js';
 import { RunLog } from './run-log.js';
 import { Connection, type ConnectionOptions } from './stream/connection.js';
@@ -79,6 +79,11 @@ export class Events {
   /** How much waits in each queue. */
   queueReadings(): Promise<QueueReading[]> {
     return readQueues(this.connection);
+  }
+
+  /** How much waits for the workers of one phase; undefined when none of them was ever there. */
+  taskQueueReading(phase: string): Promise<TaskQueueReading | undefined> {
+    return readTaskQueue(this.connection, phase);
   }
 
   /** Lets a scrape read the queues; while NATS is away they have no values. */

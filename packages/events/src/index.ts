@@ -48,7 +48,7 @@ export {
 } from './fold/transitions.js';
 export type { PhaseChange, PhaseRegistry } from './phase-registry.js';
 export type { ProgressChannel, ProgressFeed, ProgressSubscribeOptions } from './progress-channel.js';
-export type { QueueReading } from './queue-readings.js';
+export type { QueueReading, TaskQueueReading } from './queue-readings.js';
 export type { DeliveredReport, ReportConsumeOptions, Reports } from './reports.js';
 export type { RunBatch, RunEventInit, RunLog } from './run-log.js';
 export { stepSeedOf } from './step-seed.js';

@@ -1,7 +1,7 @@
 import type { ConsumerInfo } from '@nats-io/jetstream';
 import type { Connection } from './stream/connection.js';
 import { API_CODES, apiCodeOf } from './stream/server-reply.js';
-import { STREAMS } from './subjects.js';
+import { STREAMS, tasksConsumer } from './subjects.js';
 
 /** How much waits in one queue. */
 export interface QueueReading {
@@ -14,6 +14,12 @@ export interface QueueReading {
   readonly inFlight: number;
   /** Age of the oldest message that waits, ms; 0 when none does. */
   readonly oldestAgeMs: number;
+}
+
+/** What is known of the workers of one phase from their queue alone. */
+export interface TaskQueueReading extends Pick<QueueReading, 'waiting' | 'inFlight'> {
+  /** Requests of workers that wait for a task. */
+  readonly pulls: number;
 }
 
 const PHASE_CONSUMER = /^phase-(.+)$/;
@@ -29,6 +35,21 @@ export async function readQueues(
       readings.push(await readQueue(connection, stream, consumer, now()));
   }
   return readings;
+}
+
+/** The task queue of a phase; undefined when no worker of it was ever there. */
+export async function readTaskQueue(
+  connection: Connection,
+  phase: string,
+): Promise<TaskQueueReading | undefined> {
+  try {
+    const info = await connection.manager.consumers.info(STREAMS.tasks, tasksConsumer(phase));
+    return { waiting: info.num_pending, inFlight: info.num_ack_pending, pulls: info.num_waiting };
+  } catch (error) {
+    const code = apiCodeOf(error);
+    if (code === API_CODES.consumerNotFound) return undefined;
+    throw error;
+  }
 }
 
 async function readQueue(

@@ -1,11 +1,29 @@
-import { EngineStatusService, type ExplainExecutionStepRequest } from '@agentforge/contracts';
+import {
+  EngineStatusService,
+  type ExplainExecutionRequest,
+  type ExplainExecutionStepRequest,
+  type GetProjectUsageRequest,
+} from '@agentforge/contracts';
 import { GrpcService, notYet, type ServiceHandlers } from '@agentforge/service-kit';
+import { OrchestratorUseCases } from './orchestrator.service.js';
+import { toWaitReason } from './waiting.mapper.js';
 
 /** gRPC edge of what only the engine knows: why a step waits, breakers, pools. */
 @GrpcService(EngineStatusService)
 export class EngineStatusController implements ServiceHandlers<typeof EngineStatusService> {
-  async explainExecutionStep(_: ExplainExecutionStepRequest) {
-    return notYet('ExplainExecutionStep');
+  constructor(private readonly useCases: OrchestratorUseCases) {}
+
+  async explainExecutionStep({ run, stepId }: ExplainExecutionStepRequest) {
+    return { waits: (await this.useCases.explainStep(run, stepId)).map(toWaitReason) };
+  }
+
+  async explainExecution({ run }: ExplainExecutionRequest) {
+    const steps = await this.useCases.explainRun(run);
+    return { steps: steps.map(({ stepId, waits }) => ({ stepId, waits: waits.map(toWaitReason) })) };
+  }
+
+  async getProjectUsage(_: GetProjectUsageRequest) {
+    return notYet('GetProjectUsage');
   }
 
   async listPhaseBreakers() {

@@ -6,7 +6,9 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import { Injectable } from '@nestjs/common';
 import { ConfigRules } from './domain/config-rules.js';
 import { judgeGraph } from './domain/graph-rules.js';
+import type { Wait } from './engine/admission/wait.js';
 import { Engine } from './engine/engine.js';
+import type { StepWaits } from './engine/explain-run.js';
 import type { EngineInput } from './engine/inputs.js';
 import {
   InvalidFieldError,
@@ -97,6 +99,16 @@ export class OrchestratorUseCases {
     const state = await this.engine.stateOf(checked(name), true);
     if (state === undefined) throw new RunNotFoundError(name);
     return state;
+  }
+
+  /** Why a step does not run. @throws NOT_FOUND, INVALID_ARGUMENT, UNAVAILABLE */
+  explainStep(run: string, stepId: string): Promise<readonly Wait[]> {
+    return this.engine.explainStep(checked(run), stepId);
+  }
+
+  /** Why the steps of a run do not run. @throws NOT_FOUND, INVALID_ARGUMENT, UNAVAILABLE */
+  explainRun(run: string): Promise<readonly StepWaits[]> {
+    return this.engine.explainRun(checked(run));
   }
 
   /** Hands a command to a run. @throws NOT_FOUND, FAILED_PRECONDITION, INVALID_ARGUMENT, UNAVAILABLE */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  EngineStatusService,
   type GraphSpecSchema,
   OrchestrationService,
   PhaseDescriptorSchema,
@@ -77,6 +78,13 @@ export class Fixture {
 
   client(service: Orchestrator): Client<typeof OrchestrationService> {
     const client = createClient(OrchestrationService, service.grpcAddress);
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** What only the engine knows. */
+  status(service: Orchestrator): Client<typeof EngineStatusService> {
+    const client = createClient(EngineStatusService, service.grpcAddress);
     this.#clients.push(client);
     return client;
   }

@@ -1,10 +1,11 @@
 import { ArtifactStore, FolderArtifactStore } from '@agentforge/artifacts';
-import { OrchestrationService, RunState } from '@agentforge/contracts';
+import { EngineStatusService, OrchestrationService, RunState } from '@agentforge/contracts';
 import { connectEvents, Events } from '@agentforge/events';
 import { Clients, Drain, Readiness, SERVICE_CONFIG } from '@agentforge/service-kit';
 import { Logger, Metrics } from '@agentforge/telemetry';
 import { Module } from '@nestjs/common';
 import { GrpcEngine } from './adapters/grpc-engine.js';
+import { GrpcEngineStatus } from './adapters/grpc-engine-status.js';
 import { NatsRunHistory } from './adapters/nats-run-history.js';
 import { ArtifactController } from './artifacts.controller.js';
 import { ArtifactUseCases } from './artifacts.service.js';
@@ -14,10 +15,12 @@ import { OperationsController } from './operations.controller.js';
 import { PipelineController } from './pipeline-controller.controller.js';
 import { PipelineUseCases } from './pipeline-controller.service.js';
 import { EnginePort } from './ports/engine.port.js';
+import { EngineStatusPort } from './ports/engine-status.port.js';
 import { PhaseRegistryPort } from './ports/phase-registry.port.js';
 import { RunHistory } from './ports/run-history.port.js';
 import { UploadLog } from './ports/upload-log.port.js';
 import { ReadModel } from './projection/read-model.js';
+import { RunAnnotations } from './run-annotations.js';
 import { ScheduleController } from './schedules.controller.js';
 
 /** Composition root: binds ports to NATS, gRPC and the artifact store, starts the read model. */
@@ -32,6 +35,7 @@ import { ScheduleController } from './schedules.controller.js';
   providers: [
     PipelineUseCases,
     ArtifactUseCases,
+    RunAnnotations,
     { provide: Events, inject: [SERVICE_CONFIG, Logger, Metrics, Readiness, Drain], useFactory: startEvents },
     { provide: RunHistory, inject: [Events], useFactory: (events: Events) => new NatsRunHistory(events) },
     { provide: PhaseRegistryPort, inject: [Events], useFactory: (events: Events) => events.phases },
@@ -44,6 +48,20 @@ import { ScheduleController } from './schedules.controller.js';
           clients.get(OrchestrationService, config.orchestratorAddress, {
             deadlineMs: config.orchestratorTimeoutMs,
             maxMessageBytes: config.maxMessageBytes,
+          }),
+        ),
+    },
+    {
+      provide: EngineStatusPort,
+      inject: [Clients, SERVICE_CONFIG],
+      useFactory: (
+        clients: Clients,
+        { orchestratorAddress, orchestratorTimeoutMs, maxMessageBytes }: Config,
+      ) =>
+        new GrpcEngineStatus(
+          clients.get(EngineStatusService, orchestratorAddress, {
+            deadlineMs: orchestratorTimeoutMs,
+            maxMessageBytes,
           }),
         ),
     },

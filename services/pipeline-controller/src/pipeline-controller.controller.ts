@@ -1,6 +1,7 @@
 import {
   type CancelRunRequest,
   type CreateRunRequest,
+  type ExplainStepRequest,
   type GetPhaseRequest,
   type GetRunRequest,
   type ListRunEventsRequest,
@@ -14,11 +15,15 @@ import {
 } from '@agentforge/contracts';
 import { type CallContext, GrpcService, notYet, type ServiceHandlers } from '@agentforge/service-kit';
 import { PipelineUseCases } from './pipeline-controller.service.js';
+import { RunAnnotations } from './run-annotations.js';
 
 /** gRPC edge of runs and phases. */
 @GrpcService(PipelineService)
 export class PipelineController implements ServiceHandlers<typeof PipelineService> {
-  constructor(private readonly useCases: PipelineUseCases) {}
+  constructor(
+    private readonly useCases: PipelineUseCases,
+    private readonly annotations: RunAnnotations,
+  ) {}
 
   async createRun(request: CreateRunRequest) {
     return { run: await this.useCases.create(request) };
@@ -30,15 +35,15 @@ export class PipelineController implements ServiceHandlers<typeof PipelineServic
   }
 
   async getRun({ name }: GetRunRequest) {
-    return { run: await this.useCases.get(name) };
+    return { run: await this.annotations.annotate(await this.useCases.get(name)) };
   }
 
   async listSteps() {
     return notYet('ListSteps');
   }
 
-  async explainStep() {
-    return notYet('ExplainStep');
+  async explainStep(request: ExplainStepRequest) {
+    return this.annotations.explain(request);
   }
 
   async listRuns(request: ListRunsRequest) {

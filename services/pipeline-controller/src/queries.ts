@@ -13,10 +13,10 @@ export interface PageBounds {
 const quoted = (text: string): string => JSON.stringify(text.slice(0, 200));
 
 /** The name of a run, checked. @throws INVALID_ARGUMENT */
-export function checkRunName(name: string): string {
+export function checkRunName(name: string, field = 'name'): string {
   if (parseRunName(name) === undefined)
     throw new InvalidRequestError([
-      { field: 'name', description: `is ${quoted(name)}; must be "projects/{project}/runs/{run}"` },
+      { field, description: `is ${quoted(name)}; must be "projects/{project}/runs/{run}"` },
     ]);
   return name;
 }

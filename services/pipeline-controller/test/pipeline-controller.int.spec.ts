@@ -9,6 +9,7 @@ import {
   PipelineService,
   RunState,
   StepProgressSchema,
+  WaitKind,
   type WatchRunResponse,
 } from '@agentforge/contracts';
 import { attemptIdOf, type Events, type RunEventInit } from '@agentforge/events';
@@ -18,7 +19,7 @@ import { create } from '@bufbuild/protobuf';
 import { timestampNow } from '@bufbuild/protobuf/wkt';
 import { AppModule } from '../src/app.module.js';
 import { settings } from '../src/config.js';
-import { commit, startStubOrchestrator } from './stub-orchestrator.js';
+import { commit, engineStatus, startStubOrchestrator } from './stub-orchestrator.js';
 
 type Payload = NonNullable<RunEventInit['payload']>;
 
@@ -298,6 +299,22 @@ describe('pipeline-controller', () => {
     it('refuses a run that is not there', async () => {
       await expect(collect({ name: 'projects/p/runs/none' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
     });
+  });
+
+  it('says why steps wait, and shows a run also while the engine says nothing', async () => {
+    const name = await createRun();
+    engineStatus.waits = [{ kind: WaitKind.QUEUED_BEHIND, message: 'behind others', position: 3 }];
+    const { run } = await client.getRun({ name });
+    expect(run?.steps[0]?.waits).toMatchObject([{ kind: WaitKind.QUEUED_BEHIND, position: 3 }]);
+    const { waits } = await client.explainStep({ run: name, stepId: 'a' });
+    expect(waits).toMatchObject([{ message: 'behind others' }]);
+    engineStatus.waits = [];
+    expect((await client.getRun({ name })).run?.steps[0]?.waits).toEqual([]);
+    await expect(client.explainStep({ run: 'a', stepId: 'a' })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      fieldViolations: [{ field: 'run' }],
+    });
+    await expect(client.explainStep({ run: name, stepId: 'z' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
   it('lists and describes phases, and names them when one is unknown', async () => {

@@ -1,16 +1,21 @@
 import {
   type CancelExecutionRequest,
+  EngineStatusService,
+  type ExplainExecutionStepRequest,
   type GetExecutionRequest,
   OrchestrationService,
   type PauseExecutionRequest,
+  type PoolSchema,
   type ResumeExecutionRequest,
   type RetryExecutionRequest,
   type StartExecutionRequest,
   type ValidateGraphRequest,
+  type WaitKind,
 } from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
 import { type Events, type RunEventInit, toRun } from '@agentforge/events';
 import { createService, defineSettings, GrpcService, serverSettings } from '@agentforge/service-kit';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampNow } from '@bufbuild/protobuf/wkt';
 import { type DynamicModule, Inject, Module } from '@nestjs/common';
 
@@ -70,12 +75,43 @@ class StubController {
   }
 }
 
+/** What the stub answers about waits, usage and pools. */
+export const engineStatus = {
+  waits: [] as { kind: WaitKind; message: string; position?: number }[],
+  usage: { runningRuns: 0, queuedRuns: 0, runningSteps: 0 },
+  pools: [] as MessageInitShape<typeof PoolSchema>[],
+};
+
+@GrpcService(EngineStatusService)
+class StubStatusController {
+  async explainExecutionStep({ stepId }: ExplainExecutionStepRequest) {
+    if (stepId !== 'a') throw new AppError('NOT_FOUND', `no step ${stepId}`);
+    return { waits: engineStatus.waits };
+  }
+
+  async explainExecution() {
+    return { steps: engineStatus.waits.length > 0 ? [{ stepId: 'a', waits: engineStatus.waits }] : [] };
+  }
+
+  async getProjectUsage() {
+    return engineStatus.usage;
+  }
+
+  async listPhaseBreakers() {
+    return {};
+  }
+
+  async listPools() {
+    return { pools: engineStatus.pools };
+  }
+}
+
 @Module({})
 class StubModule {
   static with(events: Events): DynamicModule {
     return {
       module: StubModule,
-      controllers: [StubController],
+      controllers: [StubController, StubStatusController],
       providers: [{ provide: EVENTS, useValue: events }],
     };
   }

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import type { Io } from '../session.js';
 import { action, collect, wholeNumber } from './action.js';
 import * as runs from './run.actions.js';
+import { explainRun } from './run-explain.actions.js';
 
 /** `forge run …` */
 export function addRunCommands(program: Command, io: Io): void {
@@ -54,6 +55,15 @@ Examples:
       '\nExamples:\n  $ forge run get demo\n  $ forge run get projects/search/runs/r1 -o json',
     )
     .action(action<object>(io, runs.getRun));
+
+  run
+    .command('explain <run> [step]')
+    .description('Say why steps do not run yet: what each waits for, and what would end it')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ forge run explain demo\n  $ forge run explain demo evolve -o json',
+    )
+    .action(action<object>(io, explainRun));
 
   run
     .command('watch <run>')

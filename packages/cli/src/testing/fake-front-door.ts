@@ -15,6 +15,7 @@ import {
   RunState,
   type UploadArtifactRequest,
   type ValidateRunSpecRequest,
+  type WaitKind,
   type WatchRunRequest,
 } from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
@@ -37,6 +38,8 @@ export class FrontDoorState {
   readonly contents = new Map<string, { bytes: Buffer; type: string; name: string; mediaType: string }>();
   readonly runs = new Map<string, Run>([['projects/default/runs/demo', completedRun()]]);
   lastFilter = '';
+  /** Why steps wait, by step. */
+  readonly waits = new Map<string, { kind: WaitKind; message: string }[]>();
   /** How the next watched run ends. */
   ending: 'completed' | 'failed' = 'completed';
   /** Violations that the next specification has. */
@@ -89,8 +92,8 @@ class FakePipelineController {
     return notYet('ListSteps');
   }
 
-  explainStep() {
-    return notYet('ExplainStep');
+  explainStep({ stepId }: { stepId: string }) {
+    return { waits: state.current.waits.get(stepId) ?? [] };
   }
 
   listRuns({ pageSize, pageToken, filter }: ListRunsRequest) {

@@ -14,6 +14,7 @@ import { renderTable } from '../output/table.js';
 import { formatBytes, formatQuantity, formatSeconds, shortDigest } from '../output/units.js';
 import { printable } from '../output/width.js';
 import type { SeriesView } from './curves.js';
+import { waitLines } from './run-waits.js';
 import { paintRunState, stepMark } from './states.js';
 
 /** Comparisons of a check that passed that are shown; all of them are in the JSON output. */
@@ -71,6 +72,7 @@ function drawStep(run: Run, step: Step, curves: readonly SeriesView[], style: St
   ];
   if (step.failure && !run.failure?.message.includes(step.failure.message))
     lines.push(`  ${style.red(printable(`${step.failure.code}: ${step.failure.message}`))}`);
+  lines.push(...waitLines(step.waits).map((line) => `  ${style.yellow('…')} ${printable(line)}`));
   lines.push(...indent(drawMetrics(step.result?.metrics ?? [], style)));
   lines.push(...indent(drawCurves(curves, style)));
   lines.push(...indent(drawVerdicts(step, style)));

@@ -29,6 +29,11 @@ export class NatsWorkers extends Workers {
     return this.events.checkpoints.remove(attemptId);
   }
 
+  async hasWorkers(phase: string): Promise<boolean> {
+    const queue = await this.events.taskQueueReading(phase);
+    return queue !== undefined && queue.pulls + queue.inFlight > 0;
+  }
+
   async onReport(handler: (report: StepReport) => Promise<unknown>): Promise<void> {
     const { ackWaitMs } = this;
     this.#reports = await this.events.reports.consume(async ({ report }) => void (await handler(report)), {

@@ -7,9 +7,11 @@ import {
 } from '@agentforge/contracts';
 import { isTerminalRun, type RunBatch, type RunRecord } from '@agentforge/events';
 import { create } from '@bufbuild/protobuf';
-import { RunNotFoundError, TooManyRunsError } from '../orchestrator.errors.js';
+import { RunNotFoundError, StepNotFoundError, TooManyRunsError } from '../orchestrator.errors.js';
+import type { Wait } from './admission/wait.js';
 import { directiveFor } from './directives.js';
 import type { EngineOptions, EnginePorts } from './engine-ports.js';
+import { Explainer, type StepWaits } from './explain-run.js';
 import type { CreateInput, EngineInput } from './inputs.js';
 import { RunActor } from './run-actor.js';
 
@@ -23,6 +25,7 @@ const RETRY_AFTER_MS = 5_000;
 export class Engine {
   readonly #actors = new Map<string, RunActor>();
   readonly #stop = new AbortController();
+  readonly #explainer: Explainer;
   #sweeper: NodeJS.Timeout | undefined;
   #isCaughtUp = false;
   #following: Promise<void> = Promise.resolve();
@@ -30,7 +33,9 @@ export class Engine {
   constructor(
     private readonly ports: EnginePorts,
     private readonly options: EngineOptions,
-  ) {}
+  ) {
+    this.#explainer = new Explainer(this.#actors, ports.workers);
+  }
 
   /** Resolves when the log has been read and every run that was in flight goes on. */
   async start(): Promise<void> {
@@ -93,6 +98,26 @@ export class Engine {
   /** Reads what other replicas committed to a run, so that a command is decided on the newest state. */
   async refresh(run: string): Promise<void> {
     await this.stateOf(run, true);
+  }
+
+  /** Every reason why a step does not run. @throws NOT_FOUND, UNAVAILABLE */
+  async explainStep(run: string, stepId: string): Promise<readonly Wait[]> {
+    const waits = await this.#explainer.step(await this.#fresh(run), stepId);
+    if (waits === undefined) throw new StepNotFoundError(run, [stepId]);
+    return waits;
+  }
+
+  /** The steps of a run that wait for more than other steps, with every reason. @throws NOT_FOUND, UNAVAILABLE */
+  async explainRun(run: string): Promise<readonly StepWaits[]> {
+    return this.#explainer.run(await this.#fresh(run));
+  }
+
+  /** A run with all that any replica committed. */
+  async #fresh(run: string): Promise<RunActor> {
+    const actor = await this.#existing(run);
+    if (actor === undefined) throw new RunNotFoundError(run);
+    await this.refresh(run);
+    return actor;
   }
 
   async #existing(run: string): Promise<RunActor | undefined> {

@@ -63,8 +63,13 @@ export interface DecideContext {
   areInputsAccepted(stepId: string): boolean;
   /** What the step cache said about a READY step. Absent: there is no cache. */
   readonly cacheAnswerOf?: (stepId: string) => CacheAnswer;
-  /** What the scheduler said about the resources of a READY step. Absent: nobody grants leases. */
-  readonly leaseAnswerOf?: (stepId: string) => LeaseAnswer;
+  /**
+   * What the scheduler said about a READY step; undefined for a step that needs no lease and no place in its project.
+   * Absent: no step does.
+   */
+  readonly leaseAnswerOf?: (stepId: string) => LeaseAnswer | undefined;
+  /** READY steps that the scheduler was asked about and that are not scheduled yet; they hold slots. Default 0. */
+  readonly leasesAsked?: number;
   /** What the breaker of a phase says about another attempt; undefined for a phase without one. */
   readonly breakerOf?: (phase: string) => BreakerAnswer | undefined;
   /** Version of a phase as it is registered now; empty when it has none. */

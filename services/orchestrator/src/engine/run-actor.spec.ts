@@ -80,6 +80,9 @@ class FakeWorkers extends Workers {
   }
   direct(): void {}
   async forget(): Promise<void> {}
+  async hasWorkers(): Promise<boolean> {
+    return true;
+  }
   async onReport(): Promise<void> {}
   onHeartbeat(): void {}
   async stop(): Promise<void> {}

@@ -183,7 +183,7 @@ export class RunActor {
       this.run,
       before,
       pending.map(({ input }) => input),
-      this.#context(),
+      this.context(),
     );
     const { events } = transition;
     if (events.length > 0) {
@@ -202,7 +202,8 @@ export class RunActor {
     });
   }
 
-  #context(): DecideContext {
+  /** What the engine knows besides the log, as the next decision would see it. */
+  context(): DecideContext {
     const { effects, ports } = this;
     return {
       nowMs: Date.now(),

@@ -10,6 +10,7 @@ import {
 } from '@agentforge/events';
 import { durationMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { type Admission, admission, grantedLease } from './admission/admission.js';
+import { hasSlot, heldSlots } from './admission/explain.js';
 import { freeSlots } from './admission/run.js';
 import { countTerminal, type FailureInit, type Transition } from './transition.js';
 
@@ -93,15 +94,18 @@ function schedule(transition: Transition): boolean {
   const { context } = transition;
   const run = transition.state;
   if (run.state !== RunState.PENDING && run.state !== RunState.RUNNING) return false;
-  let slots = freeSlots(run, context.defaultParallelSteps, context.checking.size);
-  if (slots <= 0) return false;
+  let slots = freeSlots(run, context.defaultParallelSteps, heldSlots(context));
+  if (slots <= 0 && !context.leasesAsked) return false;
   const admitted: [StepRecord, Admission][] = [];
   for (const step of stepsIn(run, StepState.READY)) {
     if (step.isExhausted) continue;
+    const isHeld = hasSlot(context.leaseAnswerOf?.(step.spec.id));
+    if (slots <= 0 && !isHeld) continue;
     const next = admission(run, step, context);
     if (typeof next === 'object' && 'wait' in next) continue;
     admitted.push([step, next]);
-    if (--slots === 0) break;
+    if (!isHeld) slots--;
+    if (slots <= 0 && !context.leasesAsked) break;
   }
   let hasCompleted = false;
   for (const [step, next] of admitted) {

@@ -8,6 +8,8 @@ export abstract class Workers {
   abstract direct(directive: TaskDirective): void;
   /** Forgets what workers remember of an attempt that has ended. */
   abstract forget(attemptId: string): Promise<void>;
+  /** Whether any worker of a phase waits for a task or holds one. */
+  abstract hasWorkers(phase: string): Promise<boolean>;
   /**
    * Calls for each report, in order of arrival, without waiting for the handler of the one before. A report whose
    * handler fails is delivered again.

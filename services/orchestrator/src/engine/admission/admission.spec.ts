@@ -86,7 +86,7 @@ describe('admission()', () => {
   it('asks for nothing that a step does not want', () => {
     for (const cache of [CachePolicy.OFF, CachePolicy.REFRESH])
       expect(waiting({ ...a, cache }, { cacheAnswerOf: () => HIT }).ask()).toBe('schedule');
-    expect(waiting(a, { leaseAnswerOf: () => ({ kind: 'unasked' }) }).ask()).toBe('schedule');
+    expect(waiting(a, { leaseAnswerOf: () => undefined }).ask()).toBe('schedule');
   });
 
   it('says what a step waits for that is not READY, or whose run is paused', () => {

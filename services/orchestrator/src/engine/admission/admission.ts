@@ -3,6 +3,7 @@ import { isWhole, type RunRecord, type StepRecord } from '@agentforge/events';
 import type { DecideContext } from '../inputs.js';
 import { breakerGate } from './breaker.js';
 import { type CachedResult, cacheGate } from './cache.js';
+import { hasSlot, heldSlots } from './explain.js';
 import { inputsGate } from './inputs.js';
 import { leaseGate } from './lease.js';
 import { runGate, slotGate, timeGate } from './run.js';
@@ -31,15 +32,16 @@ export type Gate = Admission | undefined;
  */
 export function admission(run: RunRecord, step: StepRecord, context: DecideContext): Admission {
   const { id, phase } = step.spec;
+  const lease = context.leaseAnswerOf?.(id);
   return (
     runGate(run, step, isWhole(run)) ??
     timeGate(step, context.nowMs) ??
     cacheGate(step, context.cacheAnswerOf?.(id)) ??
     (context.checking.has(id) ? { wait: { kind: WaitKind.INPUT_CHECK } } : undefined) ??
-    slotGate(run, context.defaultParallelSteps, context.checking.size) ??
+    (hasSlot(lease) ? undefined : slotGate(run, context.defaultParallelSteps, heldSlots(context))) ??
     breakerGate(context.breakerOf?.(phase)) ??
     inputsGate(step, context.areInputsAccepted(id)) ??
-    leaseGate(step, context.leaseAnswerOf?.(id)) ??
+    leaseGate(lease) ??
     'schedule'
   );
 }

@@ -1,22 +1,19 @@
 import type { Lease, ResourceRequest } from '@agentforge/contracts';
-import type { StepRecord } from '@agentforge/events';
 import type { Wait } from './wait.js';
 
-/** What the scheduler said about the resources of a step. */
+/** What the scheduler said about a step: about its resources, and about the limits of its project. */
 export type LeaseAnswer =
   | { readonly kind: 'unasked' }
   | { readonly kind: 'waiting'; readonly wait: Wait }
-  | { readonly kind: 'granted'; readonly lease: Lease };
+  /** Without a lease when only a place in the project was asked for. */
+  | { readonly kind: 'granted'; readonly lease?: Lease };
 
 /**
- * Whether the step has the resources that it asks for.
- * @param answer  undefined: nobody grants leases, so none is needed
+ * Whether the step has the resources that it asks for, and its project a place for it.
+ * @param answer  undefined: the step needs neither
  */
-export function leaseGate(
-  step: StepRecord,
-  answer: LeaseAnswer | undefined,
-): 'ask-lease' | { wait: Wait } | undefined {
-  if (answer === undefined || !needsLease(step.spec.resources)) return undefined;
+export function leaseGate(answer: LeaseAnswer | undefined): 'ask-lease' | { wait: Wait } | undefined {
+  if (answer === undefined) return undefined;
   switch (answer.kind) {
     case 'unasked':
       return 'ask-lease';

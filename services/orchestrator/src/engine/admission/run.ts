@@ -4,17 +4,32 @@ import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Wait } from './wait.js';
 
 /** Dependencies that are named; more say no more. */
-const MAX_NAMED = 20;
+export const MAX_NAMED = 20;
 
 /** Whether the run lets steps start, and whether this one has all that it depends on. */
 export function runGate(run: RunRecord, step: StepRecord, isWhole: boolean): { wait: Wait } | undefined {
   if (run.state === RunState.PAUSED) return { wait: { kind: WaitKind.PAUSED } };
   if (!isWhole) return { wait: { kind: WaitKind.GRAPH_INCOMPLETE } };
+  return dependencyGate(run, step);
+}
+
+/** Whether the step has all that it depends on. Looks at every dependency of a step that has not. */
+export function dependencyGate(run: RunRecord, step: StepRecord): { wait: Wait } | undefined {
   if (step.state !== StepState.PENDING) return undefined;
   const unmet = step.dependencies.filter(
     (id) => !satisfiesDependents(stepOf(run, id)?.state ?? StepState.PENDING),
   );
   return { wait: { kind: WaitKind.DEPENDENCIES, stepIds: unmet.slice(0, MAX_NAMED) } };
+}
+
+/** The dependencies with their states, for people: `"a" (RUNNING), "b" (PENDING) and 3 more`. */
+export function describeDependencies(run: RunRecord, { kind, stepIds = [] }: Wait): string | undefined {
+  if (kind !== WaitKind.DEPENDENCIES) return undefined;
+  const shown = stepIds
+    .slice(0, 5)
+    .map((id) => `"${id}" (${StepState[stepOf(run, id)?.state ?? StepState.PENDING]})`);
+  const more = stepIds.length - shown.length;
+  return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 /** Whether the time of the next attempt has come. */

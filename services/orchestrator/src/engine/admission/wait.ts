@@ -9,6 +9,8 @@ export interface Wait {
   readonly stepIds?: readonly string[];
   /** What is missing in the pool that is nearest to having it. */
   readonly missing?: ResourceRequest;
+  /** What the kind alone does not say, in words. */
+  readonly detail?: string;
   /** Place in the queue, 1 for the next. */
   readonly position?: number;
 }

@@ -8,7 +8,7 @@ import type { Breaker } from "./breaker_pb.js";
 import { file_agentforge_orchestration_v1_breaker } from "./breaker_pb.js";
 import type { CacheExplanation } from "./cache_pb.js";
 import { file_agentforge_orchestration_v1_cache } from "./cache_pb.js";
-import type { Pool } from "./resources_pb.js";
+import type { Pool, ResourceRequest } from "./resources_pb.js";
 import { file_agentforge_orchestration_v1_resources } from "./resources_pb.js";
 import type { WaitReason } from "./waiting_pb.js";
 import { file_agentforge_orchestration_v1_waiting } from "./waiting_pb.js";
@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file agentforge/orchestration/v1/engine_status_service.proto.
  */
 export const file_agentforge_orchestration_v1_engine_status_service: GenFile = /*@__PURE__*/
-  fileDesc("CjdhZ2VudGZvcmdlL29yY2hlc3RyYXRpb24vdjEvZW5naW5lX3N0YXR1c19zZXJ2aWNlLnByb3RvEhthZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEiUgobRXhwbGFpbkV4ZWN1dGlvblN0ZXBSZXF1ZXN0EgsKA3J1bhgBIAEoCRIPCgdzdGVwX2lkGAIgASgJEhUKDWluY2x1ZGVfY2FjaGUYAyABKAgilAEKHEV4cGxhaW5FeGVjdXRpb25TdGVwUmVzcG9uc2USNgoFd2FpdHMYASADKAsyJy5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuV2FpdFJlYXNvbhI8CgVjYWNoZRgCIAEoCzItLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5DYWNoZUV4cGxhbmF0aW9uIhoKGExpc3RQaGFzZUJyZWFrZXJzUmVxdWVzdCJTChlMaXN0UGhhc2VCcmVha2Vyc1Jlc3BvbnNlEjYKCGJyZWFrZXJzGAEgAygLMiQuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkJyZWFrZXIiEgoQTGlzdFBvb2xzUmVxdWVzdCJFChFMaXN0UG9vbHNSZXNwb25zZRIwCgVwb29scxgBIAMoCzIhLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5Qb29sMqMDChNFbmdpbmVTdGF0dXNTZXJ2aWNlEpABChRFeHBsYWluRXhlY3V0aW9uU3RlcBI4LmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5FeHBsYWluRXhlY3V0aW9uU3RlcFJlcXVlc3QaOS5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuRXhwbGFpbkV4ZWN1dGlvblN0ZXBSZXNwb25zZSIDkAIBEocBChFMaXN0UGhhc2VCcmVha2VycxI1LmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5MaXN0UGhhc2VCcmVha2Vyc1JlcXVlc3QaNi5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuTGlzdFBoYXNlQnJlYWtlcnNSZXNwb25zZSIDkAIBEm8KCUxpc3RQb29scxItLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5MaXN0UG9vbHNSZXF1ZXN0Gi4uYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkxpc3RQb29sc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_agentforge_orchestration_v1_breaker, file_agentforge_orchestration_v1_cache, file_agentforge_orchestration_v1_resources, file_agentforge_orchestration_v1_waiting]);
+  fileDesc("CjdhZ2VudGZvcmdlL29yY2hlc3RyYXRpb24vdjEvZW5naW5lX3N0YXR1c19zZXJ2aWNlLnByb3RvEhthZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEiUgobRXhwbGFpbkV4ZWN1dGlvblN0ZXBSZXF1ZXN0EgsKA3J1bhgBIAEoCRIPCgdzdGVwX2lkGAIgASgJEhUKDWluY2x1ZGVfY2FjaGUYAyABKAgilAEKHEV4cGxhaW5FeGVjdXRpb25TdGVwUmVzcG9uc2USNgoFd2FpdHMYASADKAsyJy5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuV2FpdFJlYXNvbhI8CgVjYWNoZRgCIAEoCzItLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5DYWNoZUV4cGxhbmF0aW9uIiYKF0V4cGxhaW5FeGVjdXRpb25SZXF1ZXN0EgsKA3J1bhgBIAEoCSJUCglTdGVwV2FpdHMSDwoHc3RlcF9pZBgBIAEoCRI2CgV3YWl0cxgCIAMoCzInLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5XYWl0UmVhc29uIlEKGEV4cGxhaW5FeGVjdXRpb25SZXNwb25zZRI1CgVzdGVwcxgBIAMoCzImLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5TdGVwV2FpdHMiKQoWR2V0UHJvamVjdFVzYWdlUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJIpkBChdHZXRQcm9qZWN0VXNhZ2VSZXNwb25zZRIUCgxydW5uaW5nX3J1bnMYASABKAUSEwoLcXVldWVkX3J1bnMYAiABKAUSFQoNcnVubmluZ19zdGVwcxgDIAEoBRI8CgZsZWFzZWQYBCABKAsyLC5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuUmVzb3VyY2VSZXF1ZXN0IhoKGExpc3RQaGFzZUJyZWFrZXJzUmVxdWVzdCJTChlMaXN0UGhhc2VCcmVha2Vyc1Jlc3BvbnNlEjYKCGJyZWFrZXJzGAEgAygLMiQuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkJyZWFrZXIiEgoQTGlzdFBvb2xzUmVxdWVzdCJFChFMaXN0UG9vbHNSZXNwb25zZRIwCgVwb29scxgBIAMoCzIhLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5Qb29sMq4FChNFbmdpbmVTdGF0dXNTZXJ2aWNlEpABChRFeHBsYWluRXhlY3V0aW9uU3RlcBI4LmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5FeHBsYWluRXhlY3V0aW9uU3RlcFJlcXVlc3QaOS5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuRXhwbGFpbkV4ZWN1dGlvblN0ZXBSZXNwb25zZSIDkAIBEoQBChBFeHBsYWluRXhlY3V0aW9uEjQuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkV4cGxhaW5FeGVjdXRpb25SZXF1ZXN0GjUuYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkV4cGxhaW5FeGVjdXRpb25SZXNwb25zZSIDkAIBEoEBCg9HZXRQcm9qZWN0VXNhZ2USMy5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuR2V0UHJvamVjdFVzYWdlUmVxdWVzdBo0LmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5HZXRQcm9qZWN0VXNhZ2VSZXNwb25zZSIDkAIBEocBChFMaXN0UGhhc2VCcmVha2VycxI1LmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5MaXN0UGhhc2VCcmVha2Vyc1JlcXVlc3QaNi5hZ2VudGZvcmdlLm9yY2hlc3RyYXRpb24udjEuTGlzdFBoYXNlQnJlYWtlcnNSZXNwb25zZSIDkAIBEm8KCUxpc3RQb29scxItLmFnZW50Zm9yZ2Uub3JjaGVzdHJhdGlvbi52MS5MaXN0UG9vbHNSZXF1ZXN0Gi4uYWdlbnRmb3JnZS5vcmNoZXN0cmF0aW9uLnYxLkxpc3RQb29sc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_agentforge_orchestration_v1_breaker, file_agentforge_orchestration_v1_cache, file_agentforge_orchestration_v1_resources, file_agentforge_orchestration_v1_waiting]);
 
 /**
  * ExplainExecutionStepRequest names a step.
@@ -84,6 +84,139 @@ export const ExplainExecutionStepResponseSchema: GenMessage<ExplainExecutionStep
   messageDesc(file_agentforge_orchestration_v1_engine_status_service, 1);
 
 /**
+ * ExplainExecutionRequest names a run.
+ *
+ * @generated from message agentforge.orchestration.v1.ExplainExecutionRequest
+ */
+export type ExplainExecutionRequest = Message<"agentforge.orchestration.v1.ExplainExecutionRequest"> & {
+  /**
+   * Resource name of the run: "projects/{project}/runs/{run}".
+   *
+   * @generated from field: string run = 1;
+   */
+  run: string;
+};
+
+/**
+ * Describes the message agentforge.orchestration.v1.ExplainExecutionRequest.
+ * Use `create(ExplainExecutionRequestSchema)` to create a new message.
+ */
+export const ExplainExecutionRequestSchema: GenMessage<ExplainExecutionRequest> = /*@__PURE__*/
+  messageDesc(file_agentforge_orchestration_v1_engine_status_service, 2);
+
+/**
+ * StepWaits says why one step does not run.
+ *
+ * @generated from message agentforge.orchestration.v1.StepWaits
+ */
+export type StepWaits = Message<"agentforge.orchestration.v1.StepWaits"> & {
+  /**
+   * The step.
+   *
+   * @generated from field: string step_id = 1;
+   */
+  stepId: string;
+
+  /**
+   * Every reason; at least one.
+   *
+   * @generated from field: repeated agentforge.orchestration.v1.WaitReason waits = 2;
+   */
+  waits: WaitReason[];
+};
+
+/**
+ * Describes the message agentforge.orchestration.v1.StepWaits.
+ * Use `create(StepWaitsSchema)` to create a new message.
+ */
+export const StepWaitsSchema: GenMessage<StepWaits> = /*@__PURE__*/
+  messageDesc(file_agentforge_orchestration_v1_engine_status_service, 3);
+
+/**
+ * ExplainExecutionResponse says why the steps of a run do not run.
+ *
+ * @generated from message agentforge.orchestration.v1.ExplainExecutionResponse
+ */
+export type ExplainExecutionResponse = Message<"agentforge.orchestration.v1.ExplainExecutionResponse"> & {
+  /**
+   * The steps that wait for more than other steps, at most 200.
+   *
+   * @generated from field: repeated agentforge.orchestration.v1.StepWaits steps = 1;
+   */
+  steps: StepWaits[];
+};
+
+/**
+ * Describes the message agentforge.orchestration.v1.ExplainExecutionResponse.
+ * Use `create(ExplainExecutionResponseSchema)` to create a new message.
+ */
+export const ExplainExecutionResponseSchema: GenMessage<ExplainExecutionResponse> = /*@__PURE__*/
+  messageDesc(file_agentforge_orchestration_v1_engine_status_service, 4);
+
+/**
+ * GetProjectUsageRequest names a project.
+ *
+ * @generated from message agentforge.orchestration.v1.GetProjectUsageRequest
+ */
+export type GetProjectUsageRequest = Message<"agentforge.orchestration.v1.GetProjectUsageRequest"> & {
+  /**
+   * Resource name: "projects/{project}".
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+};
+
+/**
+ * Describes the message agentforge.orchestration.v1.GetProjectUsageRequest.
+ * Use `create(GetProjectUsageRequestSchema)` to create a new message.
+ */
+export const GetProjectUsageRequestSchema: GenMessage<GetProjectUsageRequest> = /*@__PURE__*/
+  messageDesc(file_agentforge_orchestration_v1_engine_status_service, 5);
+
+/**
+ * GetProjectUsageResponse counts what is in use.
+ *
+ * @generated from message agentforge.orchestration.v1.GetProjectUsageResponse
+ */
+export type GetProjectUsageResponse = Message<"agentforge.orchestration.v1.GetProjectUsageResponse"> & {
+  /**
+   * Runs that have started and not ended.
+   *
+   * @generated from field: int32 running_runs = 1;
+   */
+  runningRuns: number;
+
+  /**
+   * Runs that were accepted and have not started.
+   *
+   * @generated from field: int32 queued_runs = 2;
+   */
+  queuedRuns: number;
+
+  /**
+   * Steps in progress.
+   *
+   * @generated from field: int32 running_steps = 3;
+   */
+  runningSteps: number;
+
+  /**
+   * Resources that leases of the project hold.
+   *
+   * @generated from field: agentforge.orchestration.v1.ResourceRequest leased = 4;
+   */
+  leased?: ResourceRequest | undefined;
+};
+
+/**
+ * Describes the message agentforge.orchestration.v1.GetProjectUsageResponse.
+ * Use `create(GetProjectUsageResponseSchema)` to create a new message.
+ */
+export const GetProjectUsageResponseSchema: GenMessage<GetProjectUsageResponse> = /*@__PURE__*/
+  messageDesc(file_agentforge_orchestration_v1_engine_status_service, 6);
+
+/**
  * ListPhaseBreakersRequest asks for the breakers.
  *
  * @generated from message agentforge.orchestration.v1.ListPhaseBreakersRequest
@@ -96,7 +229,7 @@ export type ListPhaseBreakersRequest = Message<"agentforge.orchestration.v1.List
  * Use `create(ListPhaseBreakersRequestSchema)` to create a new message.
  */
 export const ListPhaseBreakersRequestSchema: GenMessage<ListPhaseBreakersRequest> = /*@__PURE__*/
-  messageDesc(file_agentforge_orchestration_v1_engine_status_service, 2);
+  messageDesc(file_agentforge_orchestration_v1_engine_status_service, 7);
 
 /**
  * ListPhaseBreakersResponse lists them.
@@ -117,7 +250,7 @@ export type ListPhaseBreakersResponse = Message<"agentforge.orchestration.v1.Lis
  * Use `create(ListPhaseBreakersResponseSchema)` to create a new message.
  */
 export const ListPhaseBreakersResponseSchema: GenMessage<ListPhaseBreakersResponse> = /*@__PURE__*/
-  messageDesc(file_agentforge_orchestration_v1_engine_status_service, 3);
+  messageDesc(file_agentforge_orchestration_v1_engine_status_service, 8);
 
 /**
  * ListPoolsRequest asks for the pools.
@@ -132,7 +265,7 @@ export type ListPoolsRequest = Message<"agentforge.orchestration.v1.ListPoolsReq
  * Use `create(ListPoolsRequestSchema)` to create a new message.
  */
 export const ListPoolsRequestSchema: GenMessage<ListPoolsRequest> = /*@__PURE__*/
-  messageDesc(file_agentforge_orchestration_v1_engine_status_service, 4);
+  messageDesc(file_agentforge_orchestration_v1_engine_status_service, 9);
 
 /**
  * ListPoolsResponse lists them.
@@ -153,7 +286,7 @@ export type ListPoolsResponse = Message<"agentforge.orchestration.v1.ListPoolsRe
  * Use `create(ListPoolsResponseSchema)` to create a new message.
  */
 export const ListPoolsResponseSchema: GenMessage<ListPoolsResponse> = /*@__PURE__*/
-  messageDesc(file_agentforge_orchestration_v1_engine_status_service, 5);
+  messageDesc(file_agentforge_orchestration_v1_engine_status_service, 10);
 
 /**
  * EngineStatusService answers for what only the engine knows: why a step waits, which phases are cut off, what is free.
@@ -174,6 +307,31 @@ export const EngineStatusService: GenService<{
     methodKind: "unary";
     input: typeof ExplainExecutionStepRequestSchema;
     output: typeof ExplainExecutionStepResponseSchema;
+  },
+  /**
+   * ExplainExecution says of every step of a run that could go on why it does not, at most 200 steps, in the order of the
+   * specification. A run that has ended has none.
+   *
+   * NOT_FOUND: no such run. INVALID_ARGUMENT: the name is malformed. UNAVAILABLE: the event log cannot be reached.
+   *
+   * @generated from rpc agentforge.orchestration.v1.EngineStatusService.ExplainExecution
+   */
+  explainExecution: {
+    methodKind: "unary";
+    input: typeof ExplainExecutionRequestSchema;
+    output: typeof ExplainExecutionResponseSchema;
+  },
+  /**
+   * GetProjectUsage counts what the runs of a project use now.
+   *
+   * INVALID_ARGUMENT: the name is malformed.
+   *
+   * @generated from rpc agentforge.orchestration.v1.EngineStatusService.GetProjectUsage
+   */
+  getProjectUsage: {
+    methodKind: "unary";
+    input: typeof GetProjectUsageRequestSchema;
+    output: typeof GetProjectUsageResponseSchema;
   },
   /**
    * ListPhaseBreakers lists the breakers of all phases that failed or were cut off since the engine was set up.

@@ -1,0 +1,27 @@
+import type { EngineStatusService, Pool, WaitReason } from '@agentforge/contracts';
+import type { Client } from '@agentforge/service-kit';
+import { EngineStatusPort } from '../ports/engine-status.port.js';
+
+/** What the orchestrator knows, over gRPC. */
+export class GrpcEngineStatus extends EngineStatusPort {
+  constructor(private readonly client: Client<typeof EngineStatusService>) {
+    super();
+  }
+
+  explainStep(run: string, stepId: string, includesCache: boolean) {
+    return this.client.explainExecutionStep({ run, stepId, includeCache: includesCache });
+  }
+
+  async explainRun(run: string): Promise<ReadonlyMap<string, WaitReason[]>> {
+    const { steps } = await this.client.explainExecution({ run });
+    return new Map(steps.map(({ stepId, waits }) => [stepId, waits]));
+  }
+
+  usageOf(project: string) {
+    return this.client.getProjectUsage({ project: `projects/${project}` });
+  }
+
+  async pools(): Promise<Pool[]> {
+    return (await this.client.listPools({})).pools;
+  }
+}

@@ -1,0 +1,32 @@
+import type { ExplainStepRequest, Run } from '@agentforge/contracts';
+import { isTerminalRun } from '@agentforge/events';
+import { Logger } from '@agentforge/telemetry';
+import { Injectable } from '@nestjs/common';
+import { EngineStatusPort } from './ports/engine-status.port.js';
+import { checkRunName } from './queries.js';
+
+/** What a run is told with that its log does not say. */
+@Injectable()
+export class RunAnnotations {
+  constructor(
+    private readonly status: EngineStatusPort,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Why a step does not run. @throws NOT_FOUND, INVALID_ARGUMENT, UNAVAILABLE */
+  explain({ run, stepId, includeCache }: ExplainStepRequest) {
+    return this.status.explainStep(checkRunName(run, 'run'), stepId, includeCache);
+  }
+
+  /** Says of each step of a live run why it waits. A run is shown without that while the engine cannot be asked. */
+  async annotate(run: Run): Promise<Run> {
+    if (isTerminalRun(run.state)) return run;
+    try {
+      const waits = await this.status.explainRun(run.name);
+      for (const step of run.steps) step.waits = waits.get(step.spec?.id ?? '') ?? [];
+    } catch (error) {
+      this.logger.debug('events.handler_failed', { runId: run.name, operation: 'explain', error });
+    }
+    return run;
+  }
+}
