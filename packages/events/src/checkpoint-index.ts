@@ -12,6 +12,8 @@ export interface CheckpointEntry {
   readonly fencingToken: bigint;
   /** Grows with the checkpoints of an attempt. */
   readonly sequence: number;
+  /** The delivery of the task that stored it; 0 when that is not known. */
+  readonly delivery: number;
 }
 
 /** A write that loses its race looks again; more often than this means something else is wrong. */
@@ -27,12 +29,12 @@ export class CheckpointIndex {
    */
   async put(
     attemptId: string,
-    entry: Omit<CheckpointEntry, 'sequence'> & { readonly sequence?: number },
+    entry: Pick<CheckpointEntry, 'checkpoint' | 'fencingToken'> & Partial<CheckpointEntry>,
   ): Promise<void> {
     const key = checkAttemptId(attemptId);
-    const { fencingToken, sequence = 0 } = entry;
+    const { fencingToken, sequence = 0, delivery = 0 } = entry;
     const checkpoint = toJson(ArtifactRefSchema, entry.checkpoint);
-    const text = JSON.stringify({ checkpoint, fencingToken: String(fencingToken), sequence });
+    const text = JSON.stringify({ checkpoint, fencingToken: String(fencingToken), sequence, delivery });
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
       const known = await this.bucket.get(key);
       if (known?.operation === 'PUT') {
@@ -67,11 +69,12 @@ export class CheckpointIndex {
 
 function parse(key: string, entry: KvEntry): CheckpointEntry {
   try {
-    const { checkpoint, fencingToken, sequence } = entry.json<Record<string, JsonValue>>();
+    const { checkpoint, fencingToken, sequence, delivery } = entry.json<Record<string, JsonValue>>();
     return {
       checkpoint: fromJson(ArtifactRefSchema, checkpoint ?? null),
       fencingToken: BigInt(String(fencingToken)),
       sequence: Number(sequence),
+      delivery: Number(delivery ?? 0),
     };
   } catch (error) {
     throw new MalformedMessageError(`checkpoint entry ${key}`, 'unreadable', error);

@@ -14,12 +14,15 @@ import {
   TaskHeartbeatSchema,
 } from '@agentforge/contracts';
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
-import { MalformedMessageError } from './events.errors.js';
+import { MalformedMessageError, UnsupportedVersionError } from './events.errors.js';
 
 /** Turns messages of one type into bytes and back, refusing bytes that cannot be what they claim. */
 export interface Codec<T> {
   encode(message: T): Uint8Array;
-  /** @throws MalformedMessageError  INVALID_ARGUMENT */
+  /**
+   * @throws MalformedMessageError  INVALID_ARGUMENT
+   * @throws UnsupportedVersionError  FAILED_PRECONDITION: written by a newer release
+   */
   decode(data: Uint8Array): T;
 }
 
@@ -31,17 +34,22 @@ export const runEventBatchCodec: Codec<RunEventBatch> = codecOf(RunEventBatchSch
   return empty < 0 ? undefined : `events[${empty}] has no payload or no time`;
 });
 
+/** Newest version of the schema of tasks and reports. 0, an absent version, and 1 are the first. */
+export const TASK_VERSION = 1;
+
 /** Tasks of the work queue. */
 export const stepTaskCodec: Codec<StepTask> = codecOf(StepTaskSchema, (task) => {
+  checkVersion('StepTask', task.version);
   if (!task.phase) return 'no phase';
   if (task.attemptNumber < 1) return 'attempt_number below 1';
   return attemptProblem(task);
 });
 
 /** Reports of workers. */
-export const stepReportCodec: Codec<StepReport> = codecOf(StepReportSchema, (report) =>
-  report.payload.case === undefined ? 'no payload' : attemptProblem(report),
-);
+export const stepReportCodec: Codec<StepReport> = codecOf(StepReportSchema, (report) => {
+  checkVersion('StepReport', report.version);
+  return report.payload.case === undefined ? 'no payload' : attemptProblem(report);
+});
 
 /** Progress of steps. */
 export const stepProgressCodec: Codec<StepProgress> = codecOf(StepProgressSchema, attemptProblem);
@@ -53,6 +61,11 @@ export const taskHeartbeatCodec: Codec<TaskHeartbeat> = codecOf(TaskHeartbeatSch
 export const taskDirectiveCodec: Codec<TaskDirective> = codecOf(TaskDirectiveSchema, (directive) =>
   directive.attemptId ? undefined : 'no attempt_id',
 );
+
+/** Before anything else: fields of a newer schema may mean something else. */
+function checkVersion(what: string, version: number): void {
+  if (version > TASK_VERSION) throw new UnsupportedVersionError(what, version, TASK_VERSION);
+}
 
 function attemptProblem(message: { run: string; stepId: string; attemptId: string }): string | undefined {
   if (!parseRunName(message.run)) return 'run is not a run name';

@@ -53,6 +53,27 @@ export class MalformedMessageError extends AppError {
   }
 }
 
+/** A message was written by a newer release than the one that reads it. */
+export class UnsupportedVersionError extends AppError {
+  constructor(what: string, version: number, newest: number) {
+    super(
+      'FAILED_PRECONDITION',
+      `${what} has schema version ${version}; this release knows up to ${newest}`,
+      {
+        reason: 'UNSUPPORTED_VERSION',
+        metadata: { version: String(version), newest: String(newest) },
+      },
+    );
+  }
+}
+
+/** A message that is well formed and can never be processed: it becomes a dead letter at once. */
+export class UnprocessableMessageError extends AppError {
+  constructor(reason: string, message: string) {
+    super('FAILED_PRECONDITION', message, { reason });
+  }
+}
+
 /** A message of a run's log cannot be read: the state of the run is unknown. */
 export class CorruptEventLogError extends AppError {
   constructor(run: string, sequence: bigint, cause: unknown) {
@@ -100,6 +121,16 @@ export class InvalidNameError extends AppError {
 export class DeadLetterNotFoundError extends AppError {
   constructor(sequence: number) {
     super('NOT_FOUND', `there is no dead letter ${sequence}`, { reason: 'DEAD_LETTER_NOT_FOUND' });
+  }
+}
+
+/** A dead letter that must not be sent again. */
+export class NotRedrivableError extends AppError {
+  constructor(sequence: number, why: string) {
+    super('FAILED_PRECONDITION', `dead letter ${sequence} cannot be sent again: ${why}`, {
+      reason: 'NOT_REDRIVABLE',
+      metadata: { sequence: String(sequence) },
+    });
   }
 }
 

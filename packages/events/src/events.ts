@@ -46,12 +46,12 @@ export class Events {
     this.deadLetters = new DeadLetters(connection, publisher, logger, metrics);
     const context = { connection, deadLetters: this.deadLetters, logger, metrics };
     this.runs = new RunLog(connection, publisher, this.deadLetters, logger, metrics);
-    this.tasks = new TaskQueue(context, publisher, topology);
+    this.checkpoints = new CheckpointIndex(buckets.checkpoints);
     this.reports = new Reports(context, publisher, topology);
+    this.tasks = new TaskQueue(context, publisher, topology, this.reports, this.checkpoints);
     this.directives = new Directives(connection, logger);
     this.progress = new ProgressChannel(connection, logger);
     this.phases = new PhaseRegistry(connection, buckets.phases, logger);
-    this.checkpoints = new CheckpointIndex(buckets.checkpoints);
     this.uploads = new UploadIndex(connection, buckets.uploads, logger);
   }
 
@@ -90,6 +90,10 @@ export class Events {
   registerMetrics(metrics: Metrics): void {
     const read = async () => (this.isConnected() ? await this.queueReadings().catch(() => []) : []);
     const labels = ({ stream, phase }: QueueReading) => ({ stream, phase });
+    metrics.gauge('deadLettersPresent').collect(async () => {
+      const counts = this.isConnected() ? await this.deadLetters.counts().catch(() => new Map()) : new Map();
+      return [...counts].map(([stream, value]) => ({ labels: { stream }, value }));
+    });
     metrics
       .gauge('queueLag')
       .collect(async () =>

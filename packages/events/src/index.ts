@@ -1,5 +1,11 @@
 export type { CheckpointEntry, CheckpointIndex } from './checkpoint-index.js';
-export type { DeadLetter, DeadLetters, NewDeadLetter } from './dead-letters.js';
+export {
+  checkRedrivable,
+  type DeadLetter,
+  type DeadLetterHead,
+  type DeadLetters,
+  type NewDeadLetter,
+} from './dead-letters.js';
 export type { Directives } from './directives.js';
 export {
   BatchTooLargeError,
@@ -11,9 +17,12 @@ export {
   InvalidRunNameError,
   MalformedMessageError,
   MessageTooLargeError,
+  NotRedrivableError,
   RevisionConflictError,
   StaleFencingTokenError,
   StreamFullError,
+  UnprocessableMessageError,
+  UnsupportedVersionError,
 } from './events.errors.js';
 export { connectEvents, Events, type EventsOptions } from './events.js';
 export { type EventBatch, foldEvent, foldRun } from './fold/fold-run.js';
@@ -46,6 +55,7 @@ export {
   type StepLevelCase,
   type StepTransition,
 } from './fold/transitions.js';
+export { type LetterSubject, letterSubjectOf } from './letter-subject.js';
 export type { PhaseChange, PhaseRegistry } from './phase-registry.js';
 export type { ProgressChannel, ProgressFeed, ProgressSubscribeOptions } from './progress-channel.js';
 export type { QueueReading, TaskQueueReading } from './queue-readings.js';

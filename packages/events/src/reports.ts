@@ -1,5 +1,8 @@
-import type { StepReport } from '@agentforge/contracts';
-import { stepReportCodec } from './codec.js';
+import { type Failure, type StepReport, StepReportSchema } from '@agentforge/contracts';
+import { create } from '@bufbuild/protobuf';
+import { timestampNow } from '@bufbuild/protobuf/wkt';
+import { stepReportCodec, TASK_VERSION } from './codec.js';
+import type { LetterSubject } from './letter-subject.js';
 import type { Publisher } from './stream/publisher.js';
 import type { WorkContext } from './stream/received-message.js';
 import { ensureReportsConsumer, type Topology } from './stream/topology.js';
@@ -24,6 +27,9 @@ export interface ReportConsumeOptions {
   readonly isSerial?: boolean;
 }
 
+/** Time until a report about a dead letter has to be stored; when it is not, the letter's message comes again. */
+const LOST_TIMEOUT_MS = 10_000;
+
 /** What workers say about attempts; kept until the orchestrator has committed what follows from it. */
 export class Reports {
   constructor(
@@ -47,10 +53,37 @@ export class Reports {
     await this.publisher.publish({
       stream: STREAMS.reports,
       subject: reportSubject(phase),
-      data: stepReportCodec.encode(report),
+      data: stepReportCodec.encode({ ...report, version: TASK_VERSION }),
       id: `${checkAttemptId(report.attemptId)}:${report.payload.case}:${n}`,
       timeoutMs: Number.POSITIVE_INFINITY,
       signal: options.signal,
+    });
+  }
+
+  /**
+   * Reports that the task of an attempt became a dead letter. Repeated: known once.
+   * @throws EventLogUnavailableError, StreamFullError  not stored in time
+   */
+  async publishLost(
+    { run, stepId, attemptId, phase }: LetterSubject,
+    failure: Pick<Failure, 'code' | 'reason' | 'message' | 'failureClass'>,
+    letterSequence: number,
+  ): Promise<void> {
+    const deadLetterSequence = BigInt(letterSequence);
+    const report = create(StepReportSchema, {
+      run,
+      stepId,
+      attemptId,
+      version: TASK_VERSION,
+      time: timestampNow(),
+      payload: { case: 'failed', value: { failure, deadLetterSequence } },
+    });
+    await this.publisher.publish({
+      stream: STREAMS.reports,
+      subject: reportSubject(phase),
+      data: stepReportCodec.encode(report),
+      id: `${checkAttemptId(attemptId)}:lost:${letterSequence}`,
+      timeoutMs: LOST_TIMEOUT_MS,
     });
   }
 

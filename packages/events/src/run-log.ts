@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type RunEvent, RunEventBatchSchema, type RunEventSchema } from '@agentforge/contracts';
+import { AppError } from '@agentforge/errors';
 import { type Logger, type Metrics, withSpan } from '@agentforge/telemetry';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { JetStreamApiError } from '@nats-io/jetstream';
@@ -196,8 +197,8 @@ export class RunLog {
   private async putAside(message: StreamMessage, error: unknown): Promise<void> {
     const { subject, data, sequence } = message;
     this.logger?.error('events.handler_failed', { stream: STREAMS.runs, subject, sequence, error });
-    const reason = error instanceof Error ? error.message : String(error);
-    await this.deadLetters.put({ origin: 'runs', subject, data, reason, sequence });
+    const { reason = 'MALFORMED_MESSAGE', message: words } = AppError.from(error);
+    await this.deadLetters.put({ origin: 'runs', subject, data, reason, message: words, sequence });
   }
 
   private countAppended(events: readonly RunEventInit[]): void {

@@ -1,7 +1,13 @@
-import type { StepTask } from '@agentforge/contracts';
-import { stepTaskCodec } from './codec.js';
+import { FailureClass, type StepTask } from '@agentforge/contracts';
+import type { StoredMsg, StreamAPI } from '@nats-io/jetstream';
+import type { CheckpointIndex } from './checkpoint-index.js';
+import { stepTaskCodec, TASK_VERSION } from './codec.js';
+import { DEFAULT_TRIES, judgeDelivery, lastDelivery } from './deliveries.js';
+import { letterSubjectOf } from './letter-subject.js';
+import type { Reports } from './reports.js';
 import type { Publisher } from './stream/publisher.js';
-import type { WorkContext } from './stream/received-message.js';
+import type { Refusal, WorkContext } from './stream/received-message.js';
+import { API_CODES, apiCodeOf, isMessageGone } from './stream/server-reply.js';
 import { ensureTasksConsumer, type Topology } from './stream/topology.js';
 import { type Consumption, type Delivery, WorkConsumer } from './stream/work-consumer.js';
 import { checkAttemptId, STREAMS, taskSubject, tasksConsumer } from './subjects.js';
@@ -21,10 +27,15 @@ export interface TaskConsumeOptions {
   readonly keepAlive?: boolean;
   /** How often it is checked that waiting tasks do arrive, ms. Default 10,000. */
   readonly watchdogMs?: number;
+  /** Workers that may die of a task, or tries that may throw, before it is given up; from its last checkpoint on. Default 5. */
+  readonly tries?: number;
 }
 
 /** Time a publication may take over reconnections. */
 const PUBLISH_TIMEOUT_MS = 10_000;
+
+/** Most tasks that are given up at once because nobody serves their phase. */
+const MAX_UNCLAIMED = 1_000;
 
 /** Tasks of all phases, one queue per phase; each task is one attempt of a step. */
 export class TaskQueue {
@@ -32,6 +43,8 @@ export class TaskQueue {
     private readonly context: WorkContext,
     private readonly publisher: Publisher,
     private readonly topology: Topology,
+    private readonly reports: Reports,
+    private readonly checkpoints: CheckpointIndex,
   ) {}
 
   /**
@@ -42,31 +55,136 @@ export class TaskQueue {
     await this.publisher.publish({
       stream: STREAMS.tasks,
       subject: taskSubject(task.phase),
-      data: stepTaskCodec.encode(task),
+      data: stepTaskCodec.encode({ ...task, version: TASK_VERSION }),
       id: checkAttemptId(task.attemptId),
       timeoutMs: PUBLISH_TIMEOUT_MS,
     });
   }
 
-  /** Takes tasks of a phase until stopped. A handler that ends without a word has done its task. */
+  /**
+   * Takes tasks of a phase until stopped. A handler that ends without a word has done its task. A task that cannot be
+   * processed, or of which workers die, becomes a dead letter, and the engine is told that its attempt failed.
+   */
   async consume(
     phase: string,
     handler: (delivered: DeliveredTask) => Promise<void>,
     options: TaskConsumeOptions = {},
   ): Promise<Consumption> {
     const { concurrency = 1, ackWaitMs = this.topology.ackWaitMs, keepAlive = true, watchdogMs } = options;
+    const { tries = DEFAULT_TRIES } = options;
     return WorkConsumer.start<StepTask>(this.context, {
       stream: STREAMS.tasks,
       consumer: tasksConsumer(phase),
       origin: 'tasks',
       ensure: () => ensureTasksConsumer(this.context.connection, phase, ackWaitMs),
       decode: (data) => stepTaskCodec.decode(data),
-      handle: ({ value, ...words }) => handler({ task: value, ...words }),
+      handle: async ({ value, ...words }) => {
+        const progressAt = words.delivery === 1 ? 0 : await this.progressOf(value);
+        const verdict = judgeDelivery(words.delivery, progressAt, tries, ackWaitMs);
+        if (verdict === 'poison') await words.term(poison(tries));
+        else if (verdict === 'run') await handler({ task: value, ...words });
+        else words.nak(verdict.waitMs);
+      },
+      onLetter: ({ subject, header }, refusal, sequence) =>
+        this.reportLetter({ subject, messageId: header('Nats-Msg-Id') }, refusal, sequence),
+      maxDeliveries: lastDelivery(tries),
       concurrency,
       ackWaitMs,
       keepAlive,
       confirmsAcks: true,
       ...(watchdogMs === undefined ? {} : { watchdogMs }),
     });
+  }
+
+  /**
+   * Gives up tasks of phases that nobody serves: no consumer would ever take them. Several replicas may do so at once.
+   * @param isKnown       whether workers of a phase may come
+   * @param olderThanMs   younger ones may belong to a phase that is just being installed
+   * @returns how many were given up
+   */
+  async giveUpUnclaimed(isKnown: (phase: string) => boolean, olderThanMs: number): Promise<number> {
+    const { streams } = this.context.connection.manager;
+    const { state } = await streams.info(STREAMS.tasks, { subjects_filter: 'forge.tasks.*' });
+    let count = 0;
+    for (const subject of Object.keys(state.subjects ?? {})) {
+      const { phase } = letterSubjectOf(subject);
+      for (let seq = 1; !isKnown(phase) && count < MAX_UNCLAIMED; count++) {
+        const message = await nextOf(streams, subject, seq);
+        if (!message || Date.now() - message.time.getTime() < olderThanMs) break;
+        await this.giveUp(message, phase);
+        seq = message.seq + 1;
+      }
+    }
+    return count;
+  }
+
+  private async giveUp({ subject, seq, data, header, time }: StoredMsg, phase: string): Promise<void> {
+    const messageId = header.get('Nats-Msg-Id') || undefined;
+    const waited = Math.round((Date.now() - time.getTime()) / 1_000);
+    const message = `no workers of a phase "${phase}" are installed; the task waited for ${waited} s`;
+    const letter = { origin: 'tasks', subject, data, sequence: seq, messageId };
+    const kept = await this.context.deadLetters.put({ ...letter, reason: 'PHASE_UNKNOWN', message });
+    const refusal = { reason: 'PHASE_UNKNOWN', message, isPermanent: true };
+    await this.reportLetter({ subject, messageId }, refusal, kept);
+    await this.context.connection.manager.streams
+      .deleteMessage(STREAMS.tasks, seq)
+      .catch((error: unknown) => {
+        // another replica was faster
+        if (!isMessageGone(error)) throw error;
+      });
+  }
+
+  /** The delivery that stored the last checkpoint of a task. */
+  private async progressOf({ attemptId }: StepTask): Promise<number> {
+    return (await this.checkpoints.get(attemptId))?.delivery ?? 0;
+  }
+
+  /** Tells the engine, so that no step waits for ever for a task that nobody works on. */
+  private async reportLetter(
+    message: { readonly subject: string; readonly messageId: string | undefined },
+    refusal: Refusal,
+    sequence: number,
+  ): Promise<void> {
+    const about = letterSubjectOf(message.subject, message.messageId);
+    if (about.attemptId === '') {
+      this.context.logger?.warn('step.fenced', {
+        subject: message.subject,
+        sequence,
+        reason: 'names no attempt',
+      });
+      return;
+    }
+    const { reason, message: words, isPermanent = false } = refusal;
+    const isPoison = reason === POISON_TASK;
+    await this.reports.publishLost(
+      about,
+      {
+        code: isPoison ? 'ABORTED' : 'DATA_LOSS',
+        reason: isPoison ? POISON_TASK : 'DEAD_LETTERED',
+        message: `${isPoison ? '' : `${reason}: `}${words}; the task is kept as dead letter ${sequence}`,
+        failureClass: isPermanent ? FailureClass.PERMANENT : FailureClass.TRANSIENT,
+      },
+      sequence,
+    );
+  }
+}
+
+const POISON_TASK = 'POISON_TASK';
+
+/** Permanent: every worker that takes it up is lost to all other tasks. */
+const poison = (tries: number): Refusal => ({
+  reason: POISON_TASK,
+  message: `${tries} workers died or fell silent while they worked on the task, without a checkpoint in between`,
+  isPermanent: true,
+});
+
+/** The first message of a subject from a sequence on. */
+async function nextOf(streams: StreamAPI, subject: string, seq: number): Promise<StoredMsg | null> {
+  const query = { seq, next_by_subj: subject };
+  try {
+    return await streams.getMessage(STREAMS.tasks, query);
+  } catch (error) {
+    if (apiCodeOf(error) === API_CODES.messageNotFound) return null;
+    throw error;
   }
 }

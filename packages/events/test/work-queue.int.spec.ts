@@ -1,8 +1,16 @@
+import { ArtifactRefSchema, FailureClass, type StepReport, StepTaskSchema } from '@agentforge/contracts';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { jetstreamManager } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
-import type { Consumption, DeliveredTask, Events } from '../src/index.js';
+import { connect, headers } from '@nats-io/transport-node';
+import {
+  attemptIdOf,
+  type Consumption,
+  type DeliveredTask,
+  type Events,
+  UnprocessableMessageError,
+} from '../src/index.js';
 import { connectForTest, type NatsServer, startNatsServer } from '../src/testing/index.js';
-import { startedReport, taskOf, until } from './histories.js';
+import { RUN, startedReport, taskOf, until } from './histories.js';
 
 /** Short enough for a test, long enough for a busy machine. */
 const ACK_WAIT_MS = 1_000;
@@ -145,7 +153,7 @@ describe('TaskQueue and Reports', () => {
     let isRefusing = true;
     await consume(async ({ task, term }) => {
       seen.push(task.stepId);
-      if (isRefusing) await term('cannot be done');
+      if (isRefusing) await term({ reason: 'REFUSED', message: 'cannot be done' });
     });
     consumptions.push(await events.reports.consume(async () => undefined));
     await until(async () => (await events.deadLetters.list()).length === 3);
@@ -155,17 +163,202 @@ describe('TaskQueue and Reports', () => {
       'tasks forge.tasks.noop',
     ]);
     const byReason = new Map(letters.map((letter) => [letter.reason, letter]));
-    expect([...byReason.keys()].some((reason) => reason.startsWith('malformed StepTask'))).toBe(true);
-    expect(
-      Buffer.from(letters.find(({ reason }) => reason.startsWith('malformed'))?.data ?? []).toString(),
-    ).toBe('not a task');
+    expect(byReason.get('MALFORMED_MESSAGE')?.message).toMatch(/^malformed StepTask/);
+    expect(Buffer.from(byReason.get('MALFORMED_MESSAGE')?.data ?? []).toString()).toBe('not a task');
+    expect(byReason.get('REFUSED')).toMatchObject({
+      message: 'cannot be done',
+      run: RUN,
+      stepId: 'refused',
+      phase: 'noop',
+      deliveries: 1,
+    });
     expect(seen).toEqual(['refused']);
     isRefusing = false;
-    await events.deadLetters.redrive(byReason.get('cannot be done')?.sequence ?? 0);
+    await events.deadLetters.redrive(byReason.get('REFUSED')?.sequence ?? 0);
     await until(() => seen.length === 2);
     expect(await events.deadLetters.list({ origin: 'tasks' })).toHaveLength(1);
+    const unreadable = byReason.get('MALFORMED_MESSAGE')?.sequence ?? 0;
+    await expect(events.deadLetters.redrive(unreadable)).rejects.toMatchObject({
+      code: 'FAILED_PRECONDITION',
+    });
     await expect(events.deadLetters.redrive(999)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect((await events.deadLetters.list({ origin: 'reports' }))[0]?.subject).toBe('forge.reports.noop');
+  });
+
+  it('tells the engine about every task that became a dead letter, whatever its bytes are', async () => {
+    const lost: StepReport[] = [];
+    consumptions.push(await events.reports.consume(async ({ report }) => void lost.push(report)));
+    const raw = await connect({ servers: nats.url });
+    const publish = (id: string, data: Uint8Array) => {
+      const header = headers();
+      header.set('Nats-Msg-Id', id);
+      return raw.request('forge.tasks.noop', data, { headers: header, timeout: 5_000 });
+    };
+    const newer = toBinary(StepTaskSchema, { ...taskOf('newer'), version: 9 });
+    await publish(attemptIdOf(RUN, 'garbled', 1), toBinary(StepTaskSchema, taskOf('garbled')).subarray(0, 9));
+    await publish(attemptIdOf(RUN, 'newer', 2), newer);
+    await publish(attemptIdOf(RUN, 'huge', 1), Buffer.alloc(1_000_000, 0xff));
+    await raw.close();
+    await consume(async () => undefined);
+    await until(() => lost.length === 3);
+    const letters = await events.deadLetters.list();
+    for (const [stepId, reason] of [
+      ['garbled', 'MALFORMED_MESSAGE'],
+      ['newer', 'UNSUPPORTED_VERSION'],
+      ['huge', 'MALFORMED_MESSAGE'],
+    ]) {
+      const letter = letters.find((one) => one.stepId === stepId);
+      expect(letter?.reason).toBe(reason);
+      const report = lost.find((one) => one.stepId === stepId);
+      expect(report).toMatchObject({ run: RUN, attemptId: letter?.attemptId });
+      expect(report?.payload).toMatchObject({
+        case: 'failed',
+        value: {
+          deadLetterSequence: BigInt(letter?.sequence ?? 0),
+          failure: { reason: 'DEAD_LETTERED', failureClass: FailureClass.TRANSIENT },
+        },
+      });
+    }
+    const huge = letters.find(({ stepId }) => stepId === 'huge');
+    expect(huge).toMatchObject({ sizeBytes: 1_000_000, isTruncated: true });
+    expect(huge?.data).toHaveLength(900 * 1024);
+    await expect(events.deadLetters.redrive(huge?.sequence ?? 0)).rejects.toThrow(/first part/);
+    const old = letters.find(({ stepId }) => stepId === 'newer')?.sequence ?? 0;
+    expect((await events.deadLetters.get(old)).data).toEqual(newer);
+  });
+
+  it('gives a task up that kills its workers, and runs other tasks in between', async () => {
+    const lost: StepReport[] = [];
+    consumptions.push(await events.reports.consume(async ({ report }) => void lost.push(report)));
+    await events.tasks.publish(taskOf('poison'));
+    const runs: string[] = [];
+    // Whoever takes the poison falls silent, as a worker does that was killed; another one is started in its place.
+    const work = async (): Promise<void> => {
+      const dies = deferred();
+      const options = { keepAlive: false, ackWaitMs: ACK_WAIT_MS, tries: 4 };
+      const consumption = await consume(({ task }) => {
+        runs.push(task.stepId);
+        if (task.stepId !== 'poison') return Promise.resolve();
+        dies.resolve(undefined);
+        return new Promise(() => undefined);
+      }, options);
+      await dies.promise;
+      await consumption.stopPulling();
+      await work();
+    };
+    void work();
+    for (let i = 0; lost.length === 0; i++) {
+      await events.tasks.publish(taskOf(`good${i}`));
+      await new Promise((resolve) => setTimeout(resolve, ACK_WAIT_MS / 4));
+    }
+    expect(runs.filter((stepId) => stepId === 'poison')).toHaveLength(4);
+    const between = runs.slice(runs.indexOf('poison'), runs.lastIndexOf('poison'));
+    expect(between.filter((stepId) => stepId.startsWith('good')).length).toBeGreaterThan(3);
+    expect(lost[0]?.payload.value).toMatchObject({
+      failure: { reason: 'POISON_TASK', failureClass: FailureClass.PERMANENT },
+    });
+    expect((await events.deadLetters.list())[0]).toMatchObject({ reason: 'POISON_TASK', stepId: 'poison' });
+  }, 60_000);
+
+  it('does not take a task for poison that stored a checkpoint', async () => {
+    await events.tasks.publish(taskOf('long'));
+    let count = 0;
+    await consume(
+      async ({ task: { attemptId }, delivery, nak }) => {
+        const checkpoint = create(ArtifactRefSchema, { digest: `sha256:${delivery}` });
+        await events.checkpoints.put(attemptId, {
+          checkpoint,
+          fencingToken: 1n,
+          sequence: delivery,
+          delivery,
+        });
+        if (++count < 6) nak();
+      },
+      { tries: 2 },
+    );
+    await until(() => count === 6);
+    expect(await events.deadLetters.list()).toEqual([]);
+  });
+
+  it('gives up a task whose handler fails every time, and a report that nobody can take, at once', async () => {
+    const error = new UnprocessableMessageError('RUN_UNKNOWN', 'there is no such run');
+    const lost: StepReport[] = [];
+    consumptions.push(
+      await events.reports.consume(async ({ report }) => {
+        if (report.payload.case !== 'failed') throw error;
+        lost.push(report);
+      }),
+    );
+    await events.reports.publish('noop', startedReport('nobody'));
+    await events.tasks.publish(taskOf('fails'));
+    await consume(
+      async () => {
+        throw new Error('broken for good');
+      },
+      { tries: 2 },
+    );
+    await until(() => lost.length === 1);
+    const letters = await events.deadLetters.list();
+    expect(letters.find(({ origin }) => origin === 'tasks')).toMatchObject({
+      reason: 'HANDLER_FAILED',
+      deliveries: 2,
+    });
+    expect(letters.find(({ origin }) => origin === 'reports')).toMatchObject({
+      reason: 'RUN_UNKNOWN',
+      stepId: 'nobody',
+      deliveries: 1,
+    });
+  });
+
+  it('gives up tasks of phases that nobody serves, once they are old', async () => {
+    await events.tasks.publish({ ...taskOf('orphan'), phase: 'nobody' });
+    await events.tasks.publish(taskOf('waits'));
+    const isKnown = (phase: string) => phase === 'noop';
+    expect(await events.tasks.giveUpUnclaimed(isKnown, 60_000)).toBe(0);
+    await Promise.all([events, other].map((replica) => replica.tasks.giveUpUnclaimed(isKnown, 0)));
+    expect(await events.deadLetters.list()).toMatchObject([
+      { reason: 'PHASE_UNKNOWN', phase: 'nobody', stepId: 'orphan' },
+    ]);
+    const lost: StepReport[] = [];
+    consumptions.push(await events.reports.consume(async ({ report }) => void lost.push(report)));
+    await until(() => lost.length === 1);
+    expect(lost[0]?.payload.value).toMatchObject({ failure: { failureClass: FailureClass.PERMANENT } });
+    const seen: string[] = [];
+    await consume(async ({ task }) => void seen.push(task.stepId));
+    await until(() => seen.length === 1);
+    expect(seen).toEqual(['waits']);
+  });
+
+  it('pages letters backwards, filters them, counts and deletes them', async () => {
+    for (let i = 1; i <= 7; i++)
+      await events.deadLetters.put({
+        origin: i % 2 === 0 ? 'tasks' : 'reports',
+        subject: `forge.${i % 2 === 0 ? 'tasks' : 'reports'}.noop`,
+        reason: 'TEST',
+        message: `number ${i}`,
+        data: Buffer.alloc(i),
+      });
+    const page = (limit: number, before?: number, origin = '') =>
+      events.deadLetters.page({
+        limit,
+        ...(before === undefined ? {} : { before }),
+        isWanted: (letter) => origin === '' || letter.origin === origin,
+      });
+    const first = await page(3);
+    expect(first.letters.map(({ sequence, sizeBytes }) => [sequence, sizeBytes])).toEqual([
+      [7, 7],
+      [6, 6],
+      [5, 5],
+    ]);
+    await events.deadLetters.remove(4);
+    await events.deadLetters.remove(7);
+    const second = await page(3, first.next);
+    expect(second.letters.map(({ sequence }) => sequence)).toEqual([3, 2, 1]);
+    expect(second.next).toBeUndefined();
+    expect((await page(10, undefined, 'tasks')).letters.map(({ sequence }) => sequence)).toEqual([6, 2]);
+    expect(Object.fromEntries(await events.deadLetters.counts())).toEqual({ tasks: 2, reports: 3, runs: 0 });
+    await expect(events.deadLetters.remove(7)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(events.deadLetters.get(99)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
   it('stops pulling at once, finishes what it holds, and loses nothing', async () => {

@@ -8,6 +8,7 @@ import { GrpcJudge } from './adapters/grpc-judge.js';
 import { NatsPhaseCatalog } from './adapters/nats-phase-catalog.js';
 import { NatsRunLog } from './adapters/nats-run-log.js';
 import { NatsWorkers } from './adapters/nats-workers.js';
+import { UnclaimedTasks } from './adapters/unclaimed-tasks.js';
 import type { Config } from './config.js';
 import { Engine } from './engine/engine.js';
 import { EngineStatusController } from './engine-status.controller.js';
@@ -52,6 +53,11 @@ import { Workers } from './ports/workers.port.js';
       provide: Engine,
       inject: [RunLog, Workers, Judge, PhaseCatalog, Logger, Metrics, SERVICE_CONFIG, Drain],
       useFactory: startEngine,
+    },
+    {
+      provide: UnclaimedTasks,
+      inject: [Events, PhaseCatalog, Logger, SERVICE_CONFIG, Drain],
+      useFactory: startUnclaimedTasks,
     },
   ],
 })
@@ -105,4 +111,16 @@ async function startEngine(
   drain.on('stop-pulling', 'reports', () => workers.stop());
   drain.on('hand-back', 'engine', () => engine.stop());
   return engine;
+}
+
+function startUnclaimedTasks(
+  events: Events,
+  phases: PhaseCatalog,
+  logger: Logger,
+  config: Config,
+  drain: Drain,
+): UnclaimedTasks {
+  const unclaimed = new UnclaimedTasks(events, phases, logger, config.unclaimedTaskMs);
+  drain.on('hand-back', 'unclaimed tasks', () => unclaimed.stop());
+  return unclaimed;
 }

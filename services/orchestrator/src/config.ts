@@ -91,6 +91,13 @@ export const settings = defineSettings({
     unit: 'steps',
     description: 'Most steps of a run that a graph may ask to be executed at once',
   }),
+  unclaimedTaskMs: setting({
+    env: 'FORGE_UNCLAIMED_TASK_MS',
+    schema: zDurationMs.min(100),
+    default: 600_000,
+    unit: 'ms',
+    description: 'Age at which a task of a phase that nobody registered becomes a dead letter',
+  }),
 });
 
 /** The parsed settings. */

@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type OrchestrationService,
+  PhaseDescriptorSchema,
   RunState,
   StepReportSchema,
   StepState,
   TaskAction,
 } from '@agentforge/contracts';
-import { attemptIdOf } from '@agentforge/events';
+import { attemptIdOf, STREAMS } from '@agentforge/events';
+import { publishRaw } from '@agentforge/events/testing';
 import type { Client } from '@agentforge/service-kit';
 import { create } from '@bufbuild/protobuf';
 import { durationFromMs, timestampNow } from '@bufbuild/protobuf/wkt';
@@ -337,6 +339,74 @@ describe('orchestrator', () => {
       await client.retryExecution({ name, stepIds: ['b'], configOverrides: { b: { n: 2 } } });
       await fixture.untilState(name, RunState.COMPLETED);
       expect(worker.jobs.map(({ task }) => task.stepId)).toEqual(['a', 'b', 'b']);
+    });
+  });
+
+  describe('dead letters', () => {
+    it('fail the attempt of a task that no worker can read, and the next attempt completes the step', async () => {
+      const name = await begin({ steps: [step('a', { retry: quick })] });
+      const attemptId = attemptIdOf(name, 'a', 1);
+      await fixture.until(name, ({ steps }) => steps[0]?.attempts.length === 1);
+      // The id of a message that is sent again begins with its attempt, too.
+      await publishRaw(fixture.nats.url, {
+        subject: 'forge.tasks.noop',
+        data: Buffer.from('not a task'),
+        messageId: `${attemptId}:spoilt`,
+        replacesIn: STREAMS.tasks,
+      });
+      await fixture.worker(obedient);
+      const run = await fixture.untilState(name, RunState.COMPLETED);
+      expect(run.steps[0]?.attempts).toMatchObject([
+        { failure: { reason: 'DEAD_LETTERED' } },
+        { id: attemptIdOf(name, 'a', 2) },
+      ]);
+      const [letter] = await fixture.events.deadLetters.list({ origin: 'tasks' });
+      expect(letter).toMatchObject({ run: name, stepId: 'a', attemptId, reason: 'MALFORMED_MESSAGE' });
+    });
+
+    it('keep reports about runs and steps that do not exist', async () => {
+      await fixture.worker(obedient);
+      const name = await begin({ steps: [step('a')] });
+      await fixture.untilState(name, RunState.COMPLETED);
+      const say = (run: string, stepId: string) =>
+        fixture.events.reports.publish(
+          'noop',
+          create(StepReportSchema, {
+            run,
+            stepId,
+            attemptId: attemptIdOf(run, stepId, 1),
+            fencingToken: 1n,
+            worker: 'w',
+            payload: { case: 'started', value: { delivery: 1 } },
+          }),
+        );
+      await say('projects/p/runs/nobody', 'a');
+      await say(name, 'nobody');
+      const reasons = async () =>
+        (await fixture.events.deadLetters.list({ origin: 'reports' })).map(({ reason }) => reason).sort();
+      for (const end = Date.now() + 10_000; (await reasons()).length < 2 && Date.now() < end; )
+        await sleep(50);
+      expect(await reasons()).toEqual(['RUN_UNKNOWN', 'STEP_UNKNOWN']);
+    });
+
+    it('end the step of a phase that vanished, once its task is old', async () => {
+      const { phases } = fixture.events;
+      await phases.put(create(PhaseDescriptorSchema, { name: 'gone', configSchema: { type: 'object' } }));
+      await fixture.orchestrator({ FORGE_UNCLAIMED_TASK_MS: '500' });
+      const name = fixture.newRun();
+      const start = () => client.startExecution({ name, graph: { steps: [step('a', { phase: 'gone' })] } });
+      for (let i = 0; i < 100; i++) {
+        const isAccepted = await start().then(
+          () => true,
+          () => sleep(20),
+        );
+        if (isAccepted) break;
+      }
+      await fixture.until(name, ({ steps }) => steps[0]?.attempts.length === 1);
+      await phases.remove('gone');
+      const run = await fixture.untilState(name, RunState.FAILED);
+      expect(run.failure).toMatchObject({ reason: 'DEAD_LETTERED' });
+      expect(run.failure?.message).toMatch(/no workers of a phase "gone"/);
     });
   });
 

@@ -16,6 +16,8 @@ export interface ReadOptions {
   readonly filter: string;
   /** First sequence, 1 for the beginning. */
   readonly startSequence: number;
+  /** Leaves the payloads out. */
+  readonly headersOnly?: boolean;
 }
 
 /** What is read, and on and on. */
@@ -157,6 +159,7 @@ class OrderedReader {
       opt_start_seq: startSequence,
       inactive_threshold: nanos(INACTIVE_MS),
       mem_storage: true,
+      headers_only: options.headersOnly ?? false,
       num_replicas: 1,
     });
     return new OrderedReader(connection, options.stream, name, info.num_pending === 0, options);

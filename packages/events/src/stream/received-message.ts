@@ -11,6 +11,19 @@ export interface WorkContext {
   readonly metrics: Metrics | undefined;
 }
 
+/** Why a message is given up. */
+export interface Refusal {
+  /** UPPER_SNAKE_CASE. */
+  readonly reason: string;
+  /** What is wrong, in words. */
+  readonly message: string;
+  /** Whether the same work, sent again, fails again. Default false. */
+  readonly isPermanent?: boolean;
+}
+
+/** Told about every message that became a dead letter, before the queue forgets it; when it fails, all is done again. */
+export type OnLetter = (message: StreamMessage, refusal: Refusal, letterSequence: number) => Promise<void>;
+
 /** How often, and for how long each time, a confirmed acknowledgement is tried. */
 const ACK_TIMEOUT_MS = 2_000;
 const ACK_TRIES = 3;
@@ -26,6 +39,7 @@ export class ReceivedMessage {
     private readonly context: WorkContext,
     private readonly origin: string,
     private readonly confirmsAcks: boolean,
+    private readonly onLetter: OnLetter | undefined,
   ) {}
 
   working(): void {
@@ -54,12 +68,17 @@ export class ReceivedMessage {
     this.say(nakOf(delayMs));
   }
 
-  async term(reason: string): Promise<void> {
+  async term(refusal: Refusal): Promise<void> {
     if (this.isSettled) return;
     this.isSettled = true;
-    const { subject, data, sequence } = this.message;
+    const { subject, data, sequence, delivery } = this.message;
+    const { reason, message } = refusal;
+    // A message that was sent again has an id of its own, which begins with that of its attempt.
+    const messageId = this.message.header('Nats-Msg-Id');
+    const letter = { origin: this.origin, subject, data, sequence, reason, message, messageId };
     try {
-      await this.context.deadLetters.put({ origin: this.origin, subject, data, reason, sequence });
+      const kept = await this.context.deadLetters.put({ ...letter, deliveries: delivery });
+      await this.onLetter?.(this.message, refusal, kept);
       this.say(TERM);
     } catch (error) {
       this.context.logger?.error('events.handler_failed', { subject, sequence, error });

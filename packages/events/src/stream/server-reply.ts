@@ -8,6 +8,8 @@ export const API_CODES = {
   consumerExists: 10148,
   streamNameInUse: 10058,
   messageNotFound: 10037,
+  sequenceNotFound: 10043,
+  deleteFailed: 10057,
   insufficientResources: 10023,
   storageExceeded: 10047,
   storeFailed: 10077,
@@ -49,4 +51,14 @@ const TRANSIENT_ERRORS = new Set([
 export function isTransient(error: unknown): boolean {
   if (error instanceof JetStreamApiError) return error.status === 503 || isOutOfRoom(error);
   return error instanceof Error && TRANSIENT_ERRORS.has(error.name || error.constructor.name);
+}
+
+/** Whether a request named a message that is deleted or never was. */
+export function isMessageGone(error: unknown): boolean {
+  const code = apiCodeOf(error);
+  return (
+    code === API_CODES.messageNotFound ||
+    code === API_CODES.sequenceNotFound ||
+    code === API_CODES.deleteFailed
+  );
 }

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@agentforge/errors';
 import { extractContext, runInContext, type TelemetryContext, withSpan } from '@agentforge/telemetry';
+import { UnprocessableMessageError } from '../events.errors.js';
 import type { StreamName } from '../subjects.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { PullSubscription } from './pull-subscription.js';
-import { ReceivedMessage, type WorkContext } from './received-message.js';
+import { type OnLetter, ReceivedMessage, type Refusal, type WorkContext } from './received-message.js';
 import type { StreamMessage } from './stream-message.js';
 
 /** A decoded message of a work queue, and the words that settle it. The first settling word counts. */
@@ -23,7 +24,7 @@ export interface Delivery<T> {
   /** Deliver again, not before the delay is over. */
   nak(delayMs?: number): void;
   /** Cannot be processed: kept as a dead letter, never delivered again. */
-  term(reason: string): Promise<void>;
+  term(refusal: Refusal): Promise<void>;
 }
 
 /** A running consumption of a work queue. */
@@ -48,9 +49,12 @@ export interface WorkOptions<T> {
   readonly origin: string;
   /** Creates the durable consumer when it is gone. */
   ensure(): Promise<void>;
-  /** @throws MalformedMessageError  the message becomes a dead letter */
+  /** @throws AppError  the message becomes a dead letter with its reason */
   decode(data: Uint8Array): T;
+  /** @throws UnprocessableMessageError  the message becomes a dead letter; after any other error it comes again */
   handle(delivery: Delivery<T>): Promise<void>;
+  /** Told about every message that became a dead letter. */
+  readonly onLetter?: OnLetter;
   /** Most messages whose handlers run, or wait for one of the same key. */
   readonly concurrency: number;
   readonly ackWaitMs: number;
@@ -211,12 +215,18 @@ export class WorkConsumer<T> implements Consumption {
 
   private async process(message: StreamMessage): Promise<void> {
     const { options, context } = this;
-    const received = new ReceivedMessage(message, context, options.origin, options.confirmsAcks);
+    const received = new ReceivedMessage(
+      message,
+      context,
+      options.origin,
+      options.confirmsAcks,
+      options.onLetter,
+    );
     let value: T;
     try {
       value = options.decode(message.data);
     } catch (error) {
-      await received.term(AppError.from(error).message);
+      await received.term(refusalOf(error));
       this.count('malformed');
       return;
     }
@@ -240,7 +250,7 @@ export class WorkConsumer<T> implements Consumption {
       working: () => received.working(),
       ack: () => received.ack(),
       nak: (delayMs?: number) => received.nak(delayMs),
-      term: (reason: string) => received.term(reason),
+      term: (refusal: Refusal) => received.term(refusal),
     };
     const entry = { value, delivery, context, signal: this.stopping.signal, ...words };
     try {
@@ -257,7 +267,8 @@ export class WorkConsumer<T> implements Consumption {
     } catch (error) {
       this.count('error');
       this.context.logger?.error('events.handler_failed', { stream, consumer, deliveries: delivery, error });
-      if (delivery >= maxDeliveries) await received.term(AppError.from(error).message);
+      if (error instanceof UnprocessableMessageError || delivery >= maxDeliveries)
+        await received.term(refusalOf(error));
       else received.nak(Math.min(FIRST_NAK_MS * 2 ** Math.min(delivery - 1, 10), LONGEST_NAK_MS));
     }
   }
@@ -266,4 +277,9 @@ export class WorkConsumer<T> implements Consumption {
     const { stream, consumer } = this.options;
     this.context.metrics?.counter('messagesConsumed').inc({ stream, consumer, outcome });
   }
+}
+
+function refusalOf(thrown: unknown): Refusal {
+  const { reason = 'HANDLER_FAILED', message } = AppError.from(thrown);
+  return { reason, message };
 }

@@ -6,3 +6,4 @@ export {
   type NatsServerOptions,
   startNatsServer,
 } from './nats-server.js';
+export { publishRaw, type RawMessage } from './raw-message.js';

@@ -143,7 +143,8 @@ export class TaskExecution {
     const { attemptId, fencingToken } = this.task;
     log.info('phase.checkpoint', { checkpointDigest: checkpoint.digest, sequence });
     try {
-      await events.checkpoints.put(attemptId, { checkpoint, fencingToken, sequence });
+      const { delivery } = this.delivered;
+      await events.checkpoints.put(attemptId, { checkpoint, fencingToken, sequence, delivery });
     } catch (error) {
       if (isStale(error)) return this.stop(STOP.abandon);
       log.warn('events.handler_failed', { error, operation: 'index checkpoint' });

@@ -5,8 +5,15 @@ import {
   RunState,
   type StepReport,
   StepState,
+  type TaskFailed,
 } from '@agentforge/contracts';
-import { currentAttempt, hasRefusal, type StepRecord } from '@agentforge/events';
+import {
+  currentAttempt,
+  hasRefusal,
+  openAttempt,
+  type StepRecord,
+  UnprocessableMessageError,
+} from '@agentforge/events';
 import { releasedFailure } from './decide-command.js';
 import { failAttempt } from './fail-attempt.js';
 import type { Transition } from './transition.js';
@@ -14,10 +21,19 @@ import type { Transition } from './transition.js';
 /**
  * Decides what a worker's report means. A report of the current attempt that says nothing new adds no event; one of
  * an attempt that is not current, or from a worker whose place another one took, is refused and recorded once.
+ * @throws UnprocessableMessageError  the run has no such step
  */
 export function decideReport(transition: Transition, report: StepReport): void {
   const step = transition.step(report.stepId);
-  if (step === undefined) return;
+  if (step === undefined)
+    throw new UnprocessableMessageError(
+      'STEP_UNKNOWN',
+      `run "${transition.run}" has no step "${report.stepId}"`,
+    );
+  if (report.payload.case === 'failed' && report.payload.value.deadLetterSequence > 0n) {
+    decideLost(transition, step, report.attemptId, report.payload.value);
+    return;
+  }
   const attempt = currentAttempt(step);
   if (
     attempt === undefined ||
@@ -35,6 +51,20 @@ export function decideReport(transition: Transition, report: StepReport): void {
   }
   if (step.state === StepState.VALIDATING) return;
   decideCurrent(transition, step, attempt, report);
+}
+
+/**
+ * The task of an attempt became a dead letter: nobody works on it, and nobody will. Says nothing new when the attempt
+ * has ended in the meantime.
+ */
+function decideLost(
+  transition: Transition,
+  step: StepRecord,
+  attemptId: string,
+  { failure, deadLetterSequence }: TaskFailed,
+): void {
+  if (openAttempt(step)?.id !== attemptId) return;
+  failAttempt(transition, step, attemptId, failure ?? unexplained(), { deadLetterSequence });
 }
 
 /** A report of the attempt whose turn it is. */

@@ -22,7 +22,8 @@ export function decideOutputsJudged(
   const step = transition.step(input.stepId);
   if (step?.state !== StepState.VALIDATING || currentAttempt(step)?.id !== input.attemptId) return;
   const failure = input.failure ?? refusalOf(input.verdicts, 'FAILED_PRECONDITION');
-  if (failure !== undefined) failAttempt(transition, step, input.attemptId, failure, input.verdicts);
+  if (failure !== undefined)
+    failAttempt(transition, step, input.attemptId, failure, { verdicts: input.verdicts });
   else
     transition.emit({
       case: 'stepCompleted',

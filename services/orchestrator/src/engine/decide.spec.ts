@@ -172,11 +172,6 @@ describe('decide(): fencing', () => {
     expect(story.succeed('a', { worker: 'w2' })).toContain('stepCompleted a');
     expect(story.step('a').attempts[0]?.deliveries).toBe(2);
   });
-
-  it('ignores a report about a step that the run does not have', () => {
-    const story = diamond();
-    expect(story.start('a', { stepId: 'ghost' })).toEqual([]);
-  });
 });
 
 describe('decide(): timeouts', () => {

@@ -5,7 +5,7 @@ import {
   TaskDirectiveSchema,
   type TaskHeartbeat,
 } from '@agentforge/contracts';
-import { isTerminalRun, type RunBatch, type RunRecord } from '@agentforge/events';
+import { isTerminalRun, type RunBatch, type RunRecord, UnprocessableMessageError } from '@agentforge/events';
 import { create } from '@bufbuild/protobuf';
 import { RunNotFoundError, StepNotFoundError, TooManyRunsError } from '../orchestrator.errors.js';
 import type { Wait } from './admission/wait.js';
@@ -182,7 +182,8 @@ export class Engine {
     const { run: runId, attemptId } = report;
     const actor = await this.#existing(runId);
     if (actor !== undefined) return this.#take(actor, report);
-    return this.ports.logger.warn('step.fenced', { runId, attemptId, reason: 'no such run' });
+    this.ports.logger.warn('step.fenced', { runId, attemptId, reason: 'no such run' });
+    throw new UnprocessableMessageError('RUN_UNKNOWN', `there is no run "${runId}"`);
   }
 
   #take(actor: RunActor, report: StepReport): Promise<unknown> {

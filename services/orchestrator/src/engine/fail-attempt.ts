@@ -9,6 +9,14 @@ import {
 } from '../domain/retry-policy.js';
 import type { FailureInit, Transition } from './transition.js';
 
+/** What else is known of a failed attempt. */
+export interface FailureDetails {
+  /** Verdicts that refused its outputs. */
+  readonly verdicts?: readonly Verdict[];
+  /** Where its task is kept among the dead letters. */
+  readonly deadLetterSequence?: bigint;
+}
+
 /**
  * Ends the current attempt of a step in failure: another try after a wait, the declared fallback, or the end of
  * the step. While the run is being cancelled the step counts as stopped.
@@ -18,7 +26,7 @@ export function failAttempt(
   step: StepRecord,
   attemptId: string,
   failure: FailureInit,
-  verdicts: readonly Verdict[] = [],
+  { verdicts = [], deadLetterSequence = 0n }: FailureDetails = {},
 ): void {
   const stepId = step.spec.id;
   if (transition.state.state === RunState.CANCELLING) {
@@ -38,6 +46,7 @@ export function failAttempt(
       attemptId,
       failure,
       verdicts: [...verdicts],
+      deadLetterSequence,
       ...(delayMs === undefined
         ? {}
         : { nextAttemptTime: timestampFromMs(transition.context.nowMs + delayMs) }),

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { FailureClass, type RunEvent } from '@agentforge/contracts';
+import { FailureClass, type RunEvent, TaskFailedSchema } from '@agentforge/contracts';
 import { AppError, isAppError } from '@agentforge/errors';
 import { foldRun, isTerminalRun, type RunBatch, type RunRecord } from '@agentforge/events';
+import { create } from '@bufbuild/protobuf';
 import { decide } from './decide.js';
 import type { EngineOptions, EnginePorts } from './engine-ports.js';
 import type { DecideContext, EngineInput } from './inputs.js';
@@ -255,7 +256,7 @@ function withoutResult(input: EngineInput, error: AppError): EngineInput {
     kind: 'report',
     report: {
       ...input.report,
-      payload: { case: 'failed', value: { $typeName: 'agentforge.events.v1.TaskFailed', failure } },
+      payload: { case: 'failed', value: create(TaskFailedSchema, { failure }) },
     },
   };
 }
