@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { LocalStack } from '../local/local-stack.js';
 import { LogFollower } from '../local/log-follower.js';
+import { parseExtraService, parseReplicas } from '../local/replicas.js';
 import { renderTable } from '../output/table.js';
 import type { Io, Session } from '../session.js';
 import { action } from './action.js';
@@ -12,16 +13,25 @@ export function addDevCommand(program: Command, io: Io): void {
     .command('dev')
     .description('Start NATS and every service on this machine, until Ctrl-C')
     .option('--data <folder>', 'folder for events, artifacts and logs', join(io.root, '.forge'))
+    .option('--replicas <list>', 'processes per service, for example orchestrator=2,phase-cognate=2')
+    .option(
+      '--service <name=file>',
+      'a service of your own beside ours; may be repeated',
+      (one: string, all: string[]) => [...all, one],
+      [],
+    )
     .option('--follow', 'print the logs of the services')
     .addHelpText(
       'after',
       `
 Everything listens on loopback, on free ports. Other forge commands in this folder find it by themselves.
-A service that dies is started again. One stack per data folder; several on one machine do not disturb each other.
+A service that dies is started again. Replicas share the work; any of them may be stopped or killed. One stack per data folder; several on one machine do not disturb each other.
 
 Examples:
   $ forge dev
-  $ forge dev --data /tmp/forge --follow`,
+  $ forge dev --data /tmp/forge --follow
+  $ forge dev --replicas orchestrator=2,phase-cognate=2
+  $ forge dev --service phase-mine=./dist/main.js`,
     )
     .action(action<DevOptions>(io, runDev));
 }
@@ -29,16 +39,22 @@ Examples:
 interface DevOptions {
   readonly data: string;
   readonly follow?: boolean;
+  readonly replicas?: string;
+  readonly service: readonly string[];
 }
 
 async function runDev(session: Session, options: DevOptions): Promise<void> {
   const { io, style } = session;
   const signal = io.interruption();
   const dataDir = resolve(io.cwd, options.data);
+  const replicas = options.replicas === undefined ? {} : parseReplicas(options.replicas);
+  const extra = options.service.map((one) => parseExtraService(one, io.cwd));
   const stack = await LocalStack.start(
     {
       root: io.root,
       dataDir,
+      replicas,
+      extra,
       env: io.env,
       command: 'forge dev',
       notify: (line) => session.remark(session.errorStyle.yellow(line)),

@@ -4,6 +4,7 @@ import { FolderLock } from './folder-lock.js';
 import { ManagedProcess, type ProcessPlan } from './managed-process.js';
 import { type Environment, NatsPlan } from './nats-plan.js';
 import { ProcessGuard } from './process-guard.js';
+import { checkComposition, type ExtraService, mainOf, processNames } from './replicas.js';
 import { ServicePlan } from './service-plan.js';
 
 /** Time a process gets to end by itself before it is killed, in milliseconds. */
@@ -32,6 +33,17 @@ export interface LocalStackOptions {
   readonly env: Environment;
   /** What holds the folder, for the message to a second one. */
   readonly command: string;
+  /** Phase services to start; default {@link LOCAL_PHASES}. */
+  readonly phases?: readonly string[];
+  /** Services of somebody else to start beside ours. */
+  readonly extra?: readonly ExtraService[];
+  /** Processes per service, 1 for those that are not named. */
+  readonly replicas?: Readonly<Record<string, number>>;
+  /** Settings of one process that differ from those it would get; asked on every start. */
+  readonly settingsOf?: (
+    process: string,
+    settings: Readonly<Record<string, string>>,
+  ) => Readonly<Record<string, string>>;
   /** Called with one line when something unusual happens, for example a restart. */
   readonly notify: (line: string) => void;
   /** Called when a process is about to be started. */
@@ -50,7 +62,10 @@ export class LocalStack {
   private stopped: Promise<void> | undefined;
   private readonly dataDir: string;
   private nats: NatsPlan | undefined;
+  /** By name of the process. */
   private readonly services = new Map<string, ServicePlan>();
+  /** Names of the processes of each service. */
+  private readonly replicas = new Map<string, readonly string[]>();
 
   private constructor(
     private readonly options: LocalStackOptions,
@@ -70,10 +85,12 @@ export class LocalStack {
 
   /**
    * Starts everything and waits until it serves; stops what it started when something does not.
+   * @throws InvalidCompositionError INVALID_ARGUMENT: unknown services or impossible numbers of replicas, all of them
    * @throws DataFolderHeldError FAILED_PRECONDITION: another process uses the folder
    * @throws ProgramMissingError, NotBuiltError, LocalProcessError  with what to do about it
    */
   static async start(options: LocalStackOptions, signal?: AbortSignal): Promise<LocalStack> {
+    checkComposition(servicesOf(options), options.replicas ?? {});
     const lock = await FolderLock.acquire(resolve(options.dataDir), options.command);
     const stack = new LocalStack(options, lock);
     try {
@@ -89,9 +106,9 @@ export class LocalStack {
     }
   }
 
-  /** gRPC address of the front door, "host:port". */
+  /** gRPC address of the front door, "host:port"; several with commas. */
   get server(): string {
-    return this.addressOf('pipeline-controller');
+    return this.addressesOf('pipeline-controller');
   }
 
   /** Folder of the artifacts. */
@@ -125,28 +142,21 @@ export class LocalStack {
 
   private async startAll(): Promise<void> {
     this.nats = new NatsPlan(this.dataDir, this.options.env);
-    const plan = (name: string, settings: () => Record<string, string> = () => ({})) => {
-      const service = new ServicePlan({
-        name,
-        root: this.options.root,
-        dataDir: this.dataDir,
-        env: this.options.env,
-        settings: () => ({ ...this.commonSettings(), ...settings() }),
-      });
-      this.services.set(name, service);
-      return service;
-    };
-    const validators = () => ({ FORGE_VALIDATORS_ADDRESS: this.addressOf('validators') });
+    const { phases = LOCAL_PHASES, extra = [] } = this.options;
+    const plan = (service: string, settings: () => Record<string, string> = () => ({})) =>
+      this.plan(service, settings);
+    const validators = () => ({ FORGE_VALIDATORS_ADDRESS: this.addressesOf('validators') });
     const waves: ProcessPlan[][] = [
       [this.nats],
-      [plan('validators')],
-      [plan('orchestrator', validators), ...LOCAL_PHASES.map((phase) => plan(phase))],
+      plan('validators'),
       [
-        plan('pipeline-controller', () => ({
-          ...validators(),
-          FORGE_ORCHESTRATOR_ADDRESS: this.addressOf('orchestrator'),
-        })),
+        ...plan('orchestrator', validators),
+        ...[...phases, ...extra.map(({ name }) => name)].flatMap((phase) => plan(phase)),
       ],
+      plan('pipeline-controller', () => ({
+        ...validators(),
+        FORGE_ORCHESTRATOR_ADDRESS: this.addressesOf('orchestrator'),
+      })),
     ];
     for (const wave of waves) {
       if (this.stopped) return;
@@ -157,6 +167,28 @@ export class LocalStack {
       join(this.dataDir, 'endpoint.json'),
       `${JSON.stringify({ server: this.server, pid: process.pid, nats: this.nats.url, processes: this.list() }, null, 2)}\n`,
     );
+  }
+
+  /** The processes of a service. */
+  private plan(service: string, settings: () => Record<string, string>): ServicePlan[] {
+    const { root, env, extra = [], replicas = {}, settingsOf } = this.options;
+    const names = processNames(service, replicas[service] ?? 1);
+    this.replicas.set(service, names);
+    return names.map((name) => {
+      const member = new ServicePlan({
+        name,
+        main: mainOf(service, root, extra),
+        root,
+        dataDir: this.dataDir,
+        env,
+        settings: () => {
+          const usual = { ...this.commonSettings(), ...settings() };
+          return { ...usual, ...settingsOf?.(name, usual) };
+        },
+      });
+      this.services.set(name, member);
+      return member;
+    });
   }
 
   private async launch(plan: ProcessPlan): Promise<void> {
@@ -178,18 +210,21 @@ export class LocalStack {
     };
   }
 
-  private addressOf(name: string): string {
-    return this.services.get(name)?.address?.grpc ?? '';
+  /** Where all processes of a service listen, with commas. */
+  private addressesOf(service: string): string {
+    const names = this.replicas.get(service) ?? [];
+    return names.map((name) => this.services.get(name)?.address?.grpc ?? '').join(',');
   }
 
   private async stopAll(): Promise<void> {
     clearInterval(this.rotation);
     rmSync(join(this.dataDir, 'endpoint.json'), { force: true });
-    const isPhase = (name: string) => name.startsWith('phase-');
+    const engine = ['orchestrator', 'validators'];
+    const isOf = (service: string) => (name: string) => this.replicas.get(service)?.includes(name) ?? false;
     const waves: ((name: string) => boolean)[] = [
-      (name) => name === 'pipeline-controller' || isPhase(name),
-      (name) => name === 'orchestrator',
-      (name) => name === 'validators',
+      (name) => name !== 'nats-server' && !engine.some((service) => isOf(service)(name)),
+      isOf('orchestrator'),
+      isOf('validators'),
       (name) => name === 'nats-server',
     ];
     for (const wave of waves) {
@@ -201,4 +236,9 @@ export class LocalStack {
     rmSync(join(this.dataDir, 'run'), { recursive: true, force: true });
     this.lock.release();
   }
+}
+
+/** Names of all services that are started, NATS aside. */
+function servicesOf({ phases = LOCAL_PHASES, extra = [] }: LocalStackOptions): string[] {
+  return ['validators', 'orchestrator', 'pipeline-controller', ...phases, ...extra.map(({ name }) => name)];
 }

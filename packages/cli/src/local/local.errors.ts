@@ -1,4 +1,4 @@
-import { AppError } from '@agentforge/errors';
+import { AppError, type FieldViolation } from '@agentforge/errors';
 
 /** Another process uses the data folder. */
 export class DataFolderHeldError extends AppError {
@@ -34,5 +34,13 @@ export class NotBuiltError extends AppError {
     super('FAILED_PRECONDITION', `${file} is missing; build the workspace first: pnpm build`, {
       reason: 'NOT_BUILT',
     });
+  }
+}
+
+/** Services or numbers of replicas that local mode cannot start. */
+export class InvalidCompositionError extends AppError {
+  constructor(problems: readonly FieldViolation[]) {
+    const text = problems.map(({ field, description }) => `"${field}" ${description}`).join('; ');
+    super('INVALID_ARGUMENT', text, { reason: 'INVALID_COMPOSITION', fieldViolations: problems });
   }
 }

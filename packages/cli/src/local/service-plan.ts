@@ -10,7 +10,10 @@ const READY_TIMEOUT_MS = 60_000;
 
 /** Where a service is and what it is told besides its own ports. */
 export interface ServiceOptions {
+  /** Name of the process: that of the service, with a number from the second replica on. */
   readonly name: string;
+  /** Compiled file that starts it. */
+  readonly main: string;
   /** Root of the workspace. */
   readonly root: string;
   readonly dataDir: string;
@@ -25,14 +28,12 @@ export class ServicePlan implements ProcessPlan {
   readonly log: LogFile;
   readonly readyTimeoutMs = READY_TIMEOUT_MS;
   private known: ServiceAddress | undefined;
-  private readonly main: string;
   private readonly addressFile: string;
 
   /** @throws NotBuiltError FAILED_PRECONDITION: the service is not compiled */
   constructor(private readonly options: ServiceOptions) {
     this.name = options.name;
-    this.main = join(options.root, 'services', options.name, 'dist', 'main.js');
-    if (!existsSync(this.main)) throw new NotBuiltError(this.main);
+    if (!existsSync(options.main)) throw new NotBuiltError(options.main);
     this.log = new LogFile(join(options.dataDir, 'logs', `${options.name}.log`));
     this.addressFile = join(options.dataDir, 'run', `${options.name}.json`);
     mkdirSync(join(options.dataDir, 'run'), { recursive: true });
@@ -44,13 +45,13 @@ export class ServicePlan implements ProcessPlan {
   }
 
   launch() {
-    const { env, settings, root } = this.options;
+    const { env, settings, root, main } = this.options;
     const inherited = Object.entries(env).flatMap(([key, value]) =>
       value === undefined ? [] : [[key, value]],
     );
     return {
       command: process.execPath,
-      args: ['--enable-source-maps', this.main],
+      args: ['--enable-source-maps', main],
       cwd: root,
       env: {
         ...(Object.fromEntries(inherited) as Record<string, string>),

@@ -1,0 +1,3 @@
+import type { PhaseDefinition } from '@agentforge/phase-runtime';
+
+export const probePhase: PhaseDefinition;
