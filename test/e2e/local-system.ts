@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { ArtifactService, PipelineService } from '@agentforge/contracts';
 import { createClient } from '@agentforge/service-kit';
 
@@ -26,11 +27,11 @@ export class LocalSystem {
   }
 
   /** Starts everything and waits until the front door answers. */
-  static async start(env: Record<string, string> = {}): Promise<LocalSystem> {
+  static async start(env: Record<string, string> = {}, args: readonly string[] = []): Promise<LocalSystem> {
     const dataDir = mkdtempSync(join(tmpdir(), 'forge-e2e-'));
     const child = spawn(
       process.execPath,
-      [join(root, 'packages/cli/bin/forge.mjs'), 'dev', '--data', dataDir],
+      [join(root, 'packages/cli/bin/forge.mjs'), 'dev', '--data', dataDir, ...args],
       {
         cwd: root,
         env: { ...process.env, FORGE_TASK_ACK_WAIT_MS: '3000', FORGE_COMPUTE_THREADS: '2', ...env },
@@ -86,6 +87,13 @@ export class LocalSystem {
   /** Kills a service without warning. */
   kill(service: string): void {
     process.kill(this.pidOf(service), 'SIGKILL');
+  }
+
+  /** What a command of the command line prints against this system. */
+  async forge(...args: string[]): Promise<string> {
+    const command = [join(root, 'packages/cli/bin/forge.mjs'), '--server', this.server, ...args];
+    const { stdout } = await promisify(execFile)(process.execPath, command);
+    return stdout;
   }
 
   /** Stores a text as a corpus and returns its reference. */
