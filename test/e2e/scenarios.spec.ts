@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import {
   AttemptState,
   FailureClass,
+  type InputBindingSchema,
+  type RetryPolicySchema,
   type Run,
   RunState,
   type StepSpecSchema,
@@ -17,6 +19,14 @@ import { expectedDigest } from '../probe-phase/outcome.mjs';
 import { eventually, isAlive, LocalSystem } from './local-system.js';
 
 type StepInit = MessageInitShape<typeof StepSpecSchema>;
+type InputInit = MessageInitShape<typeof InputBindingSchema>;
+
+/** What a step has besides its configuration. */
+interface More {
+  readonly inputs?: InputInit[];
+  readonly retry?: MessageInitShape<typeof RetryPolicySchema>;
+  readonly allowFallback?: boolean;
+}
 
 const SEED = 11n;
 const PROBE = fileURLToPath(new URL('../probe-phase/main.mjs', import.meta.url));
@@ -55,15 +65,15 @@ describe('recovery scenarios', () => {
     stepOf(run, id).attempts.map(({ failure }) => failure?.failureClass);
   const journalOf = (key: string): JournalLine[] =>
     readJournal(join(folder, 'journal')).filter((line) => line.key === key);
-  /** Names of the processes of this run's journal keys: unique over all tests. */
-  const probe = (id: string, config: JsonObject, more: Partial<StepInit> = {}): StepInit => ({
+  /** A step whose journal key is its id: unique over all tests. */
+  const probe = (id: string, config: JsonObject, more: More = {}): StepInit => ({
     id,
     phase: 'probe',
     config: { journal_key: id, ...config },
     retry: { ...RETRY_SOON, maxAttempts: 3 },
     ...more,
   });
-  const reads = (stepId: string): StepInit['inputs'] => [
+  const reads = (stepId: string): InputInit[] => [
     { port: 'inputs', source: { case: 'stepOutput', value: { stepId, output: 'report' } } },
   ];
 

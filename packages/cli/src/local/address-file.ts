@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { deadline } from './deadline.js';
+
+const READYZ_TIMEOUT_MS = 2_000;
 
 /** What a service writes when it listens. */
 export interface ServiceAddress {
@@ -34,14 +37,17 @@ function readAddress(file: string): ServiceAddress | undefined {
 }
 
 async function isReady(address: ServiceAddress, signal: AbortSignal): Promise<boolean> {
+  const limit = deadline(READYZ_TIMEOUT_MS, signal);
   try {
     const response = await fetch(`http://${address.http}/readyz`, {
-      signal: AbortSignal.any([signal, AbortSignal.timeout(2_000)]),
+      signal: limit.signal,
       headers: { connection: 'close' },
     });
     await response.body?.cancel();
     return response.ok;
   } catch {
     return false;
+  } finally {
+    limit.dispose();
   }
 }

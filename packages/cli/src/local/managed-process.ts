@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { deadline } from './deadline.js';
 import { LocalProcessError } from './local.errors.js';
 import type { LogFile } from './log-file.js';
 import type { ProcessGuard } from './process-guard.js';
@@ -65,13 +66,14 @@ export class ManagedProcess {
       child.once('error', (error) => reject(this.failure(`cannot be started: ${error.message}`)));
       child.once('exit', (code, signal) => reject(this.failure(describeExit(code, signal))));
     });
-    const timeout = AbortSignal.any([AbortSignal.timeout(this.plan.readyTimeoutMs), this.abort.signal]);
+    const limit = deadline(this.plan.readyTimeoutMs, this.abort.signal);
     try {
-      await Promise.race([this.plan.ready(child.pid ?? 0, timeout), exited]);
+      await Promise.race([this.plan.ready(child.pid ?? 0, limit.signal), exited]);
     } catch (error) {
-      if (!timeout.aborted || this.stopping) throw error;
+      if (!limit.signal.aborted || this.stopping) throw error;
       throw this.failure(`was not ready within ${this.plan.readyTimeoutMs / 1_000} s`);
     } finally {
+      limit.dispose();
       exited.catch(() => undefined);
     }
     const readyAt = Date.now();

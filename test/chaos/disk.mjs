@@ -1,0 +1,44 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+
+/** Streams whose quota can be used up; the last is what they have when nothing is wrong. */
+const STREAMS = { FORGE_RUNS: -1, FORGE_TASKS: 2 ** 30, FORGE_REPORTS: 2 ** 30 };
+
+/** The disk of the event log: full for a while, as its quota says. */
+export class Disk {
+  #url;
+
+  constructor(url) {
+    this.#url = url;
+  }
+
+  /** Names of the streams. */
+  static get streams() {
+    return Object.keys(STREAMS);
+  }
+
+  /** Leaves a stream the space of a few messages. */
+  async fill(stream) {
+    await this.#manage(async (streams) => {
+      const { state } = await streams.info(stream);
+      await streams.update(stream, { max_bytes: state.bytes + 2_000 });
+    });
+  }
+
+  /** Gives all streams their space back. */
+  async free() {
+    await this.#manage(async (streams) => {
+      for (const [stream, bytes] of Object.entries(STREAMS))
+        await streams.update(stream, { max_bytes: bytes });
+    });
+  }
+
+  async #manage(work) {
+    const connection = await connect({ servers: this.#url, timeout: 2_000, reconnect: false });
+    try {
+      await work((await jetstreamManager(connection, { timeout: 2_000 })).streams);
+    } finally {
+      await connection.close();
+    }
+  }
+}
