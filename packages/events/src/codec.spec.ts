@@ -56,7 +56,7 @@ describe('subjects and ids', () => {
       fc.property(fc.oneof(fc.string(), fc.constantFrom('*', '>', 'a.b', 'a b', '', 'a\n')), (text) => {
         for (const make of [
           () => runSubject(text),
-          () => taskSubject(text),
+          () => taskSubject(text, 'p.r.s.1'),
           () => attemptIdOf(RUN, text, 1),
         ]) {
           try {

@@ -6,8 +6,10 @@ import { Directives } from './directives.js';
 import { PhaseRegistry } from './phase-registry.js';
 import { ProgressChannel } from './progress-channel.js';
 import { type QueueReading, readQueues, readTaskQueue, type TaskQueueReading } from './queue-readings.js';
+import { Replicas } from './replicas.js';
 import { Reports } from './reports.js';
 import { RunLog } from './run-log.js';
+import { readServerTime, type ServerTime } from './server-clock.js';
 import { Connection, type ConnectionOptions } from './stream/connection.js';
 import { Publisher } from './stream/publisher.js';
 import { ensureTopology, type Topology, type TopologyOptions, topologyOf } from './stream/topology.js';
@@ -35,6 +37,7 @@ export class Events {
   readonly phases: PhaseRegistry;
   readonly checkpoints: CheckpointIndex;
   readonly uploads: UploadIndex;
+  readonly replicas: Replicas;
 
   private constructor(
     private readonly connection: Connection,
@@ -52,6 +55,7 @@ export class Events {
     this.directives = new Directives(connection, logger);
     this.progress = new ProgressChannel(connection, logger);
     this.phases = new PhaseRegistry(connection, buckets.phases, logger);
+    this.replicas = new Replicas(connection, logger);
     this.uploads = new UploadIndex(connection, buckets.uploads, logger);
   }
 
@@ -74,6 +78,11 @@ export class Events {
   /** Whether NATS is there right now. */
   isConnected(): boolean {
     return this.connection.isConnected();
+  }
+
+  /** Reads the clock of the server, which all processes share. */
+  serverTime(): Promise<ServerTime> {
+    return readServerTime(this.connection);
   }
 
   /** How much waits in each queue. */

@@ -54,9 +54,17 @@ export function runOfSubject(subject: string): string {
   return formatRunName({ project, run });
 }
 
-/** Subject of the task queue of a phase. */
-export function taskSubject(phase: string): string {
-  return `forge.tasks.${checkToken(phase, 'phase')}`;
+/** Subjects of the task queue of a phase, for consumers. */
+export function taskSubjects(phase: string): string {
+  return `forge.tasks.${checkToken(phase, 'phase')}.>`;
+}
+
+/**
+ * Subject of the task of one attempt: its own, so that the stream itself knows whether the attempt is queued, however
+ * long it waits.
+ */
+export function taskSubject(phase: string, attemptId: string): string {
+  return `forge.tasks.${checkToken(phase, 'phase')}.${checkAttemptId(attemptId)}`;
 }
 
 /** Subject of reports about tasks of a phase. */
@@ -79,6 +87,9 @@ export const HEARTBEAT_SUBJECT = 'forge.heartbeat';
 
 /** Queue group of those who answer heartbeats. */
 export const HEARTBEAT_QUEUE = 'orchestrator';
+
+/** Subject on which the replicas of the engine say that they are there. */
+export const REPLICAS_SUBJECT = 'forge.replicas';
 
 /** Subject on which the worker of an attempt is told what to do. */
 export function directiveSubject(attemptId: string): string {

@@ -10,7 +10,7 @@ import type { Refusal, WorkContext } from './stream/received-message.js';
 import { API_CODES, apiCodeOf, isMessageGone } from './stream/server-reply.js';
 import { ensureTasksConsumer, type Topology } from './stream/topology.js';
 import { type Consumption, type Delivery, WorkConsumer } from './stream/work-consumer.js';
-import { checkAttemptId, STREAMS, taskSubject, tasksConsumer } from './subjects.js';
+import { STREAMS, taskSubject, tasksConsumer } from './subjects.js';
 
 /** A task in the hands of a worker. */
 export interface DeliveredTask extends Omit<Delivery<StepTask>, 'value'> {
@@ -48,17 +48,23 @@ export class TaskQueue {
   ) {}
 
   /**
-   * Queues an attempt; the same attempt published again within two minutes is queued once.
+   * Queues an attempt. An attempt that is in the queue, waiting or in the hands of a worker, is not queued again,
+   * whoever publishes it and however long ago it was queued.
    * @throws EventLogUnavailableError  UNAVAILABLE: not confirmed in time; publish it again
    */
   async publish(task: StepTask): Promise<void> {
-    await this.publisher.publish({
-      stream: STREAMS.tasks,
-      subject: taskSubject(task.phase),
-      data: stepTaskCodec.encode({ ...task, version: TASK_VERSION }),
-      id: checkAttemptId(task.attemptId),
-      timeoutMs: PUBLISH_TIMEOUT_MS,
-    });
+    try {
+      await this.publisher.publish({
+        stream: STREAMS.tasks,
+        subject: taskSubject(task.phase, task.attemptId),
+        data: stepTaskCodec.encode({ ...task, version: TASK_VERSION }),
+        id: task.attemptId,
+        expectedLastSequence: 0,
+        timeoutMs: PUBLISH_TIMEOUT_MS,
+      });
+    } catch (error) {
+      if (apiCodeOf(error) !== API_CODES.wrongLastSequence) throw error;
+    }
   }
 
   /**
@@ -104,7 +110,8 @@ export class TaskQueue {
    */
   async giveUpUnclaimed(isKnown: (phase: string) => boolean, olderThanMs: number): Promise<number> {
     const { streams } = this.context.connection.manager;
-    const { state } = await streams.info(STREAMS.tasks, { subjects_filter: 'forge.tasks.*' });
+    if ((await this.countUnclaimed(isKnown)) <= 0) return 0;
+    const { state } = await streams.info(STREAMS.tasks, { subjects_filter: 'forge.tasks.>' });
     let count = 0;
     for (const subject of Object.keys(state.subjects ?? {})) {
       const { phase } = letterSubjectOf(subject);
@@ -116,6 +123,17 @@ export class TaskQueue {
       }
     }
     return count;
+  }
+
+  /** Tasks that belong to no consumer of a known phase: cheap, however many tasks wait. */
+  private async countUnclaimed(isKnown: (phase: string) => boolean): Promise<number> {
+    const { streams, consumers } = this.context.connection.manager;
+    let claimed = 0;
+    for await (const { config, num_pending, num_ack_pending } of consumers.list(STREAMS.tasks)) {
+      if (isKnown(letterSubjectOf(config.filter_subject ?? '').phase))
+        claimed += num_pending + num_ack_pending;
+    }
+    return (await streams.info(STREAMS.tasks)).state.messages - claimed;
   }
 
   private async giveUp({ subject, seq, data, header, time }: StoredMsg, phase: string): Promise<void> {

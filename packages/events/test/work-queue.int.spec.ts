@@ -9,7 +9,7 @@ import {
   type Events,
   UnprocessableMessageError,
 } from '../src/index.js';
-import { connectForTest, type NatsServer, startNatsServer } from '../src/testing/index.js';
+import { connectForTest, forgetMessageIds, type NatsServer, startNatsServer } from '../src/testing/index.js';
 import { RUN, startedReport, taskOf, until } from './histories.js';
 
 /** Short enough for a test, long enough for a busy machine. */
@@ -63,6 +63,29 @@ describe('TaskQueue and Reports', () => {
     expect(await waiting('FORGE_TASKS')).toEqual([
       { stream: 'FORGE_TASKS', phase: 'noop', waiting: 0, inFlight: 0, oldestAgeMs: 0 },
     ]);
+  });
+
+  it('queues an attempt once, also long after the window in which message ids are remembered', async () => {
+    const raw = await connect({ servers: nats.url });
+    const manager = await jetstreamManager(raw);
+    await forgetMessageIds(nats.url, 'FORGE_TASKS');
+    const task = taskOf('patient');
+    await events.tasks.publish(task);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await other.tasks.publish(task);
+    const seen: number[] = [];
+    const gate = deferred();
+    await consume(async ({ delivery }) => {
+      seen.push(delivery);
+      await gate.promise;
+    });
+    await until(() => seen.length === 1);
+    await other.tasks.publish(task);
+    expect((await manager.streams.info('FORGE_TASKS')).state.messages).toBe(1);
+    gate.resolve(undefined);
+    await until(async () => (await manager.streams.info('FORGE_TASKS')).state.messages === 0);
+    await raw.close();
+    expect(seen).toEqual([1]);
   });
 
   it('holds no more tasks than its concurrency and leaves the others to other workers', async () => {
@@ -145,7 +168,7 @@ describe('TaskQueue and Reports', () => {
 
   it('puts malformed and refused messages aside with their reason, and can drive one again', async () => {
     const raw = await connect({ servers: nats.url });
-    await raw.request('forge.tasks.noop', Buffer.from('not a task'));
+    await raw.request('forge.tasks.noop.odd', Buffer.from('not a task'));
     await raw.request('forge.reports.noop', Buffer.from([0xff, 0xff]));
     await raw.close();
     await events.tasks.publish(taskOf('refused'));
@@ -159,8 +182,8 @@ describe('TaskQueue and Reports', () => {
     await until(async () => (await events.deadLetters.list()).length === 3);
     const letters = await events.deadLetters.list({ origin: 'tasks' });
     expect(letters.map(({ origin, subject }) => `${origin} ${subject}`)).toEqual([
-      'tasks forge.tasks.noop',
-      'tasks forge.tasks.noop',
+      'tasks forge.tasks.noop.odd',
+      'tasks forge.tasks.noop.test.r1.refused.1',
     ]);
     const byReason = new Map(letters.map((letter) => [letter.reason, letter]));
     expect(byReason.get('MALFORMED_MESSAGE')?.message).toMatch(/^malformed StepTask/);
@@ -192,7 +215,7 @@ describe('TaskQueue and Reports', () => {
     const publish = (id: string, data: Uint8Array) => {
       const header = headers();
       header.set('Nats-Msg-Id', id);
-      return raw.request('forge.tasks.noop', data, { headers: header, timeout: 5_000 });
+      return raw.request('forge.tasks.noop.odd', data, { headers: header, timeout: 5_000 });
     };
     const newer = toBinary(StepTaskSchema, { ...taskOf('newer'), version: 9 });
     await publish(attemptIdOf(RUN, 'garbled', 1), toBinary(StepTaskSchema, taskOf('garbled')).subarray(0, 9));

@@ -6,6 +6,7 @@ import { Logger, Metrics } from '@agentforge/telemetry';
 import { Module } from '@nestjs/common';
 import { GrpcJudge } from './adapters/grpc-judge.js';
 import { NatsPhaseCatalog } from './adapters/nats-phase-catalog.js';
+import { NatsReplicaGroup } from './adapters/nats-replica-group.js';
 import { NatsRunLog } from './adapters/nats-run-log.js';
 import { NatsWorkers } from './adapters/nats-workers.js';
 import { UnclaimedTasks } from './adapters/unclaimed-tasks.js';
@@ -50,8 +51,24 @@ import { Workers } from './ports/workers.port.js';
         new GrpcJudge(clients.get(ValidationService, config.validatorsAddress), config.validationTimeoutMs),
     },
     {
+      provide: NatsReplicaGroup,
+      inject: [SERVICE_CONFIG, Events, Logger],
+      useFactory: (config: Config, events: Events, logger: Logger) =>
+        NatsReplicaGroup.join(actorOf(config), events, logger),
+    },
+    {
       provide: Engine,
-      inject: [RunLog, Workers, Judge, PhaseCatalog, Logger, Metrics, SERVICE_CONFIG, Drain],
+      inject: [
+        RunLog,
+        Workers,
+        Judge,
+        PhaseCatalog,
+        NatsReplicaGroup,
+        Logger,
+        Metrics,
+        SERVICE_CONFIG,
+        Drain,
+      ],
       useFactory: startEngine,
     },
     {
@@ -85,20 +102,26 @@ async function startEvents(
   return events;
 }
 
+/** The name of this replica: written into events, heard by the others. */
+function actorOf(config: Config): string {
+  return `orchestrator/${config.replica || `${hostname()}-${process.pid}`}`;
+}
+
 async function startEngine(
   log: RunLog,
   workers: Workers,
   judge: Judge,
   phases: PhaseCatalog,
+  group: NatsReplicaGroup,
   logger: Logger,
   metrics: Metrics,
   config: Config,
   drain: Drain,
 ): Promise<Engine> {
   const engine = new Engine(
-    { log, workers, judge, phases, logger, metrics },
+    { log, workers, judge, phases, logger, metrics, clock: group.clock, affinity: group.affinity },
     {
-      actor: `orchestrator/${config.replica || `${hostname()}-${process.pid}`}`,
+      actor: actorOf(config),
       defaultParallelSteps: config.defaultParallelSteps,
       takeoverMs: config.takeoverMs,
       sweepMs: config.sweepMs,
@@ -109,7 +132,10 @@ async function startEngine(
   await engine.start();
   metrics.gauge('runsActive').collect(() => [{ labels: { state: 'active' }, value: engine.activeRuns }]);
   drain.on('stop-pulling', 'reports', () => workers.stop());
-  drain.on('hand-back', 'engine', () => engine.stop());
+  drain.on('hand-back', 'engine', async () => {
+    await engine.stop();
+    await group.leave();
+  });
   return engine;
 }
 

@@ -27,6 +27,7 @@ export class Fixture {
   readonly #services: RunningService[] = [];
   readonly #clients: { close(): void }[] = [];
   #runs = 0;
+  #replicas = 0;
 
   private constructor(
     readonly nats: Awaited<ReturnType<typeof startNatsServer>>,
@@ -68,7 +69,7 @@ export class Fixture {
         FORGE_ACK_WAIT_MS: '2000',
         FORGE_SWEEP_MS: '50',
         FORGE_TAKEOVER_MS: '1000',
-        FORGE_REPLICA: `r${this.#services.length}`,
+        FORGE_REPLICA: `r${++this.#replicas}`,
         ...env,
       },
     });

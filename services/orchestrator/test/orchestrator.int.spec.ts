@@ -8,11 +8,11 @@ import {
   TaskAction,
 } from '@agentforge/contracts';
 import { attemptIdOf, STREAMS } from '@agentforge/events';
-import { publishRaw } from '@agentforge/events/testing';
+import { forgetMessageIds, publishRaw } from '@agentforge/events/testing';
 import type { Client } from '@agentforge/service-kit';
 import { create } from '@bufbuild/protobuf';
 import { durationFromMs, timestampNow } from '@bufbuild/protobuf/wkt';
-import { type Job, obedient } from './fake-worker.js';
+import { FakeWorker, type Job, obedient } from './fake-worker.js';
 import { Fixture, type GraphInit } from './fixture.js';
 import { judgements } from './stub-validators.js';
 
@@ -349,7 +349,7 @@ describe('orchestrator', () => {
       await fixture.until(name, ({ steps }) => steps[0]?.attempts.length === 1);
       // The id of a message that is sent again begins with its attempt, too.
       await publishRaw(fixture.nats.url, {
-        subject: 'forge.tasks.noop',
+        subject: `forge.tasks.noop.${attemptId}`,
         data: Buffer.from('not a task'),
         messageId: `${attemptId}:spoilt`,
         replacesIn: STREAMS.tasks,
@@ -524,6 +524,29 @@ describe('orchestrators', () => {
     await fixture.worker(obedient);
     await fixture.untilState(name, RunState.COMPLETED);
     await expect(fixture.client(second).getExecution({ name })).resolves.toMatchObject({ run: { name } });
+  }, 60_000);
+
+  it('leave a silent run to the one that drives it, and queue an attempt once however long it waits', async () => {
+    const [one] = await Promise.all([fixture.orchestrator(), fixture.orchestrator()]);
+    await forgetMessageIds(fixture.nats.url, 'FORGE_TASKS');
+    const gate = { isOpen: false };
+    const worker = await new FakeWorker(fixture.events, 'single', async (job) => {
+      await job.start();
+      while (job.task.stepId === 'trains' && !gate.isOpen) await sleep(20);
+      await job.succeed();
+    }).start('noop', 1);
+    const name = fixture.newRun();
+    await fixture.client(one).startExecution({ name, graph: { steps: [step('trains'), step('queues')] } });
+    await fixture.until(name, (run) => run.steps[0]?.attempts[0]?.startTime !== undefined);
+    // both orchestrators sweep every 50 ms, and take over what is silent for 1 s: nobody may publish it again
+    await sleep(3_500);
+    const [queue] = (await fixture.events.queueReadings()).filter(({ phase }) => phase === 'noop');
+    expect(queue).toMatchObject({ waiting: 1, inFlight: 1 });
+    gate.isOpen = true;
+    await fixture.untilState(name, RunState.COMPLETED);
+    await sleep(500);
+    await worker.stop();
+    expect(worker.jobs.map(({ task }) => task.stepId)).toEqual(['trains', 'queues']);
   }, 60_000);
 
   it('go on by themselves when NATS was restarted', async () => {

@@ -11,7 +11,7 @@ import {
 } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import { nanos } from '@nats-io/transport-node';
-import { BUCKETS, REPORTS_CONSUMER, STREAMS, taskSubject, tasksConsumer } from '../subjects.js';
+import { BUCKETS, REPORTS_CONSUMER, STREAMS, taskSubjects, tasksConsumer } from '../subjects.js';
 import type { Connection } from './connection.js';
 import { API_CODES, apiCodeOf, isTransient } from './server-reply.js';
 
@@ -37,6 +37,8 @@ export interface TopologyOptions {
   readonly checkpointAgeMs?: number;
   /** Silence after which what a worker advertised goes, ms. Default 15,000. */
   readonly advertAgeMs?: number;
+  /** Window in which a repeated message id is stored once, ms. Default 120,000. */
+  readonly deduplicationMs?: number;
   /** Age at which a result of the step cache goes, ms. Default 30 days; its artifacts stay. */
   readonly stepCacheAgeMs?: number;
 }
@@ -46,8 +48,6 @@ export type Topology = Required<TopologyOptions>;
 
 const MIB = 2 ** 20;
 const DAY_MS = 86_400_000;
-/** Window in which a repeated message id is stored once. */
-const DEDUPLICATION_MS = 120_000;
 const RETRY_MS = 500;
 const LOG_EVERY_MS = 10_000;
 
@@ -64,6 +64,7 @@ export function topologyOf(options: TopologyOptions = {}): Topology {
     maxDeadLetterBytes: 256 * MIB,
     checkpointAgeMs: 7 * DAY_MS,
     advertAgeMs: 15_000,
+    deduplicationMs: 120_000,
     stepCacheAgeMs: 30 * DAY_MS,
     ...options,
   };
@@ -103,7 +104,7 @@ export function ensureTasksConsumer(connection: Connection, phase: string, ackWa
     ...workConsumer(ackWaitMs),
     durable_name: tasksConsumer(phase),
     name: tasksConsumer(phase),
-    filter_subject: taskSubject(phase),
+    filter_subject: taskSubjects(phase),
   });
 }
 
@@ -123,9 +124,13 @@ function streamsOf(topology: Topology): (Partial<StreamConfig> & { name: string;
     ...file,
     retention: RetentionPolicy.Workqueue,
     discard: DiscardPolicy.New,
-    duplicate_window: nanos(DEDUPLICATION_MS),
+    duplicate_window: nanos(topology.deduplicationMs),
   };
-  const log = { ...file, retention: RetentionPolicy.Limits, duplicate_window: nanos(DEDUPLICATION_MS) };
+  const log = {
+    ...file,
+    retention: RetentionPolicy.Limits,
+    duplicate_window: nanos(topology.deduplicationMs),
+  };
   return [
     {
       ...log,
@@ -135,7 +140,7 @@ function streamsOf(topology: Topology): (Partial<StreamConfig> & { name: string;
       max_bytes: topology.maxRunBytes,
       allow_direct: true,
     },
-    { ...queue, name: STREAMS.tasks, subjects: ['forge.tasks.*'], max_bytes: topology.maxTaskBytes },
+    { ...queue, name: STREAMS.tasks, subjects: ['forge.tasks.*.>'], max_bytes: topology.maxTaskBytes },
     { ...queue, name: STREAMS.reports, subjects: ['forge.reports.*'], max_bytes: topology.maxReportBytes },
     {
       ...log,
@@ -144,7 +149,7 @@ function streamsOf(topology: Topology): (Partial<StreamConfig> & { name: string;
       discard: DiscardPolicy.Old,
       max_bytes: topology.maxProgressBytes,
       max_age: nanos(topology.maxProgressAgeMs),
-      duplicate_window: nanos(Math.min(DEDUPLICATION_MS, topology.maxProgressAgeMs)),
+      duplicate_window: nanos(Math.min(topology.deduplicationMs, topology.maxProgressAgeMs)),
     },
     {
       ...log,
@@ -222,11 +227,12 @@ async function ensureConsumer(
     await connection.manager.consumers.add(stream, config);
   } catch (error) {
     if (apiCodeOf(error) !== API_CODES.consumerExists) throw error;
-    const { ack_wait, max_deliver, max_ack_pending } = config;
+    const { ack_wait, max_deliver, max_ack_pending, filter_subject } = config;
     await connection.manager.consumers.update(stream, config.durable_name, {
       ...(ack_wait === undefined ? {} : { ack_wait }),
       ...(max_deliver === undefined ? {} : { max_deliver }),
       ...(max_ack_pending === undefined ? {} : { max_ack_pending }),
+      ...(filter_subject === undefined ? {} : { filter_subject }),
     });
   }
 }

@@ -1,4 +1,5 @@
 export { connectForTest } from './connect-for-test.js';
+export { forgetMessageIds } from './forget-message-ids.js';
 export {
   findNatsServer,
   NatsServer,

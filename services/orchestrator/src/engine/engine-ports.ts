@@ -3,6 +3,8 @@ import type { Judge } from '../ports/judge.port.js';
 import type { PhaseCatalog } from '../ports/phase-catalog.port.js';
 import type { RunLog } from '../ports/run-log.port.js';
 import type { Workers } from '../ports/workers.port.js';
+import type { Affinity } from './affinity.js';
+import type { EngineClock } from './engine-clock.js';
 
 /** What the engine works with. */
 export interface EnginePorts {
@@ -12,7 +14,14 @@ export interface EnginePorts {
   readonly phases: PhaseCatalog;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Time that all replicas share. Absent: that of the machine. */
+  readonly clock?: Pick<EngineClock, 'nowMs'>;
+  /** Which replica looks after which run. Absent: there is one replica. */
+  readonly affinity?: Affinity;
 }
+
+/** The time of the engine, ms since 1970. */
+export const engineTimeMs = ({ clock }: Pick<EnginePorts, 'clock'>): number => clock?.nowMs() ?? Date.now();
 
 /** Numbers of the engine. */
 export interface EngineOptions {

@@ -10,7 +10,7 @@ import { create } from '@bufbuild/protobuf';
 import { RunNotFoundError, StepNotFoundError, TooManyRunsError } from '../orchestrator.errors.js';
 import type { Wait } from './admission/wait.js';
 import { directiveFor } from './directives.js';
-import type { EngineOptions, EnginePorts } from './engine-ports.js';
+import { type EngineOptions, type EnginePorts, engineTimeMs } from './engine-ports.js';
 import { Explainer, type StepWaits } from './explain-run.js';
 import type { CreateInput, EngineInput } from './inputs.js';
 import { RunActor } from './run-actor.js';
@@ -202,7 +202,7 @@ export class Engine {
   }
 
   #sweep(): void {
-    const nowMs = Date.now();
+    const nowMs = engineTimeMs(this.ports);
     for (const [run, actor] of this.#actors) {
       const isGone = actor.hasEnded || actor.state === undefined;
       if (isGone && actor.isIdle && nowMs - actor.idleSinceMs > this.options.idleMs) {

@@ -4,7 +4,7 @@ import { AppError, isAppError } from '@agentforge/errors';
 import { foldRun, isTerminalRun, type RunBatch, type RunRecord } from '@agentforge/events';
 import { create } from '@bufbuild/protobuf';
 import { decide } from './decide.js';
-import type { EngineOptions, EnginePorts } from './engine-ports.js';
+import { type EngineOptions, type EnginePorts, engineTimeMs } from './engine-ports.js';
 import type { DecideContext, EngineInput } from './inputs.js';
 import { RunEffects } from './run-effects.js';
 
@@ -32,9 +32,11 @@ export class RunActor {
   #queue: Pending[] = [];
   #isWorking = false;
   #observed: RunBatch[] = [];
-  #lastChangeMs = Date.now();
-  #waitingSinceMs = Date.now();
+  #lastChangeMs: number;
+  #waitingSinceMs: number;
   #isMine = false;
+  /** The replica that committed last, as it writes its name into events. */
+  #owner = '';
   #owesThoroughTick = false;
 
   constructor(
@@ -44,6 +46,8 @@ export class RunActor {
     state?: RunRecord,
   ) {
     this.#state = state;
+    this.#lastChangeMs = engineTimeMs(ports);
+    this.#waitingSinceMs = this.#lastChangeMs;
     this.effects = new RunEffects(run, ports, (input) => this.tell(input));
   }
 
@@ -89,7 +93,7 @@ export class RunActor {
   /** Looks for what is due. Leaves a run alone while another replica looks after it. */
   sweep(nowMs: number): void {
     if (this.#state === undefined || this.hasEnded) return;
-    const isTakeover = !this.#isMine && nowMs - this.#lastChangeMs > this.options.takeoverMs;
+    const isTakeover = !this.#isMine && this.#isLeftToMe(nowMs - this.#lastChangeMs);
     if (!this.#isMine && !isTakeover) return;
     this.effects.redo(this.#state, isTakeover, nowMs - this.options.takeoverMs);
     const isThorough = isTakeover || this.#owesThoroughTick;
@@ -98,12 +102,20 @@ export class RunActor {
     this.tell({ kind: 'tick', isThorough });
   }
 
-  /** Takes a run over, whoever looked after it: finds everything that is due. */
+  /** Takes a run over at the start, unless another replica looks after it: finds everything that is due. */
   recover(): void {
+    if (!this.#isLeftToMe(Number.POSITIVE_INFINITY)) return;
     this.#isMine = true;
     if (this.#state === undefined || this.hasEnded) return;
     this.effects.redo(this.#state, true, Number.POSITIVE_INFINITY);
     this.tell({ kind: 'tick', isThorough: true });
+  }
+
+  #isLeftToMe(silentMs: number): boolean {
+    const { takeoverMs } = this.options;
+    const { affinity } = this.ports;
+    if (affinity === undefined) return silentMs > takeoverMs;
+    return affinity.mayTakeOver(this.run, this.#owner, silentMs, takeoverMs);
   }
 
   /** Reads what was committed since the state that is known. */
@@ -120,8 +132,10 @@ export class RunActor {
   }
 
   #committed(events: readonly RunEvent[]): void {
-    this.#lastChangeMs = Date.now();
-    if (events.some(({ payload }) => payload.case === 'runResumed')) this.#waitingSinceMs = Date.now();
+    this.#lastChangeMs = engineTimeMs(this.ports);
+    this.#owner = events.at(-1)?.actor ?? '';
+    if (events.some(({ payload }) => payload.case === 'runResumed'))
+      this.#waitingSinceMs = this.#lastChangeMs;
     if (this.#state) this.effects.remember(events, this.#state);
   }
 
@@ -207,7 +221,7 @@ export class RunActor {
   context(): DecideContext {
     const { effects, ports } = this;
     return {
-      nowMs: Date.now(),
+      nowMs: engineTimeMs(ports),
       actor: this.options.actor,
       defaultParallelSteps: this.options.defaultParallelSteps,
       waitingSinceMs: this.#waitingSinceMs,

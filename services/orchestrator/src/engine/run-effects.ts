@@ -13,7 +13,7 @@ import { create } from '@bufbuild/protobuf';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { refusalOf } from './decide-verdict.js';
 import { type Effect, effectsOf } from './effects.js';
-import type { EnginePorts } from './engine-ports.js';
+import { type EnginePorts, engineTimeMs } from './engine-ports.js';
 import type { EngineInput } from './inputs.js';
 import { record } from './run-telemetry.js';
 import { resolveInputs, taskOf } from './tasks.js';
@@ -44,13 +44,15 @@ export class RunEffects {
   readonly #workers = new Map<string, string>();
   readonly #formerWorkers = new Map<string, Set<string>>();
   readonly #timers = new Set<NodeJS.Timeout>();
-  readonly #beganMs = Date.now();
+  readonly #beganMs: number;
 
   constructor(
     private readonly run: string,
     private readonly ports: EnginePorts,
     private readonly tell: (input: EngineInput) => void,
-  ) {}
+  ) {
+    this.#beganMs = engineTimeMs(ports);
+  }
 
   get isIdle(): boolean {
     return this.checking.size === 0 && this.#judging.size === 0;
@@ -67,7 +69,7 @@ export class RunEffects {
 
   /** A worker said something about the attempt. */
   sign(attemptId: string): void {
-    this.#signs.set(attemptId, Date.now());
+    this.#signs.set(attemptId, engineTimeMs(this.ports));
   }
 
   /** Workers that started the attempt before the one that has it now. */
@@ -233,7 +235,7 @@ export class RunEffects {
         this.#timers.delete(timer);
         this.tell({ kind: 'tick', isThorough: false });
       },
-      Math.min(Math.max(atMs - Date.now() + 1, 1), 2 ** 31 - 1),
+      Math.min(Math.max(atMs - engineTimeMs(this.ports) + 1, 1), 2 ** 31 - 1),
     );
     timer.unref();
     this.#timers.add(timer);

@@ -2,7 +2,7 @@ import type { StepReport, StepTask, TaskDirective, TaskHeartbeat } from '@agentf
 
 /** The workers of all phases, as the engine talks with them. */
 export abstract class Workers {
-  /** Puts a task into the queue of its phase. The same attempt put twice within two minutes is there once. */
+  /** Puts a task into the queue of its phase. An attempt that is there is not put again. */
   abstract dispatch(task: StepTask): Promise<void>;
   /** Tells the worker of an attempt something at once, if there is one and it listens. */
   abstract direct(directive: TaskDirective): void;
