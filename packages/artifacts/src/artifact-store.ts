@@ -223,6 +223,27 @@ export abstract class ArtifactStore {
     return { valid: problems.length === 0, problems, verifiedBytes };
   }
 
+  /**
+   * Restarts the age of an artifact and of the files of its manifest, without reading the files: what a run is about
+   * to refer to again is kept.
+   * @returns the digests that are not stored; empty when all is there
+   */
+  async keep(digest: string): Promise<string[]> {
+    const root = await this.stat(digest);
+    if (!root) return [digest];
+    const files = (await this.asManifest(root))?.files.map((file) => file.digest) ?? [];
+    const missing: string[] = [];
+    for (const each of new Set([digest, ...files])) {
+      try {
+        await this.refresh([each]);
+      } catch (error) {
+        if (!(error instanceof ArtifactNotFoundError)) throw error;
+        missing.push(each);
+      }
+    }
+    return missing;
+  }
+
   /** How much is stored. */
   async usage(): Promise<{ readonly blobs: number; readonly bytes: bigint }> {
     let blobs = 0;

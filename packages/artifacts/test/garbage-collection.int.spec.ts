@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, rename, utimes, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ArtifactNotFoundError, DigestMismatchError, digestOf, FolderArtifactStore } from '../src/index.js';
 import { tempStore } from './stores.js';
@@ -61,6 +61,18 @@ describe('ArtifactStore.gc()', () => {
     expect((await store.gc([], { minAgeMs: DAY_MS })).removed).toBe(0);
     for (const { digest } of [again, refreshed, referred])
       expect((await store.verify(digest)).valid).toBe(true);
+  });
+
+  it('keeps an artifact with its files when asked to, and says what is missing', async () => {
+    const [file, other] = [await putOld('file'), await putOld('other')];
+    const manifest = await store.putManifest({ files: [file, other] });
+    for (const digest of [file.digest, other.digest, manifest.digest]) await age(digest);
+    expect(await store.keep(manifest.digest)).toEqual([]);
+    expect((await store.gc([], { minAgeMs: DAY_MS })).removed).toBe(0);
+    await rm(fixture.pathOf(other.digest));
+    expect(await store.keep(manifest.digest)).toEqual([other.digest]);
+    const absent = digestOf(Buffer.from('absent'));
+    expect(await store.keep(absent)).toEqual([absent]);
   });
 
   it('removes nothing when a live artifact is corrupt, for its files are unknown', async () => {

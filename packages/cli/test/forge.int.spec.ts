@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { WaitKind } from '@agentforge/contracts';
+import { CachePolicy, WaitKind } from '@agentforge/contracts';
 import type { RunningService } from '@agentforge/service-kit';
 import { runCommand } from '../src/run-command.js';
 import { type FrontDoorState, startFakeFrontDoor } from '../src/testing/fake-front-door.js';
@@ -76,6 +76,26 @@ describe('forge run explain', () => {
     expect(unknown.code).toBe(2);
     expect(unknown.io.err.text).toContain('did you mean "evolve"');
     expect((await forge('run explain demo')).io.out.text).toContain('the run has ended: COMPLETED');
+  });
+});
+
+describe('forge run explain --cache', () => {
+  it('says whether a step takes an earlier result, and what differs from the nearest', async () => {
+    state().cache.set('founders', {
+      key: `sha256:${'a'.repeat(64)}`,
+      policy: CachePolicy.READ_WRITE,
+      message: 'Nothing kept has this key.',
+      differences: [{ field: 'config.steps', here: '8', there: '16' }],
+    });
+    const { code, io } = await forge('run explain w founders --cache');
+    expect(code).toBe(0);
+    expect(io.out.text).toContain('miss (read-write): Nothing kept has this key.');
+    expect(io.out.text).toContain('config.steps: here 8, there 16');
+    const json = await forge('run explain w founders --cache -o json');
+    expect(JSON.parse(json.io.out.text)).toMatchObject({ policy: 'CACHE_POLICY_READ_WRITE' });
+    const all = await forge('run explain w --cache');
+    expect(all.code).toBe(2);
+    expect(all.io.err.text).toContain('--cache explains one step');
   });
 });
 

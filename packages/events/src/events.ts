@@ -10,6 +10,7 @@ import { Replicas } from './replicas.js';
 import { Reports } from './reports.js';
 import { RunLog } from './run-log.js';
 import { readServerTime, type ServerTime } from './server-clock.js';
+import { StepCache } from './step-cache.js';
 import { Connection, type ConnectionOptions } from './stream/connection.js';
 import { Publisher } from './stream/publisher.js';
 import { ensureTopology, type Topology, type TopologyOptions, topologyOf } from './stream/topology.js';
@@ -38,6 +39,7 @@ export class Events {
   readonly checkpoints: CheckpointIndex;
   readonly uploads: UploadIndex;
   readonly replicas: Replicas;
+  readonly stepCache: StepCache;
 
   private constructor(
     private readonly connection: Connection,
@@ -57,6 +59,7 @@ export class Events {
     this.phases = new PhaseRegistry(connection, buckets.phases, logger);
     this.replicas = new Replicas(connection, logger);
     this.uploads = new UploadIndex(connection, buckets.uploads, logger);
+    this.stepCache = new StepCache(buckets.stepCache, logger);
   }
 
   /** Connects and creates what is missing; waits while NATS is not there. */

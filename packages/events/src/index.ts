@@ -63,6 +63,7 @@ export { type Membership, REPLICA_BEAT_MS, type Replicas, type ReplicaWord } fro
 export type { DeliveredReport, ReportConsumeOptions, Reports } from './reports.js';
 export type { RunBatch, RunEventInit, RunLog } from './run-log.js';
 export type { ServerTime } from './server-clock.js';
+export type { CachedStep, StepCache } from './step-cache.js';
 export { stepSeedOf } from './step-seed.js';
 export type { ConnectionStatus } from './stream/connection.js';
 export { MAX_MESSAGE_BYTES } from './stream/publisher.js';

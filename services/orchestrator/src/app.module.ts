@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
-import { ValidationService } from '@agentforge/contracts';
+import { FolderArtifactStore } from '@agentforge/artifacts';
+import { CachePolicy, ValidationService } from '@agentforge/contracts';
 import { connectEvents, Events } from '@agentforge/events';
 import { Clients, Drain, Readiness, SERVICE_CONFIG } from '@agentforge/service-kit';
 import { Logger, Metrics } from '@agentforge/telemetry';
@@ -8,6 +9,7 @@ import { GrpcJudge } from './adapters/grpc-judge.js';
 import { NatsPhaseCatalog } from './adapters/nats-phase-catalog.js';
 import { NatsReplicaGroup } from './adapters/nats-replica-group.js';
 import { NatsRunLog } from './adapters/nats-run-log.js';
+import { NatsStepResults } from './adapters/nats-step-results.js';
 import { NatsWorkers } from './adapters/nats-workers.js';
 import { UnclaimedTasks } from './adapters/unclaimed-tasks.js';
 import type { Config } from './config.js';
@@ -19,6 +21,7 @@ import { Judge } from './ports/judge.port.js';
 import { Limits } from './ports/limits.port.js';
 import { PhaseCatalog } from './ports/phase-catalog.port.js';
 import { RunLog } from './ports/run-log.port.js';
+import { StepResults } from './ports/step-results.port.js';
 import { Workers } from './ports/workers.port.js';
 
 /** Composition root: binds ports to NATS and gRPC, starts the engine. */
@@ -57,12 +60,22 @@ import { Workers } from './ports/workers.port.js';
         NatsReplicaGroup.join(actorOf(config), events, logger),
     },
     {
+      provide: StepResults,
+      inject: [Events, SERVICE_CONFIG],
+      useFactory: async (events: Events, { artifactDir, artifactMaxBytes }: Config) =>
+        new NatsStepResults(
+          events.stepCache,
+          await FolderArtifactStore.open({ directory: artifactDir, maxBlobBytes: artifactMaxBytes }),
+        ),
+    },
+    {
       provide: Engine,
       inject: [
         RunLog,
         Workers,
         Judge,
         PhaseCatalog,
+        StepResults,
         NatsReplicaGroup,
         Logger,
         Metrics,
@@ -112,6 +125,7 @@ async function startEngine(
   workers: Workers,
   judge: Judge,
   phases: PhaseCatalog,
+  results: StepResults,
   group: NatsReplicaGroup,
   logger: Logger,
   metrics: Metrics,
@@ -119,13 +133,24 @@ async function startEngine(
   drain: Drain,
 ): Promise<Engine> {
   const engine = new Engine(
-    { log, workers, judge, phases, logger, metrics, clock: group.clock, affinity: group.affinity },
+    {
+      log,
+      workers,
+      judge,
+      phases,
+      results,
+      logger,
+      metrics,
+      clock: group.clock,
+      affinity: group.affinity,
+    },
     {
       actor: actorOf(config),
       defaultParallelSteps: config.defaultParallelSteps,
       takeoverMs: config.takeoverMs,
       sweepMs: config.sweepMs,
       maxActiveRuns: config.maxActiveRuns,
+      cachePolicy: config.stepCache === 'off' ? CachePolicy.OFF : CachePolicy.READ_WRITE,
       idleMs: 60_000,
     },
   );

@@ -1,3 +1,4 @@
+import { artifactSettings } from '@agentforge/artifacts';
 import {
   type ConfigOf,
   defineSettings,
@@ -9,6 +10,7 @@ import {
 } from '@agentforge/service-kit';
 import { z } from 'zod';
 
+const artifacts = artifactSettings();
 const zCount = z.coerce.number().int().min(1);
 
 /** The settings of the orchestrator. */
@@ -98,6 +100,14 @@ export const settings = defineSettings({
     unit: 'ms',
     description: 'Age at which a task of a phase that nobody registered becomes a dead letter',
   }),
+  stepCache: setting({
+    env: 'FORGE_STEP_CACHE',
+    schema: z.enum(['off', 'read-write']),
+    default: 'off',
+    description: 'What "cache" means for steps that do not say: off, or read-write to reuse earlier results',
+  }),
+  artifactDir: setting(artifacts.artifactDir),
+  artifactMaxBytes: setting(artifacts.artifactMaxBytes),
 });
 
 /** The parsed settings. */

@@ -13,8 +13,9 @@ import { toWaitReason } from './waiting.mapper.js';
 export class EngineStatusController implements ServiceHandlers<typeof EngineStatusService> {
   constructor(private readonly useCases: OrchestratorUseCases) {}
 
-  async explainExecutionStep({ run, stepId }: ExplainExecutionStepRequest) {
-    return { waits: (await this.useCases.explainStep(run, stepId)).map(toWaitReason) };
+  async explainExecutionStep({ run, stepId, includeCache }: ExplainExecutionStepRequest) {
+    const waits = (await this.useCases.explainStep(run, stepId)).map(toWaitReason);
+    return includeCache ? { waits, cache: await this.useCases.explainCache(run, stepId) } : { waits };
   }
 
   async explainExecution({ run }: ExplainExecutionRequest) {

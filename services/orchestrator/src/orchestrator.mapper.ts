@@ -1,4 +1,5 @@
 import {
+  FailureClass,
   type GraphSpec,
   GraphSpecSchema,
   type InputBinding,
@@ -21,6 +22,7 @@ import type {
   StepKindName,
   TimeoutsDraft,
 } from './domain/graph.js';
+import type { FailureClassName } from './domain/retry-policy.js';
 
 /** What `max_count: 0` of a port means. */
 const PORT_LIMIT = 1_000;
@@ -31,6 +33,13 @@ const KINDS: Readonly<Record<StepKind, StepKindName>> = {
   [StepKind.AGENT_TASK]: 'agent_task',
   [StepKind.GATE]: 'gate',
   [StepKind.MISSION]: 'mission',
+};
+
+const FAILURE_CLASSES: Readonly<Record<FailureClass, FailureClassName | undefined>> = {
+  [FailureClass.UNSPECIFIED]: undefined,
+  [FailureClass.TRANSIENT]: 'transient',
+  [FailureClass.PERMANENT]: 'permanent',
+  [FailureClass.RESOURCE]: 'resource',
 };
 
 /** The graph as the rules see it. */
@@ -75,6 +84,8 @@ const toRetryDraft = (retry: NonNullable<StepSpec['retry']>): RetryDraft => ({
   ...timeOf('initialIntervalMs', retry.initialInterval),
   ...timeOf('maxIntervalMs', retry.maxInterval),
   ...(retry.jitter === undefined ? {} : { jitter: retry.jitter }),
+  retryClasses: retry.retryClasses.map((value) => FAILURE_CLASSES[value]),
+  nonRetryableReasons: retry.nonRetryableReasons,
 });
 
 const toTimeoutsDraft = (timeouts: NonNullable<StepSpec['timeouts']>): TimeoutsDraft => ({

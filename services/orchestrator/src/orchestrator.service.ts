@@ -1,4 +1,9 @@
-import { type GraphSpec, parseRunName, type StartExecutionRequest } from '@agentforge/contracts';
+import {
+  type CacheExplanation,
+  type GraphSpec,
+  parseRunName,
+  type StartExecutionRequest,
+} from '@agentforge/contracts';
 import type { FieldViolation } from '@agentforge/errors';
 import { isAppError } from '@agentforge/errors';
 import { type RunRecord, stepOf } from '@agentforge/events';
@@ -109,6 +114,11 @@ export class OrchestratorUseCases {
   /** Why the steps of a run do not run. @throws NOT_FOUND, INVALID_ARGUMENT, UNAVAILABLE */
   explainRun(run: string): Promise<readonly StepWaits[]> {
     return this.engine.explainRun(checked(run));
+  }
+
+  /** What the step cache says about a step. @throws NOT_FOUND, INVALID_ARGUMENT, UNAVAILABLE */
+  explainCache(run: string, stepId: string): Promise<CacheExplanation> {
+    return this.engine.explainCache(checked(run), stepId);
   }
 
   /** Hands a command to a run. @throws NOT_FOUND, FAILED_PRECONDITION, INVALID_ARGUMENT, UNAVAILABLE */

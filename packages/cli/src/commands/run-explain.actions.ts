@@ -8,6 +8,7 @@ import type { Session } from '../session.js';
 import { didYouMean } from '../spec/suggest.js';
 import { waitLines } from '../watch/run-waits.js';
 import { isFinal, runStateName, stepStateName } from '../watch/states.js';
+import { explainCache } from './cache-explain.actions.js';
 
 /** Steps that have neither ended nor started to execute; of a large run the first ones are explained. */
 const WAITING: ReadonlySet<StepState> = new Set([StepState.PENDING, StepState.READY, StepState.RUNNING]);
@@ -19,13 +20,19 @@ interface Explained {
   readonly waits: readonly WaitReason[];
 }
 
+/** What is to be explained. */
+export interface ExplainOptions {
+  readonly cache?: boolean;
+}
+
 /** Says why one step, or every step of a run, does not run. */
 export async function explainRun(
   session: Session,
-  _options: object,
+  { cache: asksCache = false }: ExplainOptions,
   runId: string,
   stepId?: string,
 ): Promise<void> {
+  if (asksCache) return explainCache(session, runId, stepId);
   const client = await session.pipeline();
   const name = await session.runName(runId);
   const { run } = await client.getRun({ name });

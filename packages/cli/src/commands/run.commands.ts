@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import type { Io } from '../session.js';
 import { action, collect, wholeNumber } from './action.js';
 import * as runs from './run.actions.js';
-import { explainRun } from './run-explain.actions.js';
+import { type ExplainOptions, explainRun } from './run-explain.actions.js';
 
 /** `forge run …` */
 export function addRunCommands(program: Command, io: Io): void {
@@ -61,9 +61,13 @@ Examples:
     .description('Say why steps do not run yet: what each waits for, and what would end it')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ forge run explain demo\n  $ forge run explain demo evolve -o json',
+      '\nExamples:\n  $ forge run explain demo\n  $ forge run explain demo evolve -o json\n  $ forge run explain demo evolve --cache',
     )
-    .action(action<object>(io, explainRun));
+    .option(
+      '--cache',
+      'say of one step whether it takes an earlier result, and if not, what differs from the nearest',
+    )
+    .action(action<ExplainOptions>(io, explainRun));
 
   run
     .command('watch <run>')

@@ -18,6 +18,8 @@ export interface RetrySpec {
   readonly backoffCoefficient: number | undefined;
   readonly maxIntervalMs: number | undefined;
   readonly jitter: number | undefined;
+  readonly classes: readonly FailureWord[];
+  readonly nonRetryableReasons: readonly string[];
 }
 
 /** How long things may take. */
@@ -39,6 +41,7 @@ export interface StepDraft {
   readonly timeouts: TimeoutSpec | undefined;
   readonly seed: bigint | undefined;
   readonly allowFallback: boolean | undefined;
+  readonly cache: CacheWord | undefined;
 }
 
 /** A specification as written. */
@@ -52,6 +55,18 @@ export interface RunSpec {
   readonly deadlineMs: number | undefined;
   readonly steps: readonly StepDraft[];
 }
+
+/** Whether a step may take over an earlier result. */
+export const CACHE_WORDS = ['read-write', 'refresh', 'off'] as const;
+
+/** One of {@link CACHE_WORDS}. */
+export type CacheWord = (typeof CACHE_WORDS)[number];
+
+/** Classes of failure. */
+export const FAILURE_WORDS = ['transient', 'resource', 'permanent'] as const;
+
+/** One of {@link FAILURE_WORDS}. */
+export type FailureWord = (typeof FAILURE_WORDS)[number];
 
 /** What can execute a step. */
 export const STEP_KINDS = ['phase', 'agent_task', 'gate', 'mission'] as const;

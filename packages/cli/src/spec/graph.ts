@@ -1,6 +1,14 @@
-import { type ArtifactRef, type GraphSpec, GraphSpecSchema, StepKind } from '@agentforge/contracts';
+import {
+  type ArtifactRef,
+  CachePolicy,
+  FailureClass,
+  type GraphSpec,
+  GraphSpecSchema,
+  StepKind,
+} from '@agentforge/contracts';
 import { create } from '@bufbuild/protobuf';
 import { type Duration, DurationSchema } from '@bufbuild/protobuf/wkt';
+import type { CacheWord, FailureWord } from './draft.js';
 import type {
   ContentItem,
   InputSource,
@@ -16,6 +24,18 @@ const KINDS: Readonly<Record<StepKindName, StepKind>> = {
   agent_task: StepKind.AGENT_TASK,
   gate: StepKind.GATE,
   mission: StepKind.MISSION,
+};
+
+const CACHE_POLICIES: Readonly<Record<CacheWord, CachePolicy>> = {
+  'read-write': CachePolicy.READ_WRITE,
+  refresh: CachePolicy.REFRESH,
+  off: CachePolicy.OFF,
+};
+
+const FAILURE_CLASSES: Readonly<Record<FailureWord, FailureClass>> = {
+  transient: FailureClass.TRANSIENT,
+  resource: FailureClass.RESOURCE,
+  permanent: FailureClass.PERMANENT,
 };
 
 /** The graph of a specification on the wire. `refs` knows the stored artifact of every content item. */
@@ -48,6 +68,7 @@ function toStep(step: StepDraft, refs: ReadonlyMap<ContentItem, ArtifactRef>) {
     ...(step.retry ? { retry: toRetry(step.retry) } : {}),
     ...(step.timeouts ? { timeouts: toTimeouts(step.timeouts) } : {}),
     ...(step.seed === undefined ? {} : { seed: step.seed }),
+    ...(step.cache === undefined ? {} : { cache: CACHE_POLICIES[step.cache] }),
     ...(step.allowFallback === undefined ? {} : { allowFallback: step.allowFallback }),
   };
 }
@@ -71,6 +92,8 @@ function toRetry(retry: RetrySpec) {
       : { initialInterval: toDuration(retry.initialIntervalMs) }),
     ...(retry.maxIntervalMs === undefined ? {} : { maxInterval: toDuration(retry.maxIntervalMs) }),
     ...(retry.jitter === undefined ? {} : { jitter: retry.jitter }),
+    retryClasses: retry.classes.map((word) => FAILURE_CLASSES[word]),
+    nonRetryableReasons: [...retry.nonRetryableReasons],
   };
 }
 

@@ -10,7 +10,8 @@ steps:
     config: { preset: pico, learning_rate: 3e-3, nested: { list: [1, 2] } }
     inputs:
       corpus: { file: book.txt }
-    retry: { max_attempts: 2, initial_interval: 500ms }
+    retry: { max_attempts: 2, initial_interval: 500ms, classes: [resource], non_retryable_reasons: [OUT_OF_DISK] }
+    cache: read-write
   - id: evolve
     phase: evomerge
     inputs:
@@ -42,6 +43,10 @@ describe('parseRunSpec()', () => {
       nested: { list: [1, 2] },
     });
     expect(spec?.steps[0]?.retry?.initialIntervalMs).toBe(500);
+    expect(spec?.steps[0]).toMatchObject({
+      cache: 'read-write',
+      retry: { classes: ['resource'], nonRetryableReasons: ['OUT_OF_DISK'] },
+    });
     expect(spec?.steps[1]?.inputs[0]).toEqual({
       port: 'models',
       source: { kind: 'output', stepId: 'founders', output: 'models' },
@@ -59,7 +64,8 @@ steps:
     inputs:
       models: { from: foundrs.models }
       corpus: {}
-    retry: { max_attempts: 0 }
+    retry: { max_attempts: 0, classes: [transient, rare], non_retryable_reasons: [oom] }
+    cache: always
     after: [nobody]
     timeouts: { heartbeat: soon }
 `;
@@ -71,8 +77,11 @@ steps:
       '8:23 steps[1].inputs.models.from no step has the id "foundrs"',
       expect.stringMatching(/^9:7 steps\[1\]\.inputs\.corpus expected one of/),
       '10:28 steps[1].retry.max_attempts 0 is not within 1 to 100',
-      '11:13 steps[1].after[0] no step has the id "nobody"',
-      expect.stringMatching(/^12:28 steps\[1\]\.timeouts\.heartbeat expected a duration/),
+      '10:52 steps[1].retry.classes[1] "rare" is not known; known: transient, resource, permanent',
+      expect.stringMatching(/^10:83 steps\[1\]\.retry\.non_retryable_reasons\[0\] "oom" is not valid/),
+      '11:12 steps[1].cache "always" is not known; known: read-write, refresh, off',
+      '12:13 steps[1].after[0] no step has the id "nobody"',
+      expect.stringMatching(/^13:28 steps\[1\]\.timeouts\.heartbeat expected a duration/),
     ]);
   });
 

@@ -1,7 +1,9 @@
 import { Checker, type JsonValue, type PlainMap } from './checker.js';
 import { SpecDocument } from './document.js';
 import {
+  CACHE_WORDS,
   type ContentItem,
+  FAILURE_WORDS,
   type InputSource,
   type RetrySpec,
   type RunSpec,
@@ -26,8 +28,17 @@ const STEP_FIELDS = [
   'timeouts',
   'seed',
   'allow_fallback',
+  'cache',
 ];
-const RETRY_FIELDS = ['max_attempts', 'initial_interval', 'backoff_coefficient', 'max_interval', 'jitter'];
+const RETRY_FIELDS = [
+  'max_attempts',
+  'initial_interval',
+  'backoff_coefficient',
+  'max_interval',
+  'jitter',
+  'classes',
+  'non_retryable_reasons',
+];
 const TIMEOUT_FIELDS = ['schedule_to_start', 'start_to_close', 'heartbeat'];
 
 const STEP_ID = {
@@ -37,6 +48,10 @@ const STEP_ID = {
 const NAME = {
   pattern: /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
   summary: 'lower-case letters, digits and "-", 1 to 63 characters',
+};
+const REASON = {
+  pattern: /^[A-Z][A-Z0-9_]{0,62}$/,
+  summary: 'a reason as failures carry it, for example OUT_OF_MEMORY',
 };
 const DIGEST = { pattern: /^sha256:[0-9a-f]{64}$/, summary: '"sha256:" and 64 hexadecimal digits' };
 const OUTPUT = {
@@ -131,6 +146,7 @@ function readStep(check: Checker, value: unknown, path: FieldPath): StepDraft | 
     timeouts: readTimeouts(check, step['timeouts'], [...path, 'timeouts']),
     seed: check.seed(step['seed'], [...path, 'seed']),
     allowFallback: check.flag(step['allow_fallback'], [...path, 'allow_fallback']),
+    cache: readWord(check, step['cache'], [...path, 'cache'], CACHE_WORDS),
   };
 }
 
@@ -140,6 +156,20 @@ function readKind(check: Checker, value: unknown, path: FieldPath): StepKindName
   if (kind) return kind;
   check.refuse(path, `unknown kind; known: ${STEP_KINDS.join(', ')}`);
   return 'phase';
+}
+
+/** One of a few words. */
+function readWord<Word extends string>(
+  check: Checker,
+  value: unknown,
+  path: FieldPath,
+  words: readonly Word[],
+): Word | undefined {
+  const text = check.text(value, path);
+  const word = words.find((known) => known === text);
+  if (text !== undefined && word === undefined)
+    check.refuse(path, `${JSON.stringify(text)} is not known; known: ${words.join(', ')}`);
+  return word;
 }
 
 function readInputs(check: Checker, value: unknown, path: FieldPath): StepDraft['inputs'] {
@@ -196,6 +226,12 @@ function readRetry(check: Checker, value: unknown, path: FieldPath): RetrySpec |
       ),
       maxIntervalMs: check.duration(retry['max_interval'], [...path, 'max_interval']),
       jitter: check.number(retry['jitter'], [...path, 'jitter'], 0, 1),
+      classes: check
+        .list(retry['classes'], [...path, 'classes'])
+        .flatMap((word, i) => readWord(check, word, [...path, 'classes', i], FAILURE_WORDS) ?? []),
+      nonRetryableReasons: check
+        .list(retry['non_retryable_reasons'], [...path, 'non_retryable_reasons'])
+        .flatMap((word, i) => check.text(word, [...path, 'non_retryable_reasons', i], REASON) ?? []),
     }
   );
 }

@@ -3,6 +3,7 @@ import {
   type Artifact,
   ArtifactSchema,
   ArtifactService,
+  type CacheExplanationSchema,
   type CreateRunRequest,
   type DownloadArtifactRequest,
   type GetArtifactRequest,
@@ -27,7 +28,7 @@ import {
   type RunningService,
   serverSettings,
 } from '@agentforge/service-kit';
-import { create, type JsonObject } from '@bufbuild/protobuf';
+import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
 import { Module } from '@nestjs/common';
 import { completedRun, pendingRun, wholeStory } from './sample-run.js';
 
@@ -39,6 +40,7 @@ export class FrontDoorState {
   readonly runs = new Map<string, Run>([['projects/default/runs/demo', completedRun()]]);
   lastFilter = '';
   /** Why steps wait, by step. */
+  readonly cache = new Map<string, MessageInitShape<typeof CacheExplanationSchema>>();
   readonly waits = new Map<string, { kind: WaitKind; message: string }[]>();
   /** How the next watched run ends. */
   ending: 'completed' | 'failed' = 'completed';
@@ -92,8 +94,9 @@ class FakePipelineController {
     return notYet('ListSteps');
   }
 
-  explainStep({ stepId }: { stepId: string }) {
-    return { waits: state.current.waits.get(stepId) ?? [] };
+  explainStep({ stepId, includeCache }: { stepId: string; includeCache: boolean }) {
+    const cache = includeCache ? state.current.cache.get(stepId) : undefined;
+    return { waits: state.current.waits.get(stepId) ?? [], ...(cache ? { cache } : {}) };
   }
 
   listRuns({ pageSize, pageToken, filter }: ListRunsRequest) {

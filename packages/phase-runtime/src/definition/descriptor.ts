@@ -20,5 +20,6 @@ export function describePhase(phase: PhaseDefinition, address: string): PhaseDes
     fallback: phase.fallback ?? '',
     metrics: phase.metrics.map((metric) => ({ ...metric })),
     address,
+    nonDeterministic: phase.isDeterministic === false,
   });
 }

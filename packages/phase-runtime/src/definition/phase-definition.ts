@@ -55,6 +55,8 @@ export interface PhaseDefinition<Schema extends z.ZodType = z.ZodType> {
   estimate(config: z.output<Schema>): ResourceEstimate;
   /** Name of what is done when every attempt fails; absent when there is nothing. */
   readonly fallback?: string;
+  /** Whether the same configuration, seed and inputs give the same result, so that it may be reused. Default true. */
+  readonly isDeterministic?: boolean;
   /** Default limit from a worker's start to its report. */
   readonly startToCloseMs: number;
   /** The compiled module that calls `servePhase`, a `file:` URL. */

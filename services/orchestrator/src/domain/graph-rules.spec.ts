@@ -170,7 +170,14 @@ describe('judgeGraph()', () => {
       graph(
         [
           step('a', 'noop', {
-            retry: { maxAttempts: 101, backoffCoefficient: 0.5, jitter: Number.NaN, maxIntervalMs: -1 },
+            retry: {
+              maxAttempts: 101,
+              backoffCoefficient: 0.5,
+              jitter: Number.NaN,
+              maxIntervalMs: -1,
+              retryClasses: ['transient', undefined],
+              nonRetryableReasons: ['OUT_OF_MEMORY', 'oom'],
+            },
             timeouts: { heartbeatMs: 10, startToCloseMs: 0 },
           }),
         ],
@@ -184,6 +191,8 @@ describe('judgeGraph()', () => {
       'steps[0].retry.backoff_coefficient is 0.5; must be 1 to 100',
       'steps[0].retry.max_interval is -0.001s; must be 0s to 86400s',
       'steps[0].retry.jitter is NaN; must be 0 to 1',
+      'steps[0].retry.retry_classes[1] is unknown; use transient, permanent, resource',
+      'steps[0].retry.non_retryable_reasons[1] is "oom"; must be as failures carry it, for example "OUT_OF_MEMORY"',
       'steps[0].timeouts.start_to_close is 0s; must be 0.001s to 2592000s',
       'steps[0].timeouts.heartbeat is 0.01s; must be 1s to 3600s',
     ]);

@@ -1,3 +1,5 @@
+import type { FailureClassName } from './retry-policy.js';
+
 /** A JSON value, as configurations carry them. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 /** A JSON object. */
@@ -30,6 +32,9 @@ export interface RetryDraft {
   readonly backoffCoefficient: number;
   readonly maxIntervalMs?: number;
   readonly jitter?: number;
+  /** Undefined for a class that is not known. */
+  readonly retryClasses?: readonly (FailureClassName | undefined)[];
+  readonly nonRetryableReasons?: readonly string[];
 }
 
 /** Timeouts as asked for, in milliseconds; absent means default or none. */

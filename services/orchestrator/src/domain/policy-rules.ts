@@ -1,7 +1,12 @@
 import type { GraphDraft, GraphLimits, RetryDraft, TimeoutsDraft, Violation } from './graph.js';
+import { FAILURE_CLASSES } from './retry-policy.js';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
+
+/** Reasons that a policy may list, and how they look. */
+const MAX_REASONS = 32;
+const REASON = /^[A-Z][A-Z0-9_]{0,62}$/;
 
 /** Bounds of times, in milliseconds. The longest ones keep a typo from holding a slot for a season. */
 const BOUNDS = {
@@ -35,7 +40,38 @@ function retryViolations(retry: RetryDraft, path: string): Violation[] {
       : range(`${path}.backoff_coefficient`, retry.backoffCoefficient, 1, 100)),
     ...time(`${path}.max_interval`, retry.maxIntervalMs, BOUNDS.maxInterval),
     ...(retry.jitter === undefined ? [] : range(`${path}.jitter`, retry.jitter, 0, 1)),
+    ...reasonViolations(retry, path),
   ];
+}
+
+/** Classes that are known, reasons as failures carry them. */
+function reasonViolations(
+  { retryClasses = [], nonRetryableReasons = [] }: RetryDraft,
+  path: string,
+): Violation[] {
+  const violations: Violation[] = retryClasses.flatMap((name, i) =>
+    name === undefined
+      ? [
+          {
+            field: `${path}.retry_classes[${i}]`,
+            description: `is unknown; use ${FAILURE_CLASSES.join(', ')}`,
+          },
+        ]
+      : [],
+  );
+  if (nonRetryableReasons.length > MAX_REASONS)
+    violations.push({
+      field: `${path}.non_retryable_reasons`,
+      description: `has ${nonRetryableReasons.length} entries; at most ${MAX_REASONS}`,
+    });
+  nonRetryableReasons.slice(0, MAX_REASONS).forEach((reason, i) => {
+    if (REASON.test(reason)) return;
+    violations.push({
+      field: `${path}.non_retryable_reasons[${i}]`,
+      description: `is ${JSON.stringify(reason.slice(0, 80))}; must be as failures carry it, for example "OUT_OF_MEMORY"`,
+    });
+  });
+  return violations;
 }
 
 function timeoutViolations(timeouts: TimeoutsDraft, path: string): Violation[] {

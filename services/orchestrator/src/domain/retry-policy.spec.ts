@@ -1,7 +1,17 @@
 import fc from 'fast-check';
-import { DEFAULT_RETRY, fractionOf, retryDelayMs } from './retry-policy.js';
+import {
+  DEFAULT_RETRY,
+  retryDelayMs as delayMs,
+  FAILURE_CLASSES,
+  type FailureClassName,
+  fractionOf,
+  isRetryable,
+  type RetryPolicy,
+} from './retry-policy.js';
 
-const policy = { ...DEFAULT_RETRY, jitter: 0 };
+const policy: RetryPolicy = { ...DEFAULT_RETRY, jitter: 0 };
+const retryDelayMs = (of: RetryPolicy, failed: number, failureClass: FailureClassName, id: string) =>
+  delayMs(of, failed, { failureClass, reason: 'BROKEN' }, id);
 
 describe('retryDelayMs()', () => {
   it('doubles the wait with each failure', () => {
@@ -31,6 +41,39 @@ describe('retryDelayMs()', () => {
         expect(wait).toBe(retryDelayMs({ ...policy, jitter }, 1, 'transient', id));
         expect(wait).toBeLessThanOrEqual(1_000);
         expect(wait).toBeGreaterThanOrEqual(Math.floor(1_000 * (1 - jitter)));
+      }),
+    );
+  });
+});
+
+describe('isRetryable()', () => {
+  it('is so for transient and resource failures unless the policy says otherwise', () => {
+    const classesOf = (over: Partial<RetryPolicy>) =>
+      FAILURE_CLASSES.filter((failureClass) =>
+        isRetryable({ ...policy, ...over }, { failureClass, reason: 'X' }),
+      );
+    expect(classesOf({})).toEqual(['transient', 'resource']);
+    expect(classesOf({ retryClasses: ['resource'] })).toEqual(['resource']);
+    expect(classesOf({ retryClasses: ['permanent'] })).toEqual(['permanent']);
+    expect(classesOf({ nonRetryableReasons: ['Y'] })).toEqual(['transient', 'resource']);
+    expect(classesOf({ nonRetryableReasons: ['Y', 'X'] })).toEqual([]);
+  });
+
+  it('decides whether there is a wait at all', () => {
+    const failures = fc.record({
+      failureClass: fc.constantFrom(...FAILURE_CLASSES),
+      reason: fc.constantFrom('A', 'B'),
+    });
+    const policies = fc.record({
+      retryClasses: fc.subarray([...FAILURE_CLASSES], { minLength: 1 }),
+      nonRetryableReasons: fc.subarray(['A', 'B']),
+      maxAttempts: fc.integer({ min: 1, max: 5 }),
+    });
+    fc.assert(
+      fc.property(policies, failures, fc.integer({ min: 1, max: 6 }), (over, failure, failed) => {
+        const of = { ...policy, ...over };
+        const follows = failed < of.maxAttempts && isRetryable(of, failure);
+        expect(delayMs(of, failed, failure, 'a') !== undefined).toBe(follows);
       }),
     );
   });

@@ -1,11 +1,24 @@
 import { type Attempt, AttemptState, FailureClass, RunState, StepState } from '@agentforge/contracts';
 import { isTerminalRun, openAttempt, type StepRecord, stepsIn } from '@agentforge/events';
-import { type Duration, durationMs, type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
+import {
+  type Duration,
+  durationFromMs,
+  durationMs,
+  type Timestamp,
+  timestampMs,
+} from '@bufbuild/protobuf/wkt';
 import { failAttempt } from './fail-attempt.js';
 import type { FailureInit, Transition } from './transition.js';
 
 /** Longest silence of a worker when a step does not say. */
 export const DEFAULT_HEARTBEAT_MS = 30_000;
+
+/**
+ * Longest wait of a task in its queue when a step does not say. Long enough for a busy queue over a weekend; a task whose
+ * workers never come ends at last.
+ */
+export const DEFAULT_QUEUE_MS = 7 * 86_400_000;
+const DEFAULT_QUEUE = durationFromMs(DEFAULT_QUEUE_MS);
 
 /** Ends attempts that took too long or whose worker is silent, and steps that waited too long for a worker. */
 export function decideTimeouts(transition: Transition): void {
@@ -26,10 +39,10 @@ export function decideTimeouts(transition: Transition): void {
 function attemptTimeout(transition: Transition, step: StepRecord, attempt: Attempt): FailureInit | undefined {
   const { nowMs } = transition.context;
   const { timeouts } = step.spec;
-  if (attempt.state === AttemptState.QUEUED)
-    return isOver(nowMs, attempt.scheduleTime, timeouts?.scheduleToStart)
-      ? scheduleTimeout(timeouts?.scheduleToStart)
-      : undefined;
+  if (attempt.state === AttemptState.QUEUED) {
+    const limit = timeouts?.scheduleToStart ?? DEFAULT_QUEUE;
+    return isOver(nowMs, attempt.scheduleTime, limit) ? scheduleTimeout(limit) : undefined;
+  }
   if (isOver(nowMs, attempt.startTime, timeouts?.startToClose))
     return timeout(
       `the attempt did not report within ${seconds(timeouts?.startToClose)}; raise timeouts.start_to_close or ask for less work`,
@@ -50,7 +63,10 @@ function attemptTimeout(transition: Transition, step: StepRecord, attempt: Attem
     : undefined;
 }
 
-/** A READY step waits since it became ready again, its retry was due, or the run was resumed. */
+/**
+ * A READY step waits since it became ready again, its retry was due, or the run was resumed; without a limit of its own
+ * for as long as slots and resources take.
+ */
 function waitTimeout(transition: Transition, step: StepRecord): FailureInit | undefined {
   const limit = step.spec.timeouts?.scheduleToStart;
   if (limit === undefined) return undefined;

@@ -1,7 +1,8 @@
-import { AttemptState, RunState, StepState } from '@agentforge/contracts';
+import { AttemptState, FailureClass, RunState, StepState } from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { Story } from '../../test/story.js';
+import { DEFAULT_QUEUE_MS } from './decide-timeouts.js';
 
 const diamond = () =>
   Story.of([
@@ -105,6 +106,19 @@ describe('decide(): failures', () => {
     expect(story.fail('a', 2)).toContain('stepFailed a');
   });
 
+  it('tries again after the classes that the policy names, except for its reasons', () => {
+    const only = (over: object) => Story.of([{ id: 'a', retry: { ...retry, ...over } }]);
+    const permanent = only({ retryClasses: [FailureClass.PERMANENT] });
+    permanent.start('a');
+    expect(permanent.fail('a', FailureClass.PERMANENT)).toEqual(['stepAttemptFailed a']);
+    const transient = only({ retryClasses: [FailureClass.RESOURCE] });
+    transient.start('a');
+    expect(transient.fail('a', FailureClass.TRANSIENT)).toContain('stepFailed a');
+    const reasons = only({ nonRetryableReasons: ['BROKEN'] });
+    reasons.start('a');
+    expect(reasons.fail('a', FailureClass.TRANSIENT)).toContain('stepFailed a');
+  });
+
   it('uses the fallback of the phase once, when it may', () => {
     const story = Story.of([{ id: 'a' }]);
     story.fallback = 'uniform-average';
@@ -206,6 +220,13 @@ describe('decide(): timeouts', () => {
     expect(story.wait(1_001)).toEqual(
       expect.arrayContaining(['stepAttemptFailed a', 'stepFailed a', 'stepFailed b', 'runFailed']),
     );
+  });
+
+  it('fails a step whose task nobody takes within a week, and lets one wait for a slot', () => {
+    const story = Story.of([{ id: 'a' }, { id: 'b' }], { maxParallelSteps: 1 });
+    expect(story.wait(DEFAULT_QUEUE_MS)).toEqual([]);
+    expect(story.wait(1)).toEqual(['stepAttemptFailed a', 'stepFailed a', 'stepScheduled b']);
+    expect(story.step('a').failure?.reason).toBe('SCHEDULE_TO_START_TIMEOUT');
   });
 
   it('fails the run at its deadline and stops what runs', () => {

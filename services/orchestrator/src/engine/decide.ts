@@ -62,6 +62,8 @@ function decideOne(transition: Transition, input: EngineInput): void {
     case 'outputs-judged':
       decideOutputsJudged(transition, input);
       return;
+    case 'cache-answered':
+      return;
     case 'tick':
       decideTimeouts(transition);
       return;

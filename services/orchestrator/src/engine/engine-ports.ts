@@ -2,8 +2,10 @@ import type { Logger, Metrics } from '@agentforge/telemetry';
 import type { Judge } from '../ports/judge.port.js';
 import type { PhaseCatalog } from '../ports/phase-catalog.port.js';
 import type { RunLog } from '../ports/run-log.port.js';
+import type { StepResults } from '../ports/step-results.port.js';
 import type { Workers } from '../ports/workers.port.js';
 import type { Affinity } from './affinity.js';
+import type { EffectivePolicy } from './cache/reuse-rules.js';
 import type { EngineClock } from './engine-clock.js';
 
 /** What the engine works with. */
@@ -12,6 +14,8 @@ export interface EnginePorts {
   readonly workers: Workers;
   readonly judge: Judge;
   readonly phases: PhaseCatalog;
+  /** Results that steps may take over; absent: every step does its work. */
+  readonly results?: StepResults;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Time that all replicas share. Absent: that of the machine. */
@@ -33,6 +37,8 @@ export interface EngineOptions {
   readonly sweepMs: number;
   /** Runs that have not ended, over all replicas. */
   readonly maxActiveRuns: number;
+  /** Whether steps that do not say use the step cache. Absent: they do not. */
+  readonly cachePolicy?: EffectivePolicy;
   /** How long a run that has ended stays in memory. */
   readonly idleMs: number;
 }

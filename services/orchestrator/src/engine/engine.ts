@@ -1,14 +1,23 @@
 import {
+  type CacheExplanation,
+  CachePolicy,
   type StepReport,
   TaskAction,
   type TaskDirective,
   TaskDirectiveSchema,
   type TaskHeartbeat,
 } from '@agentforge/contracts';
-import { isTerminalRun, type RunBatch, type RunRecord, UnprocessableMessageError } from '@agentforge/events';
+import {
+  isTerminalRun,
+  type RunBatch,
+  type RunRecord,
+  stepOf,
+  UnprocessableMessageError,
+} from '@agentforge/events';
 import { create } from '@bufbuild/protobuf';
 import { RunNotFoundError, StepNotFoundError, TooManyRunsError } from '../orchestrator.errors.js';
 import type { Wait } from './admission/wait.js';
+import { explainCache } from './cache/explain-cache.js';
 import { directiveFor } from './directives.js';
 import { type EngineOptions, type EnginePorts, engineTimeMs } from './engine-ports.js';
 import { Explainer, type StepWaits } from './explain-run.js';
@@ -110,6 +119,14 @@ export class Engine {
   /** The steps of a run that wait for more than other steps, with every reason. @throws NOT_FOUND, UNAVAILABLE */
   async explainRun(run: string): Promise<readonly StepWaits[]> {
     return this.#explainer.run(await this.#fresh(run));
+  }
+
+  /** What the step cache says about a step. @throws NOT_FOUND, UNAVAILABLE */
+  async explainCache(run: string, stepId: string): Promise<CacheExplanation> {
+    const { state } = await this.#fresh(run);
+    const step = state && stepOf(state, stepId);
+    if (!step) throw new StepNotFoundError(run, [stepId]);
+    return explainCache(this.ports, state, step, this.options.cachePolicy ?? CachePolicy.OFF);
   }
 
   /** A run with all that any replica committed. */

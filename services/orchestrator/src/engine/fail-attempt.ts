@@ -36,7 +36,7 @@ export function failAttempt(
   const delayMs = retryDelayMs(
     retryPolicyOf(step),
     step.failedAttempts + 1,
-    classOf(failure.failureClass),
+    { failureClass: classOf(failure.failureClass), reason: failure.reason },
     attemptId,
   );
   transition.emit({
@@ -78,6 +78,9 @@ export function retryPolicyOf(step: StepRecord): RetryPolicy {
     backoffCoefficient: retry.backoffCoefficient || DEFAULT_RETRY.backoffCoefficient,
     maxIntervalMs: retry.maxInterval ? durationMs(retry.maxInterval) : DEFAULT_RETRY.maxIntervalMs,
     jitter: retry.jitter ?? DEFAULT_RETRY.jitter,
+    retryClasses:
+      retry.retryClasses.length > 0 ? retry.retryClasses.map(classOf) : DEFAULT_RETRY.retryClasses,
+    nonRetryableReasons: retry.nonRetryableReasons,
   };
 }
 

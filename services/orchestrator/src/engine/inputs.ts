@@ -1,4 +1,5 @@
 import type { Failure, GraphSpec, StepReport, Verdict } from '@agentforge/contracts';
+import type { StepRecord } from '@agentforge/events';
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { BreakerAnswer } from './admission/breaker.js';
 import type { CacheAnswer } from './admission/cache.js';
@@ -34,6 +35,11 @@ export type EngineInput =
       readonly failure?: Failure;
     }
   | {
+      /** The step cache answered; what it said is in the context. */
+      readonly kind: 'cache-answered';
+      readonly stepId: string;
+    }
+  | {
       /** The outputs of a VALIDATING step were judged; a failure means that they could not be. */
       readonly kind: 'outputs-judged';
       readonly stepId: string;
@@ -62,7 +68,7 @@ export interface DecideContext {
   /** Whether the inputs of a READY step were judged and accepted. */
   areInputsAccepted(stepId: string): boolean;
   /** What the step cache said about a READY step. Absent: there is no cache. */
-  readonly cacheAnswerOf?: (stepId: string) => CacheAnswer;
+  readonly cacheAnswerOf?: (step: StepRecord) => CacheAnswer;
   /**
    * What the scheduler said about a READY step; undefined for a step that needs no lease and no place in its project.
    * Absent: no step does.

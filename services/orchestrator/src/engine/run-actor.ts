@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { FailureClass, type RunEvent, TaskFailedSchema } from '@agentforge/contracts';
+import { CachePolicy, FailureClass, type RunEvent, TaskFailedSchema } from '@agentforge/contracts';
 import { AppError, isAppError } from '@agentforge/errors';
 import { foldRun, isTerminalRun, type RunBatch, type RunRecord } from '@agentforge/events';
 import { create } from '@bufbuild/protobuf';
@@ -48,7 +48,8 @@ export class RunActor {
     this.#state = state;
     this.#lastChangeMs = engineTimeMs(ports);
     this.#waitingSinceMs = this.#lastChangeMs;
-    this.effects = new RunEffects(run, ports, (input) => this.tell(input));
+    const policy = options.cachePolicy ?? CachePolicy.OFF;
+    this.effects = new RunEffects(run, ports, (input) => this.tell(input), policy);
   }
 
   /** The newest state that is known to be committed. */
@@ -209,6 +210,8 @@ export class RunActor {
       this.effects.perform(events, this.#state);
     }
     if (this.#state) for (const stepId of transition.checks) this.effects.judgeInputs(this.#state, stepId);
+    if (this.#state)
+      for (const stepId of transition.cacheQuestions) this.effects.cache.ask(this.#state, stepId);
     if (transition.hasMore) this.tell({ kind: 'tick', isThorough: true });
     pending.forEach(({ resolve, reject }, i) => {
       if (refusals.has(i)) reject(refusals.get(i));
@@ -225,6 +228,7 @@ export class RunActor {
       actor: this.options.actor,
       defaultParallelSteps: this.options.defaultParallelSteps,
       waitingSinceMs: this.#waitingSinceMs,
+      ...(ports.results ? { cacheAnswerOf: (step) => effects.cache.answerOf(step) } : {}),
       fallbackOf: (phase) => ports.phases.get(phase)?.fallback ?? '',
       phaseVersionOf: (phase) => ports.phases.get(phase)?.version ?? '',
       hasOutputsToJudge: (phase) => ports.phases.get(phase)?.outputs.length !== 0,

@@ -11,6 +11,8 @@ import { AppError } from '@agentforge/errors';
 import { openAttempt, type RunRecord, type StepRecord, stepOf, stepsIn } from '@agentforge/events';
 import { create } from '@bufbuild/protobuf';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
+import { CacheDesk } from './cache/cache-desk.js';
+import type { EffectivePolicy } from './cache/reuse-rules.js';
 import { refusalOf } from './decide-verdict.js';
 import { type Effect, effectsOf } from './effects.js';
 import { type EnginePorts, engineTimeMs } from './engine-ports.js';
@@ -34,8 +36,10 @@ const WORTH_ANOTHER_TRY: ReadonlySet<string> = new Set([
  * derived again from the state of the run.
  */
 export class RunEffects {
-  /** Steps whose inputs are being judged. */
+  /** Steps about which the judge or the step cache was asked. */
   readonly checking = new Set<string>();
+  /** What is asked of the step cache and given to it. */
+  readonly cache: CacheDesk;
   readonly #accepted = new Set<string>();
   readonly #judging = new Set<string>();
   /** Attempts whose task is known to be queued. */
@@ -50,8 +54,10 @@ export class RunEffects {
     private readonly run: string,
     private readonly ports: EnginePorts,
     private readonly tell: (input: EngineInput) => void,
+    cachePolicy: EffectivePolicy,
   ) {
     this.#beganMs = engineTimeMs(ports);
+    this.cache = new CacheDesk(run, ports, cachePolicy, this.checking, tell);
   }
 
   get isIdle(): boolean {
@@ -79,7 +85,9 @@ export class RunEffects {
 
   /** Keeps notes about committed events, whoever decided them. */
   remember(events: readonly RunEvent[], state: RunRecord): void {
-    for (const { payload } of events) {
+    for (const event of events) {
+      const { payload } = event;
+      this.cache.remember(event);
       if (payload.case === 'stepStarted') this.#started(payload.value.attemptId, payload.value.worker);
       else if (payload.case === 'stepAttemptFailed' || payload.case === 'stepReported')
         this.#closed(payload.value.attemptId);
@@ -96,6 +104,7 @@ export class RunEffects {
   perform(events: readonly RunEvent[], state: RunRecord): void {
     record(events, state, this.ports);
     for (const effect of effectsOf(events, state)) this.#perform(effect, state);
+    for (const event of events) this.cache.perform(event, state);
   }
 
   /**

@@ -105,7 +105,7 @@ describe('admission()', () => {
 describe('decide(): admission', () => {
   it('completes a step with an earlier result, and goes on with what depends on it in the same batch', () => {
     const { story } = waiting({ id: 'a' }, {});
-    story.over = { cacheAnswerOf: (id) => (id === 'a' ? HIT : { kind: 'miss' }) };
+    story.over = { cacheAnswerOf: ({ spec }) => (spec.id === 'a' ? HIT : { kind: 'miss' }) };
     expect(story.tick()).toEqual(['stepCacheHit a', 'stepReady b', 'stepScheduled b']);
     expect(story.step('a')).toMatchObject({ state: StepState.COMPLETED, attempts: [], result: HIT.result });
   });

@@ -36,7 +36,7 @@ export function admission(run: RunRecord, step: StepRecord, context: DecideConte
   return (
     runGate(run, step, isWhole(run)) ??
     timeGate(step, context.nowMs) ??
-    cacheGate(step, context.cacheAnswerOf?.(id)) ??
+    cacheGate(step, context.cacheAnswerOf?.(step)) ??
     (context.checking.has(id) ? { wait: { kind: WaitKind.INPUT_CHECK } } : undefined) ??
     (hasSlot(lease) ? undefined : slotGate(run, context.defaultParallelSteps, heldSlots(context))) ??
     breakerGate(context.breakerOf?.(phase)) ??

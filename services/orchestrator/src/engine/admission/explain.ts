@@ -28,7 +28,7 @@ export function waitsOf(run: RunRecord, step: StepRecord, context: DecideContext
   const isChecking = context.checking.has(id);
   add(timeGate(step, context.nowMs));
   if (step.isExhausted) return waits;
-  add(cacheGate(step, context.cacheAnswerOf?.(id)));
+  add(cacheGate(step, context.cacheAnswerOf?.(step)));
   if (isChecking) waits.push({ kind: WaitKind.INPUT_CHECK });
   else if (!hasSlot(lease)) add(named(run, slotGate(run, context.defaultParallelSteps, heldSlots(context))));
   add(breakerGate(context.breakerOf?.(phase)));

@@ -333,7 +333,7 @@ export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
  */
 export type StepTimeouts = Message<"agentforge.orchestration.v1.StepTimeouts"> & {
   /**
-   * From READY until a worker starts.
+   * From READY until a worker starts; absent means 7 days in the task queue, and no limit before it is there.
    *
    * @generated from field: google.protobuf.Duration schedule_to_start = 1;
    */

@@ -12,7 +12,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file agentforge/phase/v1/phase.proto.
  */
 export const file_agentforge_phase_v1_phase: GenFile = /*@__PURE__*/
-  fileDesc("Ch9hZ2VudGZvcmdlL3BoYXNlL3YxL3BoYXNlLnByb3RvEhNhZ2VudGZvcmdlLnBoYXNlLnYxItYCCg9QaGFzZURlc2NyaXB0b3ISDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg8KB3N1bW1hcnkYAyABKAkSKQoGaW5wdXRzGAQgAygLMhkuYWdlbnRmb3JnZS5waGFzZS52MS5Qb3J0EioKB291dHB1dHMYBSADKAsyGS5hZ2VudGZvcmdlLnBoYXNlLnYxLlBvcnQSLgoNY29uZmlnX3NjaGVtYRgGIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSMQoOc3RhcnRfdG9fY2xvc2UYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEAoIZmFsbGJhY2sYCCABKAkSNgoHbWV0cmljcxgJIAMoCzIlLmFnZW50Zm9yZ2UucGhhc2UudjEuTWV0cmljRGVzY3JpcHRvchIPCgdhZGRyZXNzGAogASgJImIKBFBvcnQSDAoEbmFtZRgBIAEoCRIVCg1hcnRpZmFjdF90eXBlGAIgASgJEhEKCW1pbl9jb3VudBgDIAEoBRIRCgltYXhfY291bnQYBCABKAUSDwoHc3VtbWFyeRgFIAEoCSI/ChBNZXRyaWNEZXNjcmlwdG9yEgwKBG5hbWUYASABKAkSDAoEdW5pdBgCIAEoCRIPCgdzdW1tYXJ5GAMgASgJYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct]);
+  fileDesc("Ch9hZ2VudGZvcmdlL3BoYXNlL3YxL3BoYXNlLnByb3RvEhNhZ2VudGZvcmdlLnBoYXNlLnYxIvECCg9QaGFzZURlc2NyaXB0b3ISDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg8KB3N1bW1hcnkYAyABKAkSKQoGaW5wdXRzGAQgAygLMhkuYWdlbnRmb3JnZS5waGFzZS52MS5Qb3J0EioKB291dHB1dHMYBSADKAsyGS5hZ2VudGZvcmdlLnBoYXNlLnYxLlBvcnQSLgoNY29uZmlnX3NjaGVtYRgGIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSMQoOc3RhcnRfdG9fY2xvc2UYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEAoIZmFsbGJhY2sYCCABKAkSNgoHbWV0cmljcxgJIAMoCzIlLmFnZW50Zm9yZ2UucGhhc2UudjEuTWV0cmljRGVzY3JpcHRvchIPCgdhZGRyZXNzGAogASgJEhkKEW5vbl9kZXRlcm1pbmlzdGljGAsgASgIImIKBFBvcnQSDAoEbmFtZRgBIAEoCRIVCg1hcnRpZmFjdF90eXBlGAIgASgJEhEKCW1pbl9jb3VudBgDIAEoBRIRCgltYXhfY291bnQYBCABKAUSDwoHc3VtbWFyeRgFIAEoCSI/ChBNZXRyaWNEZXNjcmlwdG9yEgwKBG5hbWUYASABKAkSDAoEdW5pdBgCIAEoCRIPCgdzdW1tYXJ5GAMgASgJYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct]);
 
 /**
  * PhaseDescriptor is what a phase service says about itself. It is published in the phase registry, so that
@@ -91,6 +91,13 @@ export type PhaseDescriptor = Message<"agentforge.phase.v1.PhaseDescriptor"> & {
    * @generated from field: string address = 10;
    */
   address: string;
+
+  /**
+   * Whether the same version, configuration, seed and inputs may give another result. Such results are not reused.
+   *
+   * @generated from field: bool non_deterministic = 11;
+   */
+  nonDeterministic: boolean;
 };
 
 /**
