@@ -1,4 +1,5 @@
 import { type Handle, loadNative, type NativeAddon } from '@agentforge/native';
+import { isFiniteChecked, trapNotFinite } from './check-finite.js';
 import { fromNativeError } from './errors.js';
 
 /** What a tensor's handle becomes when its memory was given back. */
@@ -16,13 +17,15 @@ export function native(): NativeAddon {
   return table;
 }
 
-/** The same functions, with what they throw turned into the errors of this package. */
+/** The same functions, with what they throw turned into the errors of this package, and with the trap for NaN if it is on. */
 function translateErrors(addon: NativeAddon): NativeAddon {
+  const checks = isFiniteChecked();
   const translated: Record<string, unknown> = {};
   const functions = addon as unknown as Record<string, unknown>;
   for (const name of Object.keys(functions)) {
-    const call = functions[name];
-    if (typeof call !== 'function') continue;
+    const found = functions[name] as ((...args: unknown[]) => unknown) | undefined;
+    if (typeof found !== 'function') continue;
+    const call = checks ? trapNotFinite(addon, name, found) : found;
     translated[name] = (...args: unknown[]): unknown => {
       try {
         return call(...args);

@@ -56,6 +56,13 @@ export class UnsupportedOpError extends AppError {
   }
 }
 
+/** A NaN or an infinity where the trap for them is on. The message names the op, the step and the element. */
+export class NotFiniteError extends AppError {
+  constructor(message: string) {
+    super('FAILED_PRECONDITION', message, { reason: 'TENSOR_NOT_FINITE' });
+  }
+}
+
 /** Saved weights or optimizer moments that do not fit what they are loaded into. */
 export class StateError extends AppError {
   constructor(message: string) {

@@ -21,6 +21,7 @@ export {
   DtypeError,
   FreedTensorError,
   GraphError,
+  NotFiniteError,
   OutOfMemoryError,
   ShapeError,
   StateError,
