@@ -57,6 +57,7 @@ Allocator& Allocator::of(const Backend& backend) {
 }
 
 Allocator& Allocator::instance() {
+  if (detail::on_processor) return of(cpu_backend());
   Allocator* allocator = in_use.load(std::memory_order_acquire);
   if (allocator != nullptr) return *allocator;
   use(backend());

@@ -25,6 +25,7 @@ constexpr Need needs[] = {
     {"init", has<>},
     {"deviceProbe", has<>},
     {"supportsOp", has<>},
+    {"fallbacks", has<>},
     {"backendInfo", has<>},
     {"memoryStats", has<>},
     {"resetPeak", has<>},

@@ -1,6 +1,7 @@
 import { type Handle, loadNative, type NativeAddon } from '@agentforge/native';
 import { isFiniteChecked, trapNotFinite } from './check-finite.js';
 import { fromNativeError } from './errors.js';
+import { announceFallbacks } from './fallback.js';
 
 /** What a tensor's handle becomes when its memory was given back. */
 export const FREED: Handle = -1;
@@ -13,7 +14,10 @@ let table: NativeAddon | undefined;
  * @throws AppError FAILED_PRECONDITION: no addon binary loads (every path tried, and why)
  */
 export function native(): NativeAddon {
-  table ??= translateErrors(loadNative());
+  if (table === undefined) {
+    table = translateErrors(loadNative());
+    announceFallbacks(table);
+  }
   return table;
 }
 

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { type BackendInfo, type InitOptions, type MemoryStats, type NativeAddon } from '@agentforge/native';
 import { native } from './backend.js';
 import { ArgumentError, DeviceError } from './errors.js';
+import { announceFallbacks } from './fallback.js';
 
 /** Where tensors live and operations run. */
 export type Device = 'cpu' | 'cuda';
@@ -15,6 +16,8 @@ export interface DeviceOptions {
   readonly threads?: number;
   /** Limit for live plus cached bytes. Default: 90 % of the memory of the machine or container. */
   readonly maxBytes?: number;
+  /** An operation that the device lacks: `cpu` runs it there, with a warning and counted; `refuse` throws. Default: FORGE_CUDA_FALLBACK, else cpu. */
+  readonly fallback?: 'cpu' | 'refuse';
 }
 
 /** A device that was looked at, one path at a time, and why it was passed over. */
@@ -89,8 +92,10 @@ export function selectDevice(choice: DeviceChoice, options: DeviceOptions = {}):
 }
 
 function initialise(options: InitOptions): void {
+  const before = native().backendInfo().device;
   try {
     native().init(options);
+    if (native().backendInfo().device !== before) announceFallbacks(native());
   } catch (thrown) {
     if (thrown instanceof ArgumentError) throw new DeviceError(thrown.message, thrown);
     throw thrown;
@@ -107,9 +112,17 @@ export function backendInfo(): DeviceInfo {
   return { ...native().backendInfo(), requested, passedOver };
 }
 
-/** Whether the device in use runs a native function; what it lacks throws UnsupportedOpError. */
+/**
+ * Whether the device in use runs a native function. What it lacks runs on the processor, see {@link fallbacks}; with the
+ * option `fallback: 'refuse'` it throws UnsupportedOpError.
+ */
 export function supportsOp(name: keyof NativeAddon): boolean {
   return native().supportsOp(name);
+}
+
+/** How often this process ran a native function on the processor because the device lacks it, by name. */
+export function fallbacks(): Readonly<Record<string, number>> {
+  return native().fallbacks();
 }
 
 /** Memory of all compute threads of this process: live, cached, peak and limit in bytes. */

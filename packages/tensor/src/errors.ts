@@ -49,7 +49,7 @@ export class OutOfMemoryError extends AppError {
   }
 }
 
-/** An operation that the device in use lacks. The message names both. */
+/** An operation that the device in use lacks, where running it on the processor is refused. The message names both. */
 export class UnsupportedOpError extends AppError {
   constructor(message: string, cause?: unknown) {
     super('UNIMPLEMENTED', message, { reason: 'TENSOR_UNSUPPORTED_OP', cause });

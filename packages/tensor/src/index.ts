@@ -9,6 +9,7 @@ export {
   type DeviceInfo,
   type DeviceOptions,
   emptyCache,
+  fallbacks,
   memoryStats,
   resetPeakMemory,
   selectDevice,
