@@ -18,6 +18,8 @@ export interface DeviceOptions {
   readonly maxBytes?: number;
   /** An operation that the device lacks: `cpu` runs it there, with a warning and counted; `refuse` throws. Default: FORGE_CUDA_FALLBACK, else cpu. */
   readonly fallback?: 'cpu' | 'refuse';
+  /** Whether `auto` warns when it finds only the CPU; false for who says it otherwise. Default true. */
+  readonly warns?: boolean;
 }
 
 /** A device that was looked at, one path at a time, and why it was passed over. */
@@ -77,6 +79,7 @@ function warnOnce(attempts: readonly DeviceAttempt[]): void {
  *                 or the device or thread count differs from the one this process already computes with
  */
 export function selectDevice(choice: DeviceChoice, options: DeviceOptions = {}): DeviceInfo {
+  const { warns = true, ...settings } = options;
   const attempts = choice === 'cpu' ? [] : tryCuda();
   if (choice === 'cuda' && attempts.length > 0) {
     throw new DeviceError(
@@ -84,10 +87,10 @@ export function selectDevice(choice: DeviceChoice, options: DeviceOptions = {}):
     );
   }
   const device = choice === 'cpu' || attempts.length > 0 ? 'cpu' : 'cuda';
-  initialise({ ...options, device });
+  initialise({ ...settings, device });
   requested = choice;
   passedOver = attempts;
-  if (attempts.length > 0) warnOnce(attempts);
+  if (warns && attempts.length > 0) warnOnce(attempts);
   return backendInfo();
 }
 
