@@ -245,6 +245,12 @@ export const METRICS = {
     help: 'Artifacts removed by garbage collection',
     labels: [],
   },
+  computeFallbacks: {
+    kind: 'gauge',
+    name: 'forge_compute_fallbacks',
+    help: 'Calls of an operation that the device lacks and the processor ran, since the start',
+    labels: ['operation'],
+  },
   computeInfo: {
     kind: 'gauge',
     name: 'forge_compute_info',

@@ -14,6 +14,7 @@ const UNCHECKED: ReadonlySet<string> = new Set<FunctionName>([
   'backendInfo',
   'supportsOp',
   'memoryStats',
+  'fallbacks',
   'resetPeak',
   'emptyCache',
   'alloc',

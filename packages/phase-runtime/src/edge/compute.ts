@@ -1,5 +1,5 @@
 import type { Logger, Metrics } from '@agentforge/telemetry';
-import { type DeviceInfo, memoryStats, selectDevice } from '@agentforge/tensor';
+import { type DeviceInfo, fallbacks, memoryStats, selectDevice } from '@agentforge/tensor';
 import type { PhaseServiceConfig } from './phase-settings.js';
 
 /**
@@ -32,5 +32,10 @@ export function openCompute(
       { labels: { kind: 'limit' }, value: maxBytes },
     ];
   });
+  metrics
+    .gauge('computeFallbacks')
+    .collect(() =>
+      Object.entries(fallbacks()).map(([operation, value]) => ({ labels: { operation }, value })),
+    );
   return info;
 }
