@@ -16,9 +16,11 @@ constexpr int64_t huge_page = int64_t{2} << 20;
 
 void* system_allocate(int64_t capacity) {
   const bool huge = capacity >= huge_page;
-  void* block = std::aligned_alloc(huge ? huge_page : alignment, static_cast<size_t>(capacity));
+  void* block = nullptr;
+  if (posix_memalign(&block, huge ? huge_page : alignment, static_cast<size_t>(capacity)) != 0) return nullptr;
 #ifdef MADV_HUGEPAGE
-  if (block != nullptr && huge) madvise(block, static_cast<size_t>(capacity), MADV_HUGEPAGE);
+  // What is left over at the end stays on small pages: a whole huge page for it would be mostly waste.
+  if (huge) madvise(block, static_cast<size_t>(capacity / huge_page * huge_page), MADV_HUGEPAGE);
 #endif
   return block;
 }
@@ -70,10 +72,8 @@ int64_t Allocator::size_class(int64_t bytes) {
   if (bytes <= 512) return bytes <= alignment ? alignment : (bytes + alignment - 1) / alignment * alignment;
   int64_t power = 512;
   while (power * 2 < bytes) power *= 2;
-  int64_t step = power / 8;
-  if (power >= huge_page && step < huge_page) step = huge_page;  // aligned_alloc wants whole multiples
-  const int64_t rounded = (bytes + step - 1) / step * step;
-  return rounded >= huge_page ? (rounded + huge_page - 1) / huge_page * huge_page : rounded;
+  const int64_t step = power / 8;
+  return (bytes + step - 1) / step * step;
 }
 
 int64_t Allocator::bin_of(int64_t capacity) const {
