@@ -8,15 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define FORGE_ADDRESS_SANITIZER
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define FORGE_ADDRESS_SANITIZER
-#endif
-#ifdef FORGE_ADDRESS_SANITIZER
+#ifdef FORGE_FUZZ  // built by clang with AddressSanitizer
 #include <sanitizer/asan_interface.h>
 #endif
 
@@ -24,12 +16,12 @@ namespace forge {
 namespace {
 
 /**
- * Under AddressSanitizer, of a host block only the bytes asked for may be touched: neither what rounding adds, nor
+ * While fuzzing, of a host block only the bytes asked for may be touched: neither what rounding adds, nor
  * anything of a block that waits for reuse. Nothing otherwise.
  */
 void expose([[maybe_unused]] const Backend& backend, [[maybe_unused]] void* block, [[maybe_unused]] int64_t bytes,
             [[maybe_unused]] int64_t capacity) {
-#ifdef FORGE_ADDRESS_SANITIZER
+#ifdef FORGE_FUZZ
   if (backend.allocate != nullptr) return;
   __asan_unpoison_memory_region(block, static_cast<size_t>(bytes));
   __asan_poison_memory_region(static_cast<char*>(block) + bytes, static_cast<size_t>(capacity - bytes));
