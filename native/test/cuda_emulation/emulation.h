@@ -68,6 +68,12 @@ T __shfl_xor_sync(unsigned mask, T value, int lanes) {
   return ::emulation::exchange(mask, value, ::emulation::own_lane() ^ lanes);
 }
 
+/** sum + Σ of the products of four int8 of a and b. */
+inline int __dp4a(int a, int b, int sum) {
+  for (int i = 0; i < 4; ++i) sum += static_cast<int8_t>(a >> (8 * i)) * static_cast<int8_t>(b >> (8 * i));
+  return sum;
+}
+
 using std::isfinite;
 
 namespace forge::cuda {
