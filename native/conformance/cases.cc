@@ -320,9 +320,21 @@ void products(List& list) {
 }
 
 void rounded_products(List& list) {
+  list.add("matmulBf16", product, "25 of 130x129x20, added: the large tile", [](Trial& t) {
+    const Tensor a = t.normal({25, 130, 20}), b = t.normal({25, 20, 129}), c = t.normal({25, 130, 129});
+    Tensor y;
+    t.check(ops::matmul_bf16(a, b, false, false, &c, 0.5, y));
+    t.out(y);
+  });
+  list.add("matmulBf16", product, "infinities and NaN", [](Trial& t) {
+    Tensor y;
+    t.check(ops::matmul_bf16(t.floats({3, 2}, {INFINITY, 1, NAN, 1, 3.4e38f, 0}), t.floats({2, 2}, {1, 2, 3, 4}), false,
+                             false, nullptr, 0, y));
+    t.out(y);
+  });
   for (const bool trans_a : {false, true}) {
     for (const bool trans_b : {false, true}) {
-      for (const auto& [m, n, k] : {std::array<int64_t, 3>{64, 64, 64}, {33, 70, 19}, {5, 4, 0}}) {
+      for (const auto& [m, n, k] : {std::array<int64_t, 3>{64, 64, 64}, {33, 70, 19}, {129, 65, 50}, {5, 4, 0}}) {
         const std::string size = std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) +
                                  (trans_a ? " aT" : "") + (trans_b ? " bT" : "");
         list.add("matmulBf16", product, size, [=, m = m, n = n, k = k](Trial& t) {

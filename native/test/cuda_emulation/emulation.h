@@ -53,6 +53,9 @@ T exchange(unsigned mask, T value, int source) {
   return result;
 }
 
+/** The tensor core's product of fragments, see cuda/tensor_core.h; every lane of a warp calls it. */
+void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+
 }  // namespace emulation
 
 #define threadIdx ::emulation::thread_index
