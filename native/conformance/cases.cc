@@ -1,36 +1,15 @@
 #include <array>
 #include <cmath>
 
+#include "cases.h"
 #include "core/backend.h"
 #include "ops/ops.h"
-#include "trial.h"
 
 /** One line per op and size: regular, odd, empty, and what the op's kernel treats apart. */
 namespace forge::conformance {
 namespace {
 
-// One f32 rounding is 6e-8; measured against the processor's result, which has roundings of its own.
-constexpr Tolerance moved{0, "moves elements, computes nothing"};
-constexpr Tolerance rounded{1.2e-7, "one rounding each, a multiply-add may be fused on one side"};
-constexpr Tolerance elementary{1e-6, "an exponential, logarithm or tangent of 2 units in the last place on either side"};
-constexpr Tolerance summed{5e-6, "sums in another order"};
-constexpr Tolerance normalised{5e-6, "sums of a row in another order, one root or exponential"};
-constexpr Tolerance product{1e-5, "sums over K in another order"};
-constexpr Tolerance attended{1e-5, "two products with an exponential between them, sums in another order"};
-constexpr Tolerance gradient{5e-5, "four products and an exponential, sums in another order"};
-constexpr Tolerance gaussian{2e-5, "logarithm, sine and cosine of another library; up to 6 standard deviations"};
-constexpr Tolerance merged{1.2e-7, "weights from inner products in another order, in f64; rounded once"};
-constexpr Tolerance stepped{5e-6, "a root and a quotient, close to eps"};
-
 const std::vector<float> edges{0.0f, -0.0f, 1.0f, -1.0f, 88.0f, -104.0f, 1e-38f, 1e30f, INFINITY, -INFINITY, NAN};
-
-class List {
- public:
-  std::vector<Case> all;
-  void add(const char* op, Tolerance tolerance, std::string size, std::function<void(Trial&)> run) {
-    all.push_back({op, tolerance, std::move(size), std::move(run)});
-  }
-};
 
 void elementwise(List& list) {
   using Two = Status (*)(const Tensor&, const Tensor&, Tensor&);
@@ -117,6 +96,14 @@ void elementwise(List& list) {
       t.check(ops::swiglu_backward(dy, gate, up, d_gate, d_up));
       t.out(d_gate);
       t.out(d_up);
+    });
+    list.add("adamwGrokfast", stepped, shape.text(), [shape](Trial& t) {
+      const Tensor p = t.normal(shape), g = t.normal(shape), m = t.normal(shape, 0.1), v = t.uniform(shape, 0, 0.01);
+      const Tensor mu = t.normal(shape, 0.3);
+      for (const bool starts : {true, false}) {
+        t.check(ops::adamw_grokfast(p, g, mu, m, v, 1e-2, 0.9, 0.99, 1e-8, 0.1, 3, 0.5, 0.98, 2, starts));
+        for (const Tensor* x : {&p, &mu, &m, &v}) t.out(*x);
+      }
     });
     list.add("adamw", stepped, shape.text(), [shape](Trial& t) {
       const Tensor p = t.normal(shape), g = t.normal(shape), m = t.normal(shape, 0.1), v = t.uniform(shape, 0, 0.01);
@@ -333,9 +320,21 @@ void products(List& list) {
 }
 
 void rounded_products(List& list) {
+  list.add("matmulBf16", product, "25 of 130x129x20, added: the large tile", [](Trial& t) {
+    const Tensor a = t.normal({25, 130, 20}), b = t.normal({25, 20, 129}), c = t.normal({25, 130, 129});
+    Tensor y;
+    t.check(ops::matmul_bf16(a, b, false, false, &c, 0.5, y));
+    t.out(y);
+  });
+  list.add("matmulBf16", product, "infinities and NaN", [](Trial& t) {
+    Tensor y;
+    t.check(ops::matmul_bf16(t.floats({3, 2}, {INFINITY, 1, NAN, 1, 3.4e38f, 0}), t.floats({2, 2}, {1, 2, 3, 4}), false,
+                             false, nullptr, 0, y));
+    t.out(y);
+  });
   for (const bool trans_a : {false, true}) {
     for (const bool trans_b : {false, true}) {
-      for (const auto& [m, n, k] : {std::array<int64_t, 3>{64, 64, 64}, {33, 70, 19}, {5, 4, 0}}) {
+      for (const auto& [m, n, k] : {std::array<int64_t, 3>{64, 64, 64}, {33, 70, 19}, {129, 65, 50}, {5, 4, 0}}) {
         const std::string size = std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) +
                                  (trans_a ? " aT" : "") + (trans_b ? " bT" : "");
         list.add("matmulBf16", product, size, [=, m = m, n = n, k = k](Trial& t) {
@@ -575,6 +574,8 @@ std::vector<Case> cases() {
   rounded_products(list);
   rows(list);
   attention(list);
+  sequence_cases(list);
+  quantize_cases(list);
   merges(list);
   return std::move(list.all);
 }

@@ -34,6 +34,7 @@ double element(const Trial::Output& x, size_t i) {
     case DType::i32: return get(int32_t{});
     case DType::bf16: return get(uint16_t{});
     case DType::u8: return get(uint8_t{});
+    case DType::i8: return get(int8_t{});
   }
   return 0;
 }

@@ -26,7 +26,7 @@ export interface MergeFunctions {
     base: Handle | null,
     normalize: boolean,
   ): Handle;
-  /** Karcher mean of the directions times the mean of the norms; iterates on inner products: two passes. */
+  /** Karcher mean of the directions times the mean of the norms; iterates on inner products, at most 10000 times: two passes. */
   mergeKarcher(
     xs: readonly Handle[],
     weights: readonly number[],

@@ -67,7 +67,7 @@ export interface QuantizeFunctions {
   /**
    * Lloyd's k-means of x[N, D] from k-means++ centres (Arthur & Vassilvitskii 2007), on at most 256·K sampled rows.
    * @param weights     f32[N] ≥ 0, or null for ones: how much each row counts
-   * @param iterations  at most; fewer when no row changes its centroid
+   * @param iterations  at most, up to 10000; fewer when no row changes its centroid
    * @returns [centroids[K, D], index i32[N], squared distance f32[N]] ARGUMENT: K is not in 1..N
    */
   kmeans(

@@ -39,6 +39,8 @@ export interface NativeError extends Error {
 export interface InitOptions {
   /** What computes and holds tensors, for the whole process. Default: cpu. Chosen once, before there are tensors. */
   readonly device?: 'cpu' | 'cuda';
+  /** What happens to an op that the device lacks: `cpu` runs it there, counted; `refuse` throws. Default: FORGE_CUDA_FALLBACK, else cpu. */
+  readonly fallback?: 'cpu' | 'refuse';
   /** Compute threads including the caller, 1 to 256. Default: FORGE_THREADS, else the physical cores this process may use. */
   readonly threads?: number;
   /** Limit for live plus cached bytes. Default: 90 % of the memory of the machine or container. May be changed later. */
@@ -67,6 +69,8 @@ export interface BackendInfo {
   /** Instruction set of the processor, chosen at run time. */
   readonly isa: 'avx512bf16' | 'avx512vnni' | 'avx512' | 'avx2' | 'portable';
   readonly threads: number;
+  /** What happens to an op that the device lacks. */
+  readonly fallback: 'cpu' | 'refuse';
   /** Where dense products come from: `builtin`, the kernels of this library, and why; or a library's name. */
   readonly blas: string;
 }

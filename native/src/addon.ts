@@ -21,7 +21,7 @@ import type {
  *
  * Every function throws `NativeError`: HANDLE (freed, or made by another thread), DTYPE,
  * SHAPE (the message names the op and all shapes), ARGUMENT (a number out of range), OOM (bytes asked
- * for, live, cached, limit), UNSUPPORTED (the device lacks the op), DEVICE (the device cannot be used).
+ * for, live, cached, limit), UNSUPPORTED (the device lacks the op, and fallback is refused), DEVICE (the device cannot be used).
  * A call that throws has changed nothing.
  *
  * The same call gives the same bytes whatever the thread count: work is split over independent
@@ -32,6 +32,8 @@ export interface NativeAddon extends MergeFunctions, QuantizeFunctions {
   /**
    * Chooses the device and starts the thread pool. A second call with another `threads` or `device` throws ARGUMENT;
    * a device that cannot be used throws DEVICE with every path tried.
+   * What a device lacks runs on the processor and is counted by {@link fallbacks}, or with `fallback: 'refuse'` throws
+   * UNSUPPORTED.
    */
   init(options: InitOptions): void;
   /** Why `init` could not use a device: a line per path tried, none when it can. */
@@ -39,6 +41,8 @@ export interface NativeAddon extends MergeFunctions, QuantizeFunctions {
   backendInfo(): BackendInfo;
   /** Whether the device of this process runs a function of this table; false for a name that is not here. */
   supportsOp(name: string): boolean;
+  /** Calls of all threads that ran on the processor because the device lacks the function: count by name. */
+  fallbacks(): Record<string, number>;
   memoryStats(): MemoryStats;
   /** Sets peakBytes to liveBytes. */
   resetPeak(): void;

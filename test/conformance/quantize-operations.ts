@@ -3,18 +3,24 @@ import {
   absmaxQuantize,
   absmeanFakeQuantize,
   absmeanQuantize,
+  add,
   BLOCK_SIZES,
   type BlockFormat,
   decodeBlocks,
   encodeBlocks,
+  gatherRows,
   hyperDecode,
   hyperEncode,
+  kmeans,
+  mulScalar,
   nearestCentroid,
+  Philox,
   packBits,
   seedlmDecode,
   seedlmEncode,
   type Tensor,
   TernaryMatrix,
+  tensor,
   ternaryAccumulate,
   ternaryMatmul,
 } from '@agentforge/tensor';
@@ -43,6 +49,21 @@ const PRODUCTS: Shapes = {
 };
 
 const BLOCK_ROWS: Shapes = { regular: [[2, 256]], odd: [[3, 1, 768]], empty: [[0, 256]], big: [[33, 1024]] };
+
+// Rows of clusters so narrow and so far apart that a centroid in each is the only sensible choice.
+const CLUSTERS = 4;
+const SPREAD = 0.01;
+const DISTANCE = 4;
+
+/** Row i belongs to cluster i mod CLUSTERS, whose rows lie around DISTANCE times its number. */
+function clusterOffsets(shape: readonly number[]): Tensor {
+  const [rows = 0, width = 0] = shape;
+  const offsets = Float32Array.from(
+    { length: rows * width },
+    (_, i) => DISTANCE * (Math.floor(i / width) % CLUSTERS),
+  );
+  return tensor(offsets, shape);
+}
 
 /** Runs f with the packed ternary form of w. */
 function packed<T>(w: Tensor, f: (matrix: TernaryMatrix) => T): T {
@@ -138,6 +159,16 @@ export const QUANTIZE_OPERATIONS: readonly Operation[] = [
     reference: (...x) => quantize.nearestCentroid(x[0] as Dense, x[1] as Dense),
     gradients: [],
   },
+  unary(
+    'kmeans',
+    (x) => {
+      const rows = add(mulScalar(x, SPREAD), clusterOffsets(x.shape));
+      const { centroids, index } = kmeans(rows, { k: CLUSTERS, stream: new Philox(5) });
+      return gatherRows(centroids, index);
+    },
+    (x) => quantize.clusterMeans(x, CLUSTERS, SPREAD, DISTANCE),
+    { regular: [[16, 4]], odd: [[37, 3]], big: [[700, 8]] },
+  ),
   unary(
     'packBits',
     (x) => packBits(x, { width: 3 }),

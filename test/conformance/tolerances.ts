@@ -107,6 +107,7 @@ export const TOLERANCES: Readonly<Record<string, Tolerance>> = {
   ),
   ternaryAccumulate: tolerance(0, 'integer sums'),
   nearestCentroid: tolerance(0, 'an index; the operands have no two centroids as near as rounding'),
+  kmeans: tolerance(5e-7, 'means of f32 rows, which carry the rounding of their offset'),
   packBits: tolerance(0, 'moves bits'),
   seedlm: tolerance(
     2e-7,

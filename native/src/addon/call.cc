@@ -1,7 +1,5 @@
 #include "addon/call.h"
 
-#include "ops/support.h"
-
 namespace forge::addon {
 namespace {
 
@@ -60,7 +58,8 @@ napi_value throw_status(napi_env env, const Status& status) {
   return nullptr;
 }
 
-Arguments::Arguments(napi_env env, napi_callback_info info, const char* op) : env_(env), op_(op) {
+Arguments::Arguments(napi_env env, napi_callback_info info, const char* op)
+    : env_(env), op_(op), on_device_(ops::is_supported(op)) {
   size_t count = most;
   napi_get_cb_info(env, info, &count, values_, nullptr, nullptr);
 }
@@ -140,11 +139,6 @@ Status read(Arguments& arguments, std::string& value) {
   }
   value.assign(text, length);
   return {};
-}
-
-Status expect_supported(const char* op) {
-  if (on_host() || ops::is_supported(op)) return {};
-  return failure(Code::unsupported, "%s: device %s has no such op; device cpu has", op, backend().device);
 }
 
 Status write(Arguments& arguments, Tensor& value, napi_value& result) {

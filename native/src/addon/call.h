@@ -15,6 +15,7 @@
 
 #include "core/backend.h"
 #include "core/tensor_table.h"
+#include "ops/fallback.h"
 
 namespace forge::addon {
 
@@ -36,6 +37,8 @@ class Arguments {
 
   napi_env env() const { return env_; }
   const char* op() const { return op_; }
+  /** Whether the device in use runs the op. */
+  bool on_device() const { return on_device_; }
   Instance& instance() const { return instance_of(env_); }
   /** The next argument; undefined beyond the last. */
   napi_value next() { return values_[at_ < most ? at_++ : most - 1]; }
@@ -46,6 +49,7 @@ class Arguments {
  private:
   napi_env env_;
   const char* op_;
+  bool on_device_;
   napi_value values_[most];
   size_t at_ = 0;
 };
@@ -87,6 +91,31 @@ struct Stored<const Tensor*> {
 template <class P>
 constexpr bool is_output = std::is_lvalue_reference_v<P> && !std::is_const_v<std::remove_reference_t<P>>;
 
+/** Calls an op with its parameters: on the device or, counted, on the processor when the device lacks it. */
+template <class... P>
+Status invoke(const Arguments& arguments, Status (*op)(P...), std::type_identity_t<typename Stored<P>::type>&... values) {
+  if (arguments.on_device()) return op(Stored<P>::pass(values)...);
+  ops::HostOperands operands(arguments.op());
+  const auto add = [&]<class Q>(auto& value) {
+    if constexpr (!is_output<Q>) operands.add(value);
+  };
+  (add.template operator()<P>(values), ...);
+  FORGE_TRY(operands.fetch());
+  {
+    const OnProcessor scope;
+    FORGE_TRY(op(Stored<P>::pass(values)...));
+  }
+  Status status;
+  const auto bring = [&]<class Q>(auto& value) {
+    if constexpr (is_output<Q>) {
+      if (status.ok()) status = operands.bring(value);
+    }
+  };
+  (bring.template operator()<P>(values), ...);
+  if (status.ok()) operands.finish();
+  return status;
+}
+
 /** One result as itself, several as an array, none as undefined. */
 napi_value pack_results(napi_env env, const napi_value* results, size_t count);
 
@@ -101,7 +130,7 @@ napi_value call(Arguments& arguments, Status (*op)(P...)) {
   };
   const auto write_all = [&]<size_t... I>(std::index_sequence<I...>) -> napi_value {
     (read_one.template operator()<P>(std::get<I>(values)), ...);
-    if (status.ok()) status = op(Stored<P>::pass(std::get<I>(values))...);
+    if (status.ok()) status = invoke(arguments, op, std::get<I>(values)...);
     if (status.ok()) status = backend_status();
     napi_value results[sizeof...(P) + 1];
     size_t count = 0;
@@ -117,9 +146,6 @@ napi_value call(Arguments& arguments, Status (*op)(P...)) {
   return write_all(std::index_sequence_for<P...>{});
 }
 
-/** UNSUPPORTED, naming the op, when the device in use lacks it. */
-Status expect_supported(const char* op);
-
 /** Runs f(arguments) -> napi_value and turns C++ exceptions into JavaScript ones. */
 template <class F>
 napi_value guarded(napi_env env, napi_callback_info info, const F& f) noexcept {
@@ -127,8 +153,8 @@ napi_value guarded(napi_env env, napi_callback_info info, const F& f) noexcept {
   napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &name);
   try {
     Arguments arguments(env, info, static_cast<const char*>(name));
-    const Status supported = expect_supported(arguments.op());
-    return supported.ok() ? f(arguments) : throw_status(env, supported);
+    const Status allowed = arguments.on_device() ? Status{} : ops::expect_fallback(arguments.op());
+    return allowed.ok() ? f(arguments) : throw_status(env, allowed);
   } catch (const std::bad_alloc&) {
     return throw_status(env, failure(Code::oom, "%s: out of memory", static_cast<const char*>(name)));
   } catch (const std::exception& error) {

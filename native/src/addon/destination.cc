@@ -18,7 +18,7 @@ Status multiply(Arguments& arguments, Product product, napi_value& result) {
   FORGE_TRY(read(arguments, trans_b));
   FORGE_TRY(read(arguments, out));
   FORGE_TRY(read(arguments, beta));
-  FORGE_TRY(product(a, b, trans_a, trans_b, out ? &*out : nullptr, beta, y));
+  FORGE_TRY(invoke(arguments, product, a, b, trans_a, trans_b, out, beta, y));
   if (!out) return write(arguments, y, result);
   result = arguments.at(4);
   return {};
@@ -43,8 +43,8 @@ Status cross_entropy_backward(Arguments& arguments, napi_value& result) {
   FORGE_TRY(read(arguments, scale));
   FORGE_TRY(read(arguments, ignore_index));
   FORGE_TRY(read(arguments, in_place));
-  FORGE_TRY(ops::cross_entropy_backward(logits, targets, lse, d_loss ? &*d_loss : nullptr, scale, ignore_index,
-                                        in_place, d_logits));
+  FORGE_TRY(invoke(arguments, ops::cross_entropy_backward, logits, targets, lse, d_loss, scale, ignore_index,
+                   in_place, d_logits));
   if (!in_place) return write(arguments, d_logits, result);
   result = arguments.at(0);
   return {};

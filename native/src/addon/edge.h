@@ -9,6 +9,7 @@ Status init(Arguments& arguments, napi_value& result);
 Status device_probe(Arguments& arguments, napi_value& result);
 Status backend_info(Arguments& arguments, napi_value& result);
 Status supports_op(Arguments& arguments, napi_value& result);
+Status fallbacks(Arguments& arguments, napi_value& result);
 Status memory_stats(Arguments& arguments, napi_value& result);
 Status reset_peak(Arguments& arguments, napi_value& result);
 Status empty_cache(Arguments& arguments, napi_value& result);

@@ -19,6 +19,7 @@ constexpr Export exports[] = {
     {"deviceProbe", bind_edge<device_probe>},
     {"backendInfo", bind_edge<backend_info>},
     {"supportsOp", bind_edge<supports_op>},
+    {"fallbacks", bind_edge<fallbacks>},
     {"memoryStats", bind_edge<memory_stats>},
     {"resetPeak", bind_edge<reset_peak>},
     {"emptyCache", bind_edge<empty_cache>},

@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 
@@ -6,6 +7,7 @@
 #include "core/backend_library.h"
 #include "core/kernels.h"
 #include "core/parallel.h"
+#include "ops/fallback.h"
 #include "ops/support.h"
 
 namespace forge::addon {
@@ -71,6 +73,19 @@ Status find_device(const std::string& device, const Backend*& found, std::vector
   return found != nullptr ? Status{} : backend_missing(device.c_str(), attempts);
 }
 
+/** What happens to an op that a device lacks, from the option, else FORGE_CUDA_FALLBACK. */
+Status choose_fallback(const std::string& option) {
+  const char* const setting = std::getenv("FORGE_CUDA_FALLBACK");
+  const bool is_set = option.empty() && setting != nullptr && setting[0] != '\0';
+  const std::string wanted = is_set ? setting : option;
+  if (!wanted.empty() && wanted != "cpu" && wanted != "refuse") {
+    return failure(Code::argument, "init: %s '%s' is neither cpu nor refuse", is_set ? "FORGE_CUDA_FALLBACK" : "fallback",
+                   wanted.c_str());
+  }
+  if (!wanted.empty()) ops::allow_fallback(wanted == "cpu");
+  return {};
+}
+
 /** Makes a device that of the process: once, and before there are tensors. */
 Status choose_device(const std::string& device) {
   static std::mutex mutex;
@@ -101,10 +116,12 @@ Status init(Arguments& arguments, napi_value&) {
   if (type != napi_object) return failure(Code::argument, "init: options must be an object");
   double threads = 0, max_bytes = 0;
   bool has_threads = false, has_max_bytes = false;
-  std::string device;
+  std::string device, fallback;
   FORGE_TRY(get_text(arguments, options, "device", device));
+  FORGE_TRY(get_text(arguments, options, "fallback", fallback));
   FORGE_TRY(get_option(arguments, options, "threads", 256, has_threads, threads));
   FORGE_TRY(get_option(arguments, options, "maxBytes", 9007199254740991.0, has_max_bytes, max_bytes));
+  FORGE_TRY(choose_fallback(fallback));
   if (has_threads && !start_pool(static_cast<int>(threads))) {
     return failure(Code::argument, "init: the pool of this process already has %d threads, not %.0f", worker_count(),
                    threads);
@@ -150,6 +167,7 @@ Status backend_info(Arguments& arguments, napi_value& result) {
     set_text(arguments.env(), gpu, "computeCapability", description.compute_capability);
   }
   set_text(arguments.env(), result, "blas", description.blas);
+  set_text(arguments.env(), result, "fallback", ops::is_fallback_allowed() ? "cpu" : "refuse");
   napi_set_named_property(arguments.env(), result, "gpu", gpu);
   return {};
 }
@@ -158,6 +176,12 @@ Status supports_op(Arguments& arguments, napi_value& result) {
   std::string name;
   FORGE_TRY(read(arguments, name));
   return write(arguments, is_exported(name.c_str()) && ops::is_supported(name.c_str()), result);
+}
+
+Status fallbacks(Arguments& arguments, napi_value& result) {
+  napi_create_object(arguments.env(), &result);
+  for (const auto& [op, calls] : ops::fallbacks()) set_number(arguments.env(), result, op.c_str(), static_cast<double>(calls));
+  return {};
 }
 
 Status memory_stats(Arguments& arguments, napi_value& result) {

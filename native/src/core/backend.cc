@@ -23,6 +23,7 @@ constexpr Backend processor = {
 }  // namespace
 
 std::atomic<const Backend*> detail::selected_backend{&processor};
+constinit thread_local bool detail::on_processor = false;
 
 const Backend& cpu_backend() { return processor; }
 

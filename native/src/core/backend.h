@@ -46,12 +46,27 @@ struct Backend {
 const Backend& cpu_backend();
 namespace detail {
 extern std::atomic<const Backend*> selected_backend;
+extern constinit thread_local bool on_processor;
 }
 
-/** The device of this process. */
-inline const Backend& backend() { return *detail::selected_backend.load(std::memory_order_relaxed); }
+/** The device of this process; the processor within OnProcessor. */
+inline const Backend& backend() {
+  return detail::on_processor ? cpu_backend() : *detail::selected_backend.load(std::memory_order_relaxed);
+}
 /** Changes it; tensors of the one before must not reach an op. Programs choose once, tests switch. */
 void select_backend(const Backend& chosen);
+
+/** While it lives, ops of the calling thread compute on the processor and make tensors in host memory. */
+class OnProcessor {
+ public:
+  OnProcessor() : before_(detail::on_processor) { detail::on_processor = true; }
+  OnProcessor(const OnProcessor&) = delete;
+  OnProcessor& operator=(const OnProcessor&) = delete;
+  ~OnProcessor() { detail::on_processor = before_; }
+
+ private:
+  bool before_;
+};
 
 /** Whether tensors are in memory that the processor can read. */
 inline bool on_host() { return backend().allocate == nullptr; }

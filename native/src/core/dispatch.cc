@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/backend.h"
 #include "core/kernels.h"
 
 namespace forge {
@@ -81,7 +82,10 @@ std::atomic<const Kernels*>& in_use() {
 
 }  // namespace
 
-const Kernels& kernels() { return *in_use().load(std::memory_order_relaxed); }
+const Kernels& kernels() {
+  return detail::on_processor ? *selected().load(std::memory_order_relaxed)->table
+                              : *in_use().load(std::memory_order_relaxed);
+}
 
 void use_kernels(const Kernels* table) { in_use().store(table != nullptr ? table : selected().load()->table); }
 

@@ -240,6 +240,10 @@ struct Kernels {
   void (*merge_choose)(const float* base, const float* x, const float* importance, float threshold, float* y, int64_t n);
 
   // quantisation
+  /** The first i with |x[i]| not below `limit`, NaN too; −1 when there is none. */
+  int64_t (*first_not_below)(const float* x, int64_t n, float limit);
+  /** The first byte that is no code −1, 0, 1 or, packed, does not hold four codes 0, 1, 2; −1 when there is none. */
+  int64_t (*first_bad_code)(const uint8_t* codes, int64_t n, bool packed);
   /** Σ|x|, in a fixed order, f64. */
   double (*abs_sum)(const float* x, int64_t n);
   /** codes = 1 where x·inverse > 1/2, −1 where < −1/2, else 0. */
@@ -259,6 +263,8 @@ struct Kernels {
   /** codes[rows, columns] in −1, 0, 1. */
   void (*ternary_pack)(const int8_t* codes, uint8_t* packed, int64_t rows, int64_t columns);
   void (*ternary_unpack)(const uint8_t* packed, int8_t* codes, int64_t rows, int64_t columns);
+  /** Rows of int8 at `stride` ≥ width, zeros between, and the sum of each: what ternary_matmul takes. */
+  void (*pad_codes)(const int8_t* codes, int8_t* to, int64_t stride, int32_t* sums, int64_t rows, int64_t width);
   void (*ternary_matmul)(const TernaryMatmul& product);
   /** Bytes of scratch that seedlm_encode needs. */
   int64_t (*seedlm_scratch)(const SeedLm& code, int64_t blocks);

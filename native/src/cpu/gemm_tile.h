@@ -152,6 +152,17 @@ static void multiply_packed(int64_t m, int64_t n, int64_t k, const float* a, int
   }
 }
 
+/** Element l of the result is element index[l] of p followed by q. */
+static inline vf shuffle_pair(vf p, vf q, vi index) {
+#ifdef __clang__  // has no shuffle by a vector; the indices are constants after unrolling
+  vf y;
+  for (int l = 0; l < lanes; ++l) y[l] = index[l] < lanes ? p[index[l]] : q[index[l] - lanes];
+  return y;
+#else
+  return __builtin_shuffle(p, q, index);
+#endif
+}
+
 /** lanes × lanes transpose of rows x + i·ldx (n_rows, n_columns ≤ lanes valid) to y + i·ldy; fills all lanes of lanes rows. */
 static inline void transpose_block(const float* x, int64_t ldx, int64_t n_rows, int64_t n_columns, float* y,
                                    int64_t ldy) {
@@ -174,8 +185,8 @@ static inline void transpose_block(const float* x, int64_t ldx, int64_t n_rows, 
     for (int i = 0; i < lanes; ++i) {
       if ((i & h) != 0) continue;
       const vf p = r[i], q = r[i + h];
-      r[i] = __builtin_shuffle(p, q, low);
-      r[i + h] = __builtin_shuffle(p, q, high);
+      r[i] = shuffle_pair(p, q, low);
+      r[i + h] = shuffle_pair(p, q, high);
     }
   }
   for (int i = 0; i < min64(lanes, n_columns); ++i) store(y + i * ldy, r[i]);

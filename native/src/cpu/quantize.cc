@@ -42,6 +42,20 @@ float row_inverse(const float* x, int64_t n) {
 
 }  // namespace
 
+int64_t first_not_below(const float* x, int64_t n, float limit) {
+  // Pieces in parallel say whether there is one; the search by position is for the error's message only.
+  bool found = false;
+  parallel_ranges(n, grain, [&](int64_t begin, int64_t end) {
+    int bad = 0;
+    for (int64_t i = begin; i < end; ++i) bad += !(__builtin_fabsf(x[i]) < limit);
+    if (bad > 0) __atomic_store_n(&found, true, __ATOMIC_RELAXED);
+  });
+  if (!__atomic_load_n(&found, __ATOMIC_RELAXED)) return -1;
+  int64_t first = 0;
+  while (__builtin_fabsf(x[first]) < limit) ++first;
+  return first;
+}
+
 void ternary_codes(const float* x, float inverse, int8_t* codes, int64_t n) {
   const vf s = splat(inverse);
   parallel_ranges(n, grain, [&](int64_t begin, int64_t end) {

@@ -37,6 +37,8 @@ struct Work {
   int64_t m, n;
   double *columns, *v, *lengths;
   int64_t *order, *moved;
+  /** Length up to which a column is rounding error of the others: below what the result takes for zero. */
+  double negligible = 0;
 
   Work(int64_t rows, int64_t width, double* scratch) : m(rows), n(width) {
     columns = scratch;
@@ -48,10 +50,14 @@ struct Work {
   double* column(int64_t j) const { return columns + j * m; }
 };
 
-/** Makes columns p and q orthogonal; whether they were not. */
+/**
+ * Makes columns p and q orthogonal; whether they were not. A negligible column is left: in a matrix without full rank it
+ * has no direction of its own, and rotating it would only make it smaller, sweep after sweep.
+ */
 bool rotate_pair(const Work& w, int64_t p, int64_t q) {
   double *a = w.column(p), *b = w.column(q);
   const double aa = dot64(a, a, w.m), bb = dot64(b, b, w.m), ab = dot64(a, b, w.m);
+  if ((aa < bb ? aa : bb) <= w.negligible * w.negligible) return false;
   if (ab == 0 || __builtin_fabs(ab) <= orthogonal * __builtin_sqrt(aa) * __builtin_sqrt(bb)) return false;
   const double zeta = (bb - aa) / (2 * ab);
   const double size = __builtin_fabs(zeta) + __builtin_sqrt(1 + zeta * zeta);
@@ -129,11 +135,14 @@ int64_t svd_scratch(int64_t rows, int64_t width) {
 
 bool svd(const float* x, int64_t rows, int64_t width, float* u, float* s, float* vt, void* scratch) {
   const bool is_wide = width > rows;
-  const Work w(is_wide ? width : rows, is_wide ? rows : width, static_cast<double*>(scratch));
+  Work w(is_wide ? width : rows, is_wide ? rows : width, static_cast<double*>(scratch));
   for (int64_t j = 0; j < w.n; ++j) {
     for (int64_t i = 0; i < w.m; ++i) w.column(j)[i] = is_wide ? x[j * width + i] : x[i * width + j];
     for (int64_t i = 0; i < w.n; ++i) w.v[j * w.n + i] = i == j ? 1 : 0;
   }
+  // The largest singular value is at least the root mean square of all; half of what is taken for zero below.
+  const double squares = dot64(w.columns, w.columns, w.m * w.n) / static_cast<double>(w.n);
+  w.negligible = 2 * unit * static_cast<double>(w.m) * __builtin_sqrt(squares);
   int sweeps = 0;
   while (sweeps < most_sweeps && sweep(w)) ++sweeps;
   if (sweeps == most_sweeps) return false;

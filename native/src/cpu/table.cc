@@ -15,9 +15,9 @@ namespace forge::FORGE_ISA {
   USE(adamw_grokfast) USE(svd_scratch) USE(svd) USE(merge_sum) USE(merge_gram) USE(merge_task_vectors) \
   USE(merge_cut_scratch) USE(merge_cut) USE(merge_bernoulli) USE(merge_della_scratch) USE(merge_della) \
   USE(merge_magnitudes) USE(merge_variance) USE(merge_squares) USE(merge_sce) USE(merge_overlaps) USE(merge_ram) \
-  USE(merge_nearswap) USE(merge_importance) USE(merge_choose) USE(abs_sum) USE(ternary_codes) \
+  USE(merge_nearswap) USE(merge_importance) USE(merge_choose) USE(first_not_below) USE(first_bad_code) USE(abs_sum) USE(ternary_codes) \
   USE(ternary_values) USE(absmax_codes) USE(absmax_values) USE(encode_blocks) USE(decode_blocks) \
-  USE(ternary_pack) USE(ternary_unpack) USE(ternary_matmul) USE(seedlm_scratch) USE(seedlm_encode) \
+  USE(ternary_pack) USE(ternary_unpack) USE(pad_codes) USE(ternary_matmul) USE(seedlm_scratch) USE(seedlm_encode) \
   USE(seedlm_decode) USE(nearest_centroid)
 
 FORGE_CPU_KERNELS(FORGE_DECLARE_KERNEL)

@@ -19,6 +19,25 @@ void for_each_code(int64_t panel, int64_t rows, int64_t columns, const F& f) {
 
 }  // namespace
 
+int64_t first_bad_code(const uint8_t* codes, int64_t n, bool packed) {
+  for (int64_t i = 0; i < n; ++i) {
+    const int code = codes[i];
+    if (packed ? (code & code >> 1 & 0x55) != 0 : code != 0 && code != 1 && code != 0xff) return i;
+  }
+  return -1;
+}
+
+void pad_codes(const int8_t* codes, int8_t* to, int64_t stride, int32_t* sums, int64_t rows, int64_t width) {
+  parallel_ranges(rows, max64(1, grain / max64(1, width)), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      int32_t total = 0;
+      for (int64_t i = 0; i < width; ++i) total += to[row * stride + i] = codes[row * width + i];
+      memset(to + row * stride + width, 0, static_cast<size_t>(stride - width));
+      sums[row] = total;
+    }
+  });
+}
+
 void ternary_pack(const int8_t* codes, uint8_t* packed, int64_t rows, int64_t columns) {
   const int64_t panel_bytes = ternary_chunks(columns) * ternary_chunk_bytes;
   parallel_for(ternary_panels(rows), [&](int64_t panel, int) {

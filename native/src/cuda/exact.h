@@ -1,5 +1,5 @@
 #pragma once
-/** f64 arithmetic that is rounded after every step, never contracted: the same bytes as on the processor. */
+/** Products that are rounded by themselves, never contracted with a sum: the same bytes as on the processor. */
 #include "cuda/launch.h"
 
 namespace forge::cuda {
@@ -9,8 +9,13 @@ inline double times(double a, double b) {
   const volatile double product = a * b;
   return product;
 }
+inline float times(float a, float b) {
+  const volatile float product = a * b;
+  return product;
+}
 #else
 __device__ inline double times(double a, double b) { return __dmul_rn(a, b); }
+__device__ inline float times(float a, float b) { return __fmul_rn(a, b); }
 #endif
 
 /** sum + a·b. */

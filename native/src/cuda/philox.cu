@@ -1,26 +1,8 @@
-#include "cuda/launch.h"
+#include "cuda/philox.h"
 #include "cuda/table.h"
 
 namespace forge::cuda {
 namespace {
-
-struct Block {
-  uint32_t words[4];
-};
-
-/** Philox4x32-10 of one block: Salmon et al. 2011, section 3.3; constants from there. */
-__device__ inline Block philox_block(const Philox& key, uint64_t counter) {
-  Block x{{static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0}};
-  uint32_t k0 = key.seed_lo, k1 = key.seed_hi;
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t p0 = uint64_t{0xD2511F53} * x.words[0], p1 = uint64_t{0xCD9E8D57} * x.words[2];
-    x = {{static_cast<uint32_t>(p1 >> 32) ^ x.words[1] ^ k0, static_cast<uint32_t>(p1),
-          static_cast<uint32_t>(p0 >> 32) ^ x.words[3] ^ k1, static_cast<uint32_t>(p0)}};
-    k0 += 0x9E3779B9;
-    k1 += 0xBB67AE85;
-  }
-  return x;
-}
 
 /** Top 24 bits of a word, as a float in [0, 2^24). */
 __device__ inline float top_bits(uint32_t word) { return static_cast<float>(word >> 8); }
@@ -32,7 +14,7 @@ constexpr float two_pi = 6.28318530717958648f;
 void philox_uniform(float* x, int64_t n, const Philox& key) {
   const Philox k = key;
   for_each("philox_uniform", ceil_div(n, 4), [=] __device__(int64_t b) {
-    const Block words = philox_block(k, k.counter + static_cast<uint64_t>(b));
+    const PhiloxBlock words = philox_block(k, k.counter + static_cast<uint64_t>(b));
     for (int j = 0; j < 4 && 4 * b + j < n; ++j) x[4 * b + j] = top_bits(words.words[j]) * 0x1p-24f;
   });
 }
@@ -41,7 +23,7 @@ void philox_uniform(float* x, int64_t n, const Philox& key) {
 void philox_normal(float* x, int64_t n, const Philox& key, float mean, float std) {
   const Philox k = key;
   for_each("philox_normal", ceil_div(n, 4), [=] __device__(int64_t b) {
-    const Block words = philox_block(k, k.counter + static_cast<uint64_t>(b));
+    const PhiloxBlock words = philox_block(k, k.counter + static_cast<uint64_t>(b));
     for (int j = 0; j < 4; j += 2) {
       const float u = (top_bits(words.words[j]) + 1.0f) * 0x1p-24f, v = top_bits(words.words[j + 1]) * 0x1p-24f;
       const float radius = sqrtf(-2.0f * logf(u)) * std;

@@ -1,4 +1,5 @@
 #include "cuda/block.h"
+#include "cuda/order.h"
 #include "cuda/table.h"
 
 /**
@@ -61,12 +62,15 @@ __global__ void reduce_columns(bool maximum, const float* x, double* partial, in
   partial[(o * pieces + piece) * inner + column] = value;
 }
 
-/** f64 sums of squares, or counts of elements that are not finite, one per block; added to what is there unless first. */
-__global__ void accumulate(bool squares, const float* x, int64_t n, bool first, double* partial) {
+enum class Quantity : uint8_t { squares, magnitudes, not_finite };
+
+/** f64 sums of a quantity over the elements, one per block; added to what is there unless first. */
+__global__ void accumulate(Quantity quantity, const float* x, int64_t n, bool first, double* partial) {
   double value = 0;
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step) {
-    if (squares) value += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    if (quantity == Quantity::squares) value += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    else if (quantity == Quantity::magnitudes) value += static_cast<double>(fabsf(x[i]));
     else value += isfinite(x[i]) ? 0.0 : 1.0;
   }
   // A block beyond the end has nothing to sum.
@@ -91,13 +95,8 @@ __global__ void find_maximum(const float* x, int32_t* y, int64_t n) {
   const float* row = x + blockIdx.x * n;
   float value = row[0];
   int64_t position = 0;
-  const auto wins = [](float a, int64_t i, float b, int64_t j) {
-    const bool a_nan = a != a, b_nan = b != b;
-    if (a_nan || b_nan) return a_nan && (!b_nan || i < j);
-    return a > b || (a == b && i < j);
-  };
   for (int64_t i = threadIdx.x; i < n; i += threads) {
-    if (wins(row[i], i, value, position)) {
+    if (precedes(row[i], i, value, position)) {
       value = row[i];
       position = i;
     }
@@ -107,7 +106,7 @@ __global__ void find_maximum(const float* x, int32_t* y, int64_t n) {
   for (unsigned half = threads / 2; half > 0; half /= 2) {
     __syncthreads();
     const unsigned other = threadIdx.x + half;
-    if (threadIdx.x < half && wins(best[other], at[other], best[threadIdx.x], at[threadIdx.x])) {
+    if (threadIdx.x < half && precedes(best[other], at[other], best[threadIdx.x], at[threadIdx.x])) {
       best[threadIdx.x] = best[other];
       at[threadIdx.x] = at[other];
     }
@@ -126,11 +125,11 @@ double total_of(const double* partial) {
   return total;
 }
 
-double accumulate_all(bool squares, const float* const* xs, const int64_t* n, int64_t count) {
+double accumulate_all(Quantity quantity, const float* const* xs, const int64_t* n, int64_t count) {
   auto* partial = static_cast<double*>(workspace());
   if (count == 0) return 0;
   for (int64_t i = 0; i < count; ++i) {
-    launch("accumulate", accumulate, array_blocks, threads, 0, squares, xs[i], n[i], i == 0, partial);
+    launch("accumulate", accumulate, array_blocks, threads, 0, quantity, xs[i], n[i], i == 0, partial);
   }
   return total_of(partial);
 }
@@ -199,11 +198,13 @@ double dot(const float* a, const float* b, int64_t n) {
 }
 
 double sum_squares(const float* const* xs, const int64_t* n, int64_t count) {
-  return accumulate_all(true, xs, n, count);
+  return accumulate_all(Quantity::squares, xs, n, count);
 }
 
+double abs_sum(const float* x, int64_t n) { return accumulate_all(Quantity::magnitudes, &x, &n, 1); }
+
 bool is_finite(const float* const* xs, const int64_t* n, int64_t count) {
-  return accumulate_all(false, xs, n, count) == 0.0;
+  return accumulate_all(Quantity::not_finite, xs, n, count) == 0.0;
 }
 
 }  // namespace forge::cuda

@@ -1,7 +1,7 @@
 #pragma once
 #include "core/kernel_table.h"
 
-/** The kernels of the CUDA backend. An op that needs one without a name here is refused as UNSUPPORTED. */
+/** The kernels of the CUDA backend. An op that needs one without a name here runs on the processor. */
 namespace forge::cuda {
 
 #define FORGE_CUDA_KERNELS(USE) \
@@ -10,8 +10,13 @@ namespace forge::cuda {
   USE(scatter_add_rows) USE(gemm_scratch) USE(gemm) USE(gemm_bf16_scratch) USE(gemm_bf16) USE(rms_norm) \
   USE(rms_norm_backward) USE(rope) USE(attention_scratch) USE(attention) USE(attention_backward_scratch) \
   USE(attention_backward) USE(swiglu) USE(swiglu_backward) USE(softmax) USE(softmax_backward) USE(cross_entropy) \
-  USE(cross_entropy_backward) USE(adamw) USE(philox_uniform) USE(philox_normal) USE(merge_sum) USE(merge_gram) \
-  USE(merge_task_vectors) USE(merge_nearswap)
+  USE(cross_entropy_backward) USE(adamw) USE(philox_uniform) USE(philox_normal) USE(bias_activation) \
+  USE(kl_divergence) USE(kl_divergence_backward) USE(dropout) USE(top_k) USE(categorical) USE(linear_scan) \
+  USE(linear_scan_backward) USE(ranged_attention_scratch) USE(ranged_attention) USE(ranged_attention_backward) \
+  USE(adamw_grokfast) USE(merge_sum) USE(merge_gram) USE(merge_task_vectors) USE(merge_nearswap) \
+  USE(first_not_below) USE(first_bad_code) USE(abs_sum) USE(ternary_codes) USE(ternary_values) USE(absmax_codes) \
+  USE(absmax_values) USE(encode_blocks) USE(decode_blocks) USE(ternary_pack) USE(ternary_unpack) USE(pad_codes) \
+  USE(ternary_matmul)
 
 FORGE_CUDA_KERNELS(FORGE_DECLARE_KERNEL)
 

@@ -147,8 +147,9 @@ Status kmeans(const Tensor& x, const Tensor* weights, int64_t k, int64_t iterati
   constexpr const char* op = "kmeans";
   FORGE_TRY(check_rows(op, x));
   const int64_t rows = x.shape()[0], width = x.shape()[1];
-  if (k < 1 || k > rows || rows > INT32_MAX || iterations < 0) {
-    return failure(Code::argument, "%s: %lld centroids and %lld iterations of x %s, needs 1 to N and 0 or more", op,
+  if (k < 1 || k > rows || rows > INT32_MAX || iterations < 0 ||
+      iterations > 10000) {
+    return failure(Code::argument, "%s: %lld centroids and %lld iterations of x %s, needs 1 to N and 0 to 10000", op,
                    static_cast<long long>(k), static_cast<long long>(iterations), x.shape().text().c_str());
   }
   if (weights != nullptr) {

@@ -149,6 +149,10 @@ Status merge_karcher(const TensorList& xs, const Numbers& weights, int64_t max_i
   Numbers gram;
   FORGE_TRY(models.set(op, nullptr, xs, 1));
   FORGE_TRY(expect_one_each(op, "weights", xs, weights));
+  // Nearly opposite models circle for ever; what converges does so within a hundred.
+  if (max_iterations < 0 || max_iterations > 10000) {
+    return failure(Code::argument, "%s: %lld iterations, needs 0 to 10000", op, static_cast<long long>(max_iterations));
+  }
   if (xs.size() == 1) return weighted_sum(op, xs, {1}, y);
   FORGE_TRY(inner_products(op, models, gram));
   const size_t n = xs.size();

@@ -1,9 +1,8 @@
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 
+#include "core/backend.h"
 #include "core/kernels.h"
-#include "core/parallel.h"
 #include "ops/finite.h"
 #include "ops/ops.h"
 
@@ -27,24 +26,15 @@ int64_t rows_of(const Tensor& x) { return x.shape().count(0, x.shape().rank - 1)
 }  // namespace
 
 Status expect_finite(const char* op, const Tensor& x, float limit) {
-  const float* values = x.f32();
-  constexpr int64_t piece = 1 << 16;
-  std::atomic<bool> is_good{true};
-  parallel_for((x.count() + piece - 1) / piece, [&](int64_t p, int) {
-    int bad = 0;
-    for (int64_t i = p * piece; i < std::min(x.count(), (p + 1) * piece); ++i) bad += !(std::fabs(values[i]) < limit);
-    if (bad > 0) is_good.store(false, std::memory_order_relaxed);
-  });
-  if (is_good.load()) return {};
-  for (int64_t i = 0; i < x.count(); ++i) {
-    if (std::fabs(values[i]) < limit) continue;
-    return std::isfinite(values[i])
-               ? failure(Code::argument, "%s: element %lld of x %s is %g, must be below %g", op,
-                         static_cast<long long>(i), x.shape().text().c_str(), values[i], limit)
-               : failure(Code::argument, "%s: element %lld of x %s is %g, must be finite", op,
-                         static_cast<long long>(i), x.shape().text().c_str(), values[i]);
-  }
-  return {};
+  const int64_t at = kernels().first_not_below(x.f32(), x.count(), limit);
+  if (at < 0) return {};
+  float value = 0;
+  copy_out(&value, x.f32() + at, sizeof value);
+  return std::isfinite(value)
+             ? failure(Code::argument, "%s: element %lld of x %s is %g, must be below %g", op,
+                       static_cast<long long>(at), x.shape().text().c_str(), value, limit)
+             : failure(Code::argument, "%s: element %lld of x %s is %g, must be finite", op, static_cast<long long>(at),
+                       x.shape().text().c_str(), value);
 }
 
 Status absmean_quantize(const Tensor& w, Tensor& codes, Tensor& step) {
@@ -56,7 +46,8 @@ Status absmean_quantize(const Tensor& w, Tensor& codes, Tensor& step) {
   FORGE_TRY(empty(op, DType::f32, {1}, size));
   const float inverse = absmean_inverse(w);
   kernels().ternary_codes(w.f32(), inverse, result.i8(), w.count());
-  *size.f32() = 1.0f / inverse;
+  const float mean = 1.0f / inverse;
+  copy_in(size.data(), &mean, sizeof mean);
   codes = std::move(result);
   step = std::move(size);
   return {};

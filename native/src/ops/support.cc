@@ -25,6 +25,7 @@ constexpr Need needs[] = {
     {"init", has<>},
     {"deviceProbe", has<>},
     {"supportsOp", has<>},
+    {"fallbacks", has<>},
     {"backendInfo", has<>},
     {"memoryStats", has<>},
     {"resetPeak", has<>},
@@ -99,6 +100,18 @@ constexpr Need needs[] = {
     {"crossEntropy", has<&K::cross_entropy, &K::first_outside>},
     {"crossEntropyBackward", has<&K::cross_entropy_backward, &K::first_outside>},
     {"adamw", has<&K::adamw>},
+    // epilogues, divergences, choices, recurrences, masks
+    {"biasActivationInPlace", has<&K::bias_activation>},
+    {"klDivergence", has<&K::kl_divergence>},
+    {"klDivergenceBackward", has<&K::kl_divergence_backward>},
+    {"dropout", has<&K::dropout>},
+    {"topK", has<&K::top_k>},
+    {"categorical", has<&K::categorical, &K::first_outside>},
+    {"linearScan", has<&K::linear_scan>},
+    {"linearScanBackward", has<&K::linear_scan_backward>},
+    {"rangedAttention", has<&K::ranged_attention_scratch, &K::ranged_attention>},
+    {"rangedAttentionBackward", has<&K::ranged_attention_backward>},
+    {"adamwGrokfast", has<&K::adamw_grokfast>},
     // merges that are weighted sums
     {"mergeLinear", has<&K::merge_sum, &K::fill>},
     {"mergeSlerp", has<&K::merge_sum, &K::merge_gram, &K::fill>},
@@ -110,6 +123,17 @@ constexpr Need needs[] = {
     // random numbers
     {"philoxUniform", has<&K::philox_uniform>},
     {"philoxNormal", has<&K::philox_normal>},
+    // quantisation
+    {"absmeanQuantize", has<&K::abs_sum, &K::first_not_below, &K::ternary_codes>},
+    {"absmeanFakeQuantize", has<&K::abs_sum, &K::ternary_values>},
+    {"absmaxQuantize", has<&K::first_not_below, &K::absmax_codes>},
+    {"absmaxFakeQuantize", has<&K::absmax_values>},
+    {"encodeBlocks", has<&K::first_not_below, &K::encode_blocks>},
+    {"decodeBlocks", has<&K::decode_blocks>},
+    {"ternaryPack", has<&K::first_bad_code, &K::ternary_pack>},
+    {"ternaryUnpack", has<&K::first_bad_code, &K::ternary_unpack>},
+    {"ternaryAccumulate", has<&K::pad_codes, &K::ternary_matmul>},
+    {"ternaryMatmul", has<&K::absmax_codes, &K::ternary_matmul>},
     // key-value cache
     {"copyRows", has<&K::copy_runs>},
 };

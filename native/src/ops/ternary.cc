@@ -1,7 +1,5 @@
-#include <algorithm>
-#include <cstring>
-
 #include "core/allocator.h"
+#include "core/backend.h"
 #include "core/kernels.h"
 #include "ops/ops.h"
 
@@ -63,15 +61,15 @@ Status ternary_pack(const Tensor& codes, Tensor& packed) {
     return failure(Code::shape, "%s: codes %s, needs [N, K] with K up to %lld", op, codes.shape().text().c_str(),
                    static_cast<long long>(most_columns));
   }
-  const int8_t* values = codes.i8();
-  for (int64_t i = 0; i < codes.count(); ++i) {
-    if (values[i] >= -1 && values[i] <= 1) continue;
-    return failure(Code::argument, "%s: code %d at position %lld of %s, needs -1, 0 or 1", op, values[i],
-                   static_cast<long long>(i), codes.shape().text().c_str());
+  if (const int64_t at = kernels().first_bad_code(codes.u8(), codes.count(), false); at >= 0) {
+    int8_t code = 0;
+    copy_out(&code, codes.i8() + at, 1);
+    return failure(Code::argument, "%s: code %d at position %lld of %s, needs -1, 0 or 1", op, code,
+                   static_cast<long long>(at), codes.shape().text().c_str());
   }
   Tensor result;
   FORGE_TRY(empty(op, DType::u8, packed_shape(codes.shape()[0], codes.shape()[1]), result));
-  kernels().ternary_pack(values, result.u8(), codes.shape()[0], codes.shape()[1]);
+  kernels().ternary_pack(codes.i8(), result.u8(), codes.shape()[0], codes.shape()[1]);
   packed = std::move(result);
   return {};
 }
@@ -79,11 +77,11 @@ Status ternary_pack(const Tensor& codes, Tensor& packed) {
 Status ternary_unpack(const Tensor& packed, int64_t rows, int64_t columns, Tensor& codes) {
   constexpr const char* op = "ternaryUnpack";
   FORGE_TRY(check_packed(op, packed, rows, columns));
-  for (int64_t i = 0; i < packed.count(); ++i) {
-    const int byte = packed.u8()[i];
-    if ((byte & byte >> 1 & 0x55) == 0) continue;
+  if (const int64_t at = kernels().first_bad_code(packed.u8(), packed.count(), true); at >= 0) {
+    uint8_t byte = 0;
+    copy_out(&byte, packed.u8() + at, 1);
     return failure(Code::argument, "%s: byte %lld is %d: its two-bit codes must be 0, 1 or 2", op,
-                   static_cast<long long>(i), byte);
+                   static_cast<long long>(at), byte);
   }
   Tensor result;
   FORGE_TRY(empty(op, DType::i8, {rows, columns}, result));
@@ -100,13 +98,7 @@ Status ternary_accumulate(const Tensor& codes, const Tensor& packed, int64_t row
   FORGE_TRY(check_packed(op, packed, rows, x.width));
   Tensor result;
   FORGE_TRY(empty(op, DType::i32, codes.shape().with_last(rows), result));
-  for (int64_t r = 0; r < x.count; ++r) {
-    const int8_t* from = codes.i8() + r * x.width;
-    int8_t* to = x.codes + r * x.stride;
-    x.sums[r] = 0;
-    for (int64_t i = 0; i < x.width; ++i) x.sums[r] += to[i] = from[i];
-    std::fill(to + x.width, to + x.stride, int8_t{0});
-  }
+  kernels().pad_codes(codes.i8(), x.codes, x.stride, x.sums, x.count, x.width);
   TernaryMatmul product = x.product(packed, rows);
   product.accumulators = result.i32();
   kernels().ternary_matmul(product);

@@ -177,6 +177,7 @@ TEST(kmeans_refuses_bad_arguments) {
   Clusters c;
   const Tensor x = random_tensor({10, 2}, 1), negative = tensor_of({10}, {1, 1, -1, 1, 1, 1, 1, 1, 1, 1});
   CHECK_FAILS(ops::kmeans(x, nullptr, 11, 5, 1, 0, c.centroids, c.index, c.distance), Code::argument, "11", "[10, 2]");
+  CHECK_FAILS(ops::kmeans(x, nullptr, 2, 10001, 1, 0, c.centroids, c.index, c.distance), Code::argument, "10001");
   CHECK_FAILS(ops::kmeans(x, &negative, 2, 5, 1, 0, c.centroids, c.index, c.distance), Code::argument, "row 2");
   CHECK_FAILS(ops::kmeans(random_tensor({10}, 1), nullptr, 2, 5, 1, 0, c.centroids, c.index, c.distance), Code::shape, "[10]");
   CHECK_FAILS(ops::nearest_centroid(x, random_tensor({3, 3}, 1), c.index, c.distance), Code::shape, "[10, 2]", "[3, 3]");

@@ -13,12 +13,11 @@
 /** Allocator, handles, thread pool: everything below the ops. */
 namespace forge::test {
 
-TEST(size_classes_waste_at_most_an_eighth_or_a_huge_page) {
+TEST(size_classes_waste_at_most_an_eighth) {
   for (int64_t bytes = 0; bytes < 100'000'000; bytes = bytes * 9 / 8 + 1) {
     const int64_t capacity = Allocator::size_class(bytes);
     CHECK(capacity >= bytes && capacity >= 64 && capacity % 64 == 0);
-    CHECK(bytes < 512 || capacity - bytes <= std::max<int64_t>(bytes / 4, 1 << 21));
-    CHECK(capacity < (2 << 20) || capacity % (2 << 20) == 0);
+    CHECK(bytes < 512 || capacity - bytes <= bytes / 8);
     CHECK(Allocator::size_class(capacity) == capacity);
   }
 }

@@ -223,6 +223,7 @@ TEST(merges_refuse_what_does_not_fit) {
   const Tensor a = random_tensor({3}, 1), b = random_tensor({4}, 2);
   Tensor y;
   CHECK_FAILS(ops::merge_linear({}, {}, true, y), Code::argument, "mergeLinear", "0 models");
+  CHECK_FAILS(ops::merge_karcher({a, a}, {1, 1}, 10001, 0, y), Code::argument, "mergeKarcher", "0 to 10000");
   CHECK_FAILS(ops::merge_linear({a}, {1, 2}, true, y), Code::argument, "1 models and 2 weights");
   CHECK_FAILS(ops::merge_linear({a, b}, {1, 2}, true, y), Code::shape, "[3]", "[4]");
   CHECK_FAILS(ops::merge_model_stock(a, {a}, y), Code::argument, "at least 2");

@@ -84,6 +84,19 @@ TEST(svd_completes_the_basis_of_matrices_without_full_rank) {
   });
 }
 
+TEST(svd_converges_on_matrices_of_rank_one) {
+  for (const Shape& shape : {Shape{32, 256}, Shape{256, 32}, Shape{16, 16}, Shape{100, 100}, Shape{31, 77}}) {
+    for (const double value : {1.0, 0.001, 3.7, 1e30, 1e-30}) {
+      Tensor x, u, s, vt;
+      CHECK_OK(ops::full(DType::f32, shape, value, x));
+      CHECK_OK(ops::svd(x, u, s, vt));
+      const double largest = std::sqrt(static_cast<double>(shape.count())) * static_cast<double>(x.f32()[0]);
+      CHECK(std::fabs(s.f32()[0] / largest - 1) < 1e-6);
+      for (int64_t i = 1; i < s.count(); ++i) CHECK(s.f32()[i] == 0);
+    }
+  }
+}
+
 TEST(svd_gives_the_same_bytes_on_every_instruction_set) {
   const Tensor x = random_tensor({33, 20}, 2);
   std::vector<Factors> results;

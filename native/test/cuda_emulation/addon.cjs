@@ -1,11 +1,13 @@
 /**
  * A process that computes on `cuda` through the addon, beside one on the processor: a bigram model learns the same, what
- * the device lacks is refused by name, and a process keeps its device. The device is the emulation.
+ * the device lacks runs on the processor, counted, or is refused by name, and a process keeps its device. The device is the
+ * emulation, with all its kernels, and `bare`, with none.
  *
  *   node addon.cjs <forge.node> <libforge_cuda_emulated.so>
  */
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
+const { callAll } = require('./ops.cjs');
 
 const [addon, library, device] = process.argv.slice(2);
 const F32 = 0;
@@ -96,30 +98,92 @@ function checkDevice(native) {
     codeOf(() => native.gatherRows(x, native.full(I32, [1], 7))),
     'ARGUMENT',
   );
+  checkRefusal(native, x);
+}
+
+/** Refused: every op that the device lacks, by name; a wrong setting is told. */
+function checkRefusal(native, x) {
+  assert.equal(native.backendInfo().fallback, 'cpu');
+  assert.throws(() => native.init({ fallback: 'perhaps' }), { code: 'ARGUMENT', message: /'perhaps'/ });
+  native.init({ fallback: 'refuse' });
+  assert.equal(native.backendInfo().fallback, 'refuse');
   for (const name of Object.keys(native).filter((op) => !native.supportsOp(op))) {
     assert.throws(() => native[name](x), {
       code: 'UNSUPPORTED',
       message: `${name}: device cuda has no such op; device cpu has`,
     });
   }
+  native.init({ fallback: 'cpu' });
+  process.env.FORGE_CUDA_FALLBACK = 'refuse';
+  native.init({});
+  assert.equal(native.backendInfo().fallback, 'refuse');
+  process.env.FORGE_CUDA_FALLBACK = '1';
+  assert.throws(() => native.init({}), { code: 'ARGUMENT', message: /FORGE_CUDA_FALLBACK '1'/ });
+  native.init({ fallback: 'cpu' });
+  delete process.env.FORGE_CUDA_FALLBACK;
+  assert.deepEqual(native.fallbacks(), {});
+}
+
+/** What an op that falls back refuses, it refuses with the processor's words, and nothing changes or counts. */
+function checkBare(native) {
+  const before = native.memoryStats().liveTensors;
+  const x = native.alloc(F32, [3]);
+  native.write(x, Float32Array.of(1, -2, 3));
+  assert.equal(
+    codeOf(() => native.axpy(x, 1, native.alloc(F32, [2]))),
+    'SHAPE',
+  );
+  assert.deepEqual(native.read(x), Float32Array.of(1, -2, 3));
+  assert.equal(
+    codeOf(() => native.neg(-1)),
+    'HANDLE',
+  );
+  assert.deepEqual(native.fallbacks(), {});
+  assert.equal(native.memoryStats().liveTensors, before + 2);
 }
 
 if (device === undefined) {
   const run = (on) =>
     JSON.parse(
       execFileSync(process.execPath, [__filename, addon, library, on], {
-        env: { ...process.env, FORGE_CUDA_LIBRARY: library },
+        env: {
+          ...process.env,
+          FORGE_CUDA_LIBRARY: library,
+          ...(on === 'bare' && { FORGE_EMULATION: 'bare' }),
+        },
         encoding: 'utf8',
+        maxBuffer: 1 << 26,
       }),
     );
-  const [cuda, cpu] = [run('cuda'), run('cpu')];
+  const runs = { cuda: run('cuda'), cpu: run('cpu'), bare: run('bare') };
+  const [cuda, cpu] = [runs.cuda.losses, runs.cpu.losses];
+  assert.deepEqual(runs.bare.losses, cpu, 'what runs on the processor gives its bytes');
+  assert.deepEqual(runs.cpu.lacking, []);
+  for (const { lacking, left, counted } of [runs.cuda, runs.bare]) {
+    for (const op of lacking) assert.deepEqual(left[op], runs.cpu.left[op], op);
+    assert.deepEqual(
+      Object.keys(counted).sort(),
+      lacking.sort(),
+      'every op that ran on the processor is counted',
+    );
+  }
+  assert.equal(runs.bare.lacking.length, Object.keys(runs.bare.left).length);
   assert.ok(cpu.at(-1) < 0.9 * cpu[0], 'it learns');
   for (const [i, loss] of cuda.entries()) {
     assert.ok(Math.abs(loss - cpu[i]) < 1e-4, `step ${i + 1}: ${loss} on cuda, ${cpu[i]} on cpu`);
   }
-  console.log(`loss ${cpu[0].toFixed(4)} -> ${cpu.at(-1).toFixed(4)} on both`);
+  console.log(
+    `loss ${cpu[0].toFixed(4)} -> ${cpu.at(-1).toFixed(4)} on both; ${runs.cuda.lacking.length} ops lack kernels and ran on the processor`,
+  );
 } else {
   const native = require(addon);
   if (device === 'cuda') checkDevice(native);
-  console.log(JSON.stringify(train(native)));
+  if (device === 'bare') {
+    native.init({ device: 'cuda' });
+    checkBare(native);
+  }
+  const left = callAll(native);
+  const counted = native.fallbacks();
+  const lacking = Object.keys(left).filter((op) => !native.supportsOp(op));
+  console.log(JSON.stringify({ losses: train(native), left, counted, lacking }));
 }

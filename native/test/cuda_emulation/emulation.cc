@@ -177,6 +177,43 @@ int own_lane() { return current % warp_size; }
 
 uint64_t& lane_word(int lane) { return words[static_cast<size_t>(current / warp_size * warp_size + lane)]; }
 
+namespace {
+
+/** Both words of every lane of the warp, low and high; the lanes meet before and after. */
+void share_words(uint32_t low, uint32_t high, uint32_t (&shared_low)[warp_size], uint32_t (&shared_high)[warp_size]) {
+  lane_word(own_lane()) = uint64_t{high} << 32 | low;
+  warp_barrier(0xffffffffu);
+  for (int lane = 0; lane < warp_size; ++lane) {
+    shared_low[lane] = static_cast<uint32_t>(lane_word(lane));
+    shared_high[lane] = static_cast<uint32_t>(lane_word(lane) >> 32);
+  }
+  warp_barrier(0xffffffffu);
+}
+
+/** The bf16 in the low or high half of a word. */
+float half_of(uint32_t word, int half) {
+  const uint32_t bits = half == 0 ? word << 16 : word & 0xffff0000u;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+}  // namespace
+
+void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  uint32_t of_a[4][warp_size], of_b[2][warp_size];
+  share_words(a[0], a[1], of_a[0], of_a[1]);
+  share_words(a[2], a[3], of_a[2], of_a[3]);
+  share_words(b[0], b[1], of_b[0], of_b[1]);
+  const int row = own_lane() / 4, pair = own_lane() % 4;
+  for (int part = 0; part < 4; ++part) {
+    for (int k = 0; k < 16; ++k) {
+      const int from = k % 8 / 2, upper = k / 8, column = 2 * pair + part % 2;
+      c[part] += half_of(of_a[2 * upper + part / 2][4 * row + from], k % 2) * half_of(of_b[upper][4 * column + from], k % 2);
+    }
+  }
+}
+
 // Device memory: host memory that starts as NaN, between guards that release checks.
 
 namespace {

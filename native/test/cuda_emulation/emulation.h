@@ -53,6 +53,9 @@ T exchange(unsigned mask, T value, int source) {
   return result;
 }
 
+/** The tensor core's product of fragments, see cuda/tensor_core.h; every lane of a warp calls it. */
+void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+
 }  // namespace emulation
 
 #define threadIdx ::emulation::thread_index
@@ -66,6 +69,12 @@ inline void __syncwarp(unsigned mask = 0xffffffffu) { ::emulation::warp_barrier(
 template <class T>
 T __shfl_xor_sync(unsigned mask, T value, int lanes) {
   return ::emulation::exchange(mask, value, ::emulation::own_lane() ^ lanes);
+}
+
+/** sum + Σ of the products of four int8 of a and b. */
+inline int __dp4a(int a, int b, int sum) {
+  for (int i = 0; i < 4; ++i) sum += static_cast<int8_t>(a >> (8 * i)) * static_cast<int8_t>(b >> (8 * i));
+  return sum;
 }
 
 using std::isfinite;

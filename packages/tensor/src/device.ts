@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { type BackendInfo, type InitOptions, type MemoryStats, type NativeAddon } from '@agentforge/native';
 import { native } from './backend.js';
 import { ArgumentError, DeviceError } from './errors.js';
+import { announceFallbacks } from './fallback.js';
 
 /** Where tensors live and operations run. */
 export type Device = 'cpu' | 'cuda';
@@ -15,6 +16,10 @@ export interface DeviceOptions {
   readonly threads?: number;
   /** Limit for live plus cached bytes. Default: 90 % of the memory of the machine or container. */
   readonly maxBytes?: number;
+  /** An operation that the device lacks: `cpu` runs it there, with a warning and counted; `refuse` throws. Default: FORGE_CUDA_FALLBACK, else cpu. */
+  readonly fallback?: 'cpu' | 'refuse';
+  /** Whether `auto` warns when it finds only the CPU; false for who says it otherwise. Default true. */
+  readonly warns?: boolean;
 }
 
 /** A device that was looked at, one path at a time, and why it was passed over. */
@@ -74,6 +79,7 @@ function warnOnce(attempts: readonly DeviceAttempt[]): void {
  *                 or the device or thread count differs from the one this process already computes with
  */
 export function selectDevice(choice: DeviceChoice, options: DeviceOptions = {}): DeviceInfo {
+  const { warns = true, ...settings } = options;
   const attempts = choice === 'cpu' ? [] : tryCuda();
   if (choice === 'cuda' && attempts.length > 0) {
     throw new DeviceError(
@@ -81,16 +87,18 @@ export function selectDevice(choice: DeviceChoice, options: DeviceOptions = {}):
     );
   }
   const device = choice === 'cpu' || attempts.length > 0 ? 'cpu' : 'cuda';
-  initialise({ ...options, device });
+  initialise({ ...settings, device });
   requested = choice;
   passedOver = attempts;
-  if (attempts.length > 0) warnOnce(attempts);
+  if (warns && attempts.length > 0) warnOnce(attempts);
   return backendInfo();
 }
 
 function initialise(options: InitOptions): void {
+  const before = native().backendInfo().device;
   try {
     native().init(options);
+    if (native().backendInfo().device !== before) announceFallbacks(native());
   } catch (thrown) {
     if (thrown instanceof ArgumentError) throw new DeviceError(thrown.message, thrown);
     throw thrown;
@@ -107,9 +115,17 @@ export function backendInfo(): DeviceInfo {
   return { ...native().backendInfo(), requested, passedOver };
 }
 
-/** Whether the device in use runs a native function; what it lacks throws UnsupportedOpError. */
+/**
+ * Whether the device in use runs a native function. What it lacks runs on the processor, see {@link fallbacks}; with the
+ * option `fallback: 'refuse'` it throws UnsupportedOpError.
+ */
 export function supportsOp(name: keyof NativeAddon): boolean {
   return native().supportsOp(name);
+}
+
+/** How often this process ran a native function on the processor because the device lacks it, by name. */
+export function fallbacks(): Readonly<Record<string, number>> {
+  return native().fallbacks();
 }
 
 /** Memory of all compute threads of this process: live, cached, peak and limit in bytes. */

@@ -49,10 +49,17 @@ export class OutOfMemoryError extends AppError {
   }
 }
 
-/** An operation that the device in use lacks. The message names both. */
+/** An operation that the device in use lacks, where running it on the processor is refused. The message names both. */
 export class UnsupportedOpError extends AppError {
   constructor(message: string, cause?: unknown) {
     super('UNIMPLEMENTED', message, { reason: 'TENSOR_UNSUPPORTED_OP', cause });
+  }
+}
+
+/** A NaN or an infinity where the trap for them is on. The message names the op, the step and the element. */
+export class NotFiniteError extends AppError {
+  constructor(message: string) {
+    super('FAILED_PRECONDITION', message, { reason: 'TENSOR_NOT_FINITE' });
   }
 }
 

@@ -11,7 +11,7 @@ const ALLOWED_IMPORTS = {
   artifacts: ['contracts', 'errors', 'telemetry'],
   tensor: ['errors', 'native'],
   model: ['errors', 'tensor'],
-  'phase-runtime': ['artifacts', 'contracts', 'errors', 'events', 'service-kit', 'telemetry'],
+  'phase-runtime': ['artifacts', 'contracts', 'errors', 'events', 'service-kit', 'telemetry', 'tensor'],
   cli: ['artifacts', 'contracts', 'errors', 'events', 'model', 'service-kit', 'telemetry', 'tensor'],
 };
 

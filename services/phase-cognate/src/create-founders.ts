@@ -13,7 +13,7 @@ import { foundingReport } from './founding-report.js';
 
 /** Creates the founding models: the work of the phase, as its worker thread runs it. */
 export async function createFounders(context: PhaseContext<CognateConfig>): Promise<PhaseResult> {
-  selectDevice('cpu', { threads: context.threads });
+  selectDevice(context.device, { threads: context.threads });
   const founded = await new Founding(context).run();
   const { config } = context;
   const { shape } = founded;

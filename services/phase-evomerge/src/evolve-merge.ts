@@ -23,7 +23,7 @@ const UNIFORM = 'uniform-average';
 
 /** Evolves a merge, or makes the uniform average when the fallback is asked for: the work of the phase. */
 export async function evolveMerge(context: PhaseContext<EvomergeConfig>): Promise<PhaseResult> {
-  selectDevice('cpu', { threads: context.threads });
+  selectDevice(context.device, { threads: context.threads });
   const inputs = await readInputs(context);
   const meter = new CandidateMeter(inputs.config, context);
   const uniform = uniformAverage(inputs.parents.map(({ weights }) => weights));

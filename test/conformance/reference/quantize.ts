@@ -206,6 +206,21 @@ export function nearestCentroid(x: Dense, c: Dense): Dense {
   });
 }
 
+/** The mean of the rows of each row's cluster, when row i is `spread`·x plus `distance` times its cluster, i mod k. */
+export function clusterMeans(x: Dense, k: number, spread: number, distance: number): Dense {
+  const width = axis(x, 1);
+  return build(x.shape, (e) => {
+    const cluster = floor(e / width) % k;
+    let sum = 0;
+    let members = 0;
+    for (let row = cluster; row < axis(x, 0); row += k) {
+      sum += at(x, row * width + (e % width));
+      members++;
+    }
+    return (spread * sum) / members + distance * cluster;
+  });
+}
+
 /** Values of `width` bits, least significant first. */
 export function packBits(x: Dense, width: number): Dense {
   const bits = [...x.data].flatMap((value) =>

@@ -6,6 +6,7 @@ import {
   RMSNorm,
   reshape,
   rope,
+  scope,
   swiglu,
   type Tensor,
 } from '@agentforge/tensor';
@@ -71,7 +72,7 @@ class LlamaMlp extends Module {
   }
 }
 
-/** One block: x += attention(norm(x)); x += mlp(norm(x)). */
+/** One block: x += attention(norm(x)); x += mlp(norm(x)). Of what it computed, only what its gradient needs outlives it. */
 export class LlamaBlock extends Module {
   readonly self_attn: LlamaAttention;
   readonly mlp: LlamaMlp;
@@ -89,7 +90,7 @@ export class LlamaBlock extends Module {
 
   /** @param x [B, T, d] @returns [B, T, d] */
   forward(x: Tensor, cache?: LayerCache): Tensor {
-    const h = add(x, this.self_attn.forward(this.input_layernorm.forward(x), cache));
-    return add(h, this.mlp.forward(this.post_attention_layernorm.forward(h)));
+    const h = scope(() => add(x, this.self_attn.forward(this.input_layernorm.forward(x), cache)));
+    return scope(() => add(h, this.mlp.forward(this.post_attention_layernorm.forward(h))));
   }
 }

@@ -162,6 +162,23 @@ describe('LlamaModel.forward()', () => {
     cache.dispose();
   });
 
+  it('keeps of a block only what its gradient needs', () => {
+    const liveWith = (numLayers: number): number => {
+      const deep = LlamaModel.init({ ...CONFIG, numLayers }, new Philox(1));
+      const before = memoryStats().liveTensors;
+      return scope(() => {
+        deep.forward(tensor(randomTokens(8, 1), [1, 8]));
+        const live = memoryStats().liveTensors - before;
+        deep.dispose();
+        return live;
+      });
+    };
+    // Norms: 2 results, 2 factors; attention: q, k, v, its result twice (heads apart and side by side), log-sums;
+    // mlp: gate, up, their product; and the residual stream behind both. Not: q and k before they are rotated,
+    // what is added to the stream.
+    expect(liveWith(3) - liveWith(2)).toBe(15);
+  });
+
   it('leaves nothing behind', () => {
     logitsOf(model, randomTokens(8, 1));
     const before = memoryStats().liveTensors;

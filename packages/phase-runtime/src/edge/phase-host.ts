@@ -6,6 +6,7 @@ import { describePhase } from '../definition/descriptor.js';
 import type { PhaseDefinition } from '../definition/phase-definition.js';
 import { PhaseTasks } from '../host/phase-tasks.js';
 import type { RuntimeOptions } from '../host/runtime-options.js';
+import { openCompute } from './compute.js';
 import type { PhaseServiceConfig } from './phase-settings.js';
 
 /** How often the descriptor is written again, so that it survives a lost registry. */
@@ -40,7 +41,8 @@ export class PhaseHost {
     const { phase, config, log, metrics } = parts;
     this.phase = phase;
     this.address = config.grpcPort === 0 ? '' : `${config.grpcHost}:${config.grpcPort}`;
-    this.tasks = new PhaseTasks(phase, runtimeOptions(config), log, metrics);
+    const { device } = openCompute(config, log, metrics);
+    this.tasks = new PhaseTasks(phase, runtimeOptions(config, device), log, metrics);
   }
 
   /** Starts in the background; readiness follows the connection. */
@@ -112,8 +114,9 @@ export class PhaseHost {
   }
 }
 
-function runtimeOptions(config: PhaseServiceConfig): RuntimeOptions {
+function runtimeOptions(config: PhaseServiceConfig, device: RuntimeOptions['device']): RuntimeOptions {
   return {
+    device,
     workerId: config.workerId || `${hostname()}-${process.pid}`,
     artifactDirectory: config.artifactDir,
     concurrency: config.concurrency,

@@ -36,6 +36,12 @@ export function phaseSettings(ports: DefaultPorts) {
       unit: 'threads',
       description: 'Threads of the compute pool of one task',
     }),
+    computeDevice: setting({
+      env: 'FORGE_COMPUTE_DEVICE',
+      schema: z.enum(['cpu', 'cuda', 'auto']),
+      default: 'auto',
+      description: 'What computes; auto takes the best device there is, cuda refuses to start without one',
+    }),
     workerId: setting({
       env: 'FORGE_WORKER_ID',
       schema: z.string().max(200),

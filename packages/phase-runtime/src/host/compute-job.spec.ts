@@ -16,6 +16,7 @@ function start(mode: string, abortMs = 200) {
     checkpointSequence: 0,
     checkpointIntervalMs: 1000,
     artifactDirectory: '',
+    device: 'cpu' as const,
     threads: 1,
   };
   const job = new ComputeJob(url, input, { abortMs, releaseMs: abortMs }, (message) =>

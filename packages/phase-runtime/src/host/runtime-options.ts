@@ -7,6 +7,8 @@ export interface RuntimeOptions {
   readonly artifactDirectory: string;
   /** Tasks executed at once. */
   readonly concurrency: number;
+  /** What computes. */
+  readonly device: 'cpu' | 'cuda';
   /** Threads of the compute pool of one task. */
   readonly threads: number;
   /** Time between two heartbeats of a task. */

@@ -104,6 +104,7 @@ export class TaskExecution {
         checkpointSequence: this.sequence,
         checkpointIntervalMs: checkpointIntervalMs(config) ?? options.checkpointIntervalMs,
         artifactDirectory: options.artifactDirectory,
+        device: options.device,
         threads: options.threads,
       },
       options.grace,

@@ -83,6 +83,7 @@ function run<Config>(
     checkpointSequence: 0,
     checkpointIntervalMs: 60_000,
     artifactDirectory: bench.directory,
+    device: 'cpu',
     threads: availableParallelism(),
     stop: stop.buffer,
   };

@@ -19,6 +19,8 @@ export interface WorkerInput {
   readonly checkpointSequence: number;
   readonly checkpointIntervalMs: number;
   readonly artifactDirectory: string;
+  /** What computes, as the service chose it. */
+  readonly device: 'cpu' | 'cuda';
   /** Threads of the compute pool. */
   readonly threads: number;
   /** Memory of the {@link StopFlag}. */

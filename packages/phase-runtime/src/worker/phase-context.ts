@@ -85,6 +85,8 @@ export interface PhaseContext<Config> {
   readonly seed: bigint;
   /** Name of the fallback to execute instead of the phase's own work; empty for that work. */
   readonly fallback: string;
+  /** What computes: the device that the service has chosen. */
+  readonly device: 'cpu' | 'cuda';
   /** Threads that the compute pool may use. */
   readonly threads: number;
   /** The artifacts of an input port, in order; none for an optional port that is not connected. */

@@ -28,6 +28,7 @@ export class WorkerContext<Config> implements PhaseContext<Config> {
   readonly config: Config;
   readonly seed: bigint;
   readonly fallback: string;
+  readonly device: 'cpu' | 'cuda';
   readonly threads: number;
   private readonly stop: StopFlag;
   private readonly reporter: ProgressReporter;
@@ -46,6 +47,7 @@ export class WorkerContext<Config> implements PhaseContext<Config> {
     this.config = input.config as Config;
     this.seed = input.seed;
     this.fallback = input.fallback;
+    this.device = input.device;
     this.threads = input.threads;
     this.stop = new StopFlag(input.stop);
     this.sequence = input.checkpointSequence;

@@ -1,5 +1,6 @@
 import type { Handle } from '@agentforge/native';
 import { native } from '../backend.js';
+import { noteStepsTaken } from '../check-finite.js';
 import { zeros } from '../create.js';
 import { ArgumentError, StateError } from '../errors.js';
 import type { Module } from '../nn/module.js';
@@ -128,6 +129,7 @@ export class AdamW {
       const { grad } = slot.parameter;
       if (grad !== null) this.move(slot, grad, lr * slot.lrScale, gradScale);
     }
+    noteStepsTaken(this.steps);
   }
 
   private move(slot: Slot, grad: Tensor, lr: number, gradScale: number): void {
@@ -205,6 +207,7 @@ export class AdamW {
     }
     for (const write of writes) write();
     this.steps = state.step;
+    noteStepsTaken(this.steps);
   }
 
   /** Frees the moments. */

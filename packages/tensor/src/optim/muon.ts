@@ -1,4 +1,5 @@
 import { native } from '../backend.js';
+import { noteStepsTaken } from '../check-finite.js';
 import { zeros } from '../create.js';
 import { ArgumentError, StateError } from '../errors.js';
 import { type Tensor, zeroGrad } from '../tensor.js';
@@ -96,6 +97,7 @@ export class Muon {
       const [x, g, running] = [parameter.use('Muon'), grad.use('Muon'), m.use('Muon')];
       native().muon(x, g, running, lr * lrScale, momentum, nesterov, weightDecay, iterations, gradScale);
     }
+    noteStepsTaken(this.steps);
   }
 
   /** Starts the gradients of all parameters anew. */
@@ -128,6 +130,7 @@ export class Muon {
     });
     for (const write of writes) write();
     this.steps = state.step;
+    noteStepsTaken(this.steps);
   }
 
   /** Frees the momenta. */
