@@ -1,5 +1,6 @@
 import type { Metrics } from '@agentforge/telemetry';
 import { Kvm } from '@nats-io/kv';
+import { BreakerStore } from './breakers.js';
 import { CheckpointIndex } from './checkpoint-index.js';
 import { DeadLetters } from './dead-letters.js';
 import { Directives } from './directives.js';
@@ -36,6 +37,7 @@ export class Events {
   readonly progress: ProgressChannel;
   readonly deadLetters: DeadLetters;
   readonly phases: PhaseRegistry;
+  readonly breakers: BreakerStore;
   readonly checkpoints: CheckpointIndex;
   readonly uploads: UploadIndex;
   readonly replicas: Replicas;
@@ -58,6 +60,7 @@ export class Events {
     this.progress = new ProgressChannel(connection, logger);
     this.phases = new PhaseRegistry(connection, buckets.phases, logger);
     this.replicas = new Replicas(connection, logger);
+    this.breakers = new BreakerStore(connection, buckets.breakers, logger);
     this.uploads = new UploadIndex(connection, buckets.uploads, logger);
     this.stepCache = new StepCache(buckets.stepCache, logger);
   }

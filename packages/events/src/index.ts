@@ -1,3 +1,4 @@
+export type { BreakerEntry, BreakerStore } from './breakers.js';
 export type { CheckpointEntry, CheckpointIndex } from './checkpoint-index.js';
 export {
   checkRedrivable,

@@ -13,6 +13,8 @@ import { NatsStepResults } from './adapters/nats-step-results.js';
 import { NatsWorkers } from './adapters/nats-workers.js';
 import { UnclaimedTasks } from './adapters/unclaimed-tasks.js';
 import type { Config } from './config.js';
+import { BREAKER_STATES } from './domain/breaker.js';
+import { Breakers } from './engine/breaker.js';
 import { Engine } from './engine/engine.js';
 import { EngineStatusController } from './engine-status.controller.js';
 import { OrchestratorController } from './orchestrator.controller.js';
@@ -69,6 +71,11 @@ import { Workers } from './ports/workers.port.js';
         ),
     },
     {
+      provide: Breakers,
+      inject: [Events, Logger, Metrics, SERVICE_CONFIG, Drain],
+      useFactory: startBreakers,
+    },
+    {
       provide: Engine,
       inject: [
         RunLog,
@@ -76,6 +83,7 @@ import { Workers } from './ports/workers.port.js';
         Judge,
         PhaseCatalog,
         StepResults,
+        Breakers,
         NatsReplicaGroup,
         Logger,
         Metrics,
@@ -120,12 +128,35 @@ function actorOf(config: Config): string {
   return `orchestrator/${config.replica || `${hostname()}-${process.pid}`}`;
 }
 
+async function startBreakers(
+  events: Events,
+  logger: Logger,
+  metrics: Metrics,
+  { breakerFailures: failures, breakerOpenMs: openMs, breakerSuccesses: successes }: Config,
+  drain: Drain,
+): Promise<Breakers> {
+  const breakers = new Breakers(events.breakers, { failures, openMs, successes }, logger);
+  await breakers.start();
+  metrics
+    .gauge('breakerState')
+    .collect(() =>
+      breakers
+        .list()
+        .flatMap(({ phase, state }) =>
+          BREAKER_STATES.map((one) => ({ labels: { phase, state: one }, value: one === state ? 1 : 0 })),
+        ),
+    );
+  drain.on('hand-back', 'breakers', () => breakers.stop());
+  return breakers;
+}
+
 async function startEngine(
   log: RunLog,
   workers: Workers,
   judge: Judge,
   phases: PhaseCatalog,
   results: StepResults,
+  breakers: Breakers,
   group: NatsReplicaGroup,
   logger: Logger,
   metrics: Metrics,
@@ -139,6 +170,7 @@ async function startEngine(
       judge,
       phases,
       results,
+      breakers,
       logger,
       metrics,
       clock: group.clock,

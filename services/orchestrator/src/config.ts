@@ -93,6 +93,28 @@ export const settings = defineSettings({
     unit: 'steps',
     description: 'Most steps of a run that a graph may ask to be executed at once',
   }),
+  breakerFailures: setting({
+    env: 'FORGE_BREAKER_FAILURES',
+    schema: z.coerce.number().int().min(0).max(1_000),
+    default: 5,
+    unit: 'failures',
+    description:
+      'Failures in a row of a phase, of workers and passing ones, that open its breaker; 0 for never',
+  }),
+  breakerOpenMs: setting({
+    env: 'FORGE_BREAKER_OPEN_MS',
+    schema: zDurationMs.min(10),
+    default: 60_000,
+    unit: 'ms',
+    description: 'Time that an open breaker keeps steps from its phase; then one attempt at a time passes',
+  }),
+  breakerSuccesses: setting({
+    env: 'FORGE_BREAKER_SUCCESSES',
+    schema: zCount.max(100),
+    default: 2,
+    unit: 'successes',
+    description: 'Successes in a row that close a breaker which lets attempts pass one at a time',
+  }),
   unclaimedTaskMs: setting({
     env: 'FORGE_UNCLAIMED_TASK_MS',
     schema: zDurationMs.min(100),

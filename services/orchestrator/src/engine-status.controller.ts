@@ -5,13 +5,18 @@ import {
   type GetProjectUsageRequest,
 } from '@agentforge/contracts';
 import { GrpcService, notYet, type ServiceHandlers } from '@agentforge/service-kit';
+import { toBreaker } from './breaker.mapper.js';
+import { Breakers } from './engine/breaker.js';
 import { OrchestratorUseCases } from './orchestrator.service.js';
 import { toWaitReason } from './waiting.mapper.js';
 
 /** gRPC edge of what only the engine knows: why a step waits, breakers, pools. */
 @GrpcService(EngineStatusService)
 export class EngineStatusController implements ServiceHandlers<typeof EngineStatusService> {
-  constructor(private readonly useCases: OrchestratorUseCases) {}
+  constructor(
+    private readonly useCases: OrchestratorUseCases,
+    private readonly breakers: Breakers,
+  ) {}
 
   async explainExecutionStep({ run, stepId, includeCache }: ExplainExecutionStepRequest) {
     const waits = (await this.useCases.explainStep(run, stepId)).map(toWaitReason);
@@ -28,7 +33,7 @@ export class EngineStatusController implements ServiceHandlers<typeof EngineStat
   }
 
   async listPhaseBreakers() {
-    return notYet('ListPhaseBreakers');
+    return { breakers: this.breakers.list().map(toBreaker) };
   }
 
   async listPools() {

@@ -1,15 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  BreakerState,
+  EngineStatusService,
   type OrchestrationService,
   PhaseDescriptorSchema,
   RunState,
   StepReportSchema,
   StepState,
   TaskAction,
+  WaitKind,
 } from '@agentforge/contracts';
 import { attemptIdOf, STREAMS } from '@agentforge/events';
 import { forgetMessageIds, publishRaw } from '@agentforge/events/testing';
-import type { Client } from '@agentforge/service-kit';
+import { type Client, createClient } from '@agentforge/service-kit';
 import { create } from '@bufbuild/protobuf';
 import { durationFromMs, timestampNow } from '@bufbuild/protobuf/wkt';
 import { FakeWorker, type Job, obedient } from './fake-worker.js';
@@ -407,6 +410,60 @@ describe('orchestrator', () => {
       const run = await fixture.untilState(name, RunState.FAILED);
       expect(run.failure).toMatchObject({ reason: 'DEAD_LETTERED' });
       expect(run.failure?.message).toMatch(/no workers of a phase "gone"/);
+    });
+  });
+
+  describe('a circuit breaker', () => {
+    it('keeps steps from a phase whose workers fail, over all replicas, and lets them pass one by one later', async () => {
+      const { phases } = fixture.events;
+      const configSchema = { type: 'object' };
+      for (const name of ['broken', 'sound'])
+        await phases.put(create(PhaseDescriptorSchema, { name, configSchema }));
+      const env = { FORGE_BREAKER_OPEN_MS: '1500', FORGE_UNCLAIMED_TASK_MS: '60000' };
+      const [one, two] = [await fixture.orchestrator(env), await fixture.orchestrator(env)];
+      const status = createClient(EngineStatusService, two.grpcAddress);
+      const stateOf = async (phase: string) =>
+        (await status.listPhaseBreakers({})).breakers.find((breaker) => breaker.phase === phase);
+      const arrives = async (state: BreakerState) => {
+        const end = Date.now() + 15_000;
+        while ((await stateOf('broken'))?.state !== state && Date.now() < end) await sleep(20);
+        expect((await stateOf('broken'))?.state).toBe(state);
+      };
+      let isBroken = true;
+      const times: number[] = [];
+      const worker = await fixture.worker(async (job) => {
+        times.push(Date.now());
+        await job.start();
+        if (!isBroken) return job.succeed();
+        const failure = { code: 'UNAVAILABLE', message: 'broken', reason: 'BROKEN', failureClass: 1 };
+        await job.report({ case: 'failed', value: { failure } });
+      }, 'broken');
+      await fixture.worker(obedient, 'sound');
+      const client = fixture.client(one);
+      const retry = { ...quick, maxAttempts: 100, maxInterval: durationFromMs(20) };
+      const name = fixture.newRun();
+      const graph = {
+        steps: [1, 2, 3]
+          .map((i) => step(`b${i}`, { phase: 'broken', retry }))
+          .concat(step('s', { phase: 'sound' })),
+      };
+      await client.startExecution({ name, graph });
+      await arrives(BreakerState.OPEN);
+      const { breakers } = await status.listPhaseBreakers({});
+      expect(breakers.find(({ phase }) => phase === 'broken')?.lastFailure?.reason).toBe('BROKEN');
+      const { waits } = await status.explainExecutionStep({ run: name, stepId: 'b1' });
+      expect(waits.map(({ kind }) => kind)).toContain(WaitKind.BREAKER_OPEN);
+      await fixture.until(name, ({ steps }) => steps[3]?.state === StepState.COMPLETED);
+      const tried = times.length;
+      await sleep(600);
+      expect(times.length - tried).toBeLessThan(3);
+      isBroken = false;
+      await fixture.untilState(name, RunState.COMPLETED);
+      expect((await stateOf('broken'))?.state).toBe(BreakerState.CLOSED);
+      expect(worker.jobs.length).toBe(times.length);
+      const metrics = await (await fetch(`http://${two.httpAddress}/metrics`)).text();
+      expect(metrics).toMatch(/forge_breaker_state\{phase="broken",state="closed"[^}]*\} 1/);
+      status.close();
     });
   });
 

@@ -1,4 +1,5 @@
 import type { Logger, Metrics } from '@agentforge/telemetry';
+import type { BreakerBoard } from '../ports/breaker-board.port.js';
 import type { Judge } from '../ports/judge.port.js';
 import type { PhaseCatalog } from '../ports/phase-catalog.port.js';
 import type { RunLog } from '../ports/run-log.port.js';
@@ -16,6 +17,8 @@ export interface EnginePorts {
   readonly phases: PhaseCatalog;
   /** Results that steps may take over; absent: every step does its work. */
   readonly results?: StepResults;
+  /** Absent: no phase is ever cut off. */
+  readonly breakers?: BreakerBoard;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Time that all replicas share. Absent: that of the machine. */

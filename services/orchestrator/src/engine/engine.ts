@@ -186,7 +186,23 @@ export class Engine {
         this.ports.logger.error('events.handler_failed', { runId: batch.run, operation: 'load', error }),
       );
     const state = this.#actors.get(batch.run)?.state;
+    this.#tellBreakers(batch, state);
     if (!this.#isCaughtUp && state && isTerminalRun(state.state)) this.#actors.delete(batch.run);
+  }
+
+  /** A run that is not in memory yet is read for it; what it says may come late, and then an older count stands. */
+  #tellBreakers(batch: RunBatch, state: RunRecord | undefined): void {
+    const { breakers, log, logger } = this.ports;
+    if (breakers === undefined || !breakers.isConcerned(batch)) return;
+    if (state !== undefined) {
+      breakers.observe(batch, state);
+      return;
+    }
+    log.load(batch.run).then(
+      (loaded) => loaded && breakers.observe(batch, loaded),
+      (error: unknown) =>
+        logger.warn('events.handler_failed', { runId: batch.run, operation: 'load for breakers', error }),
+    );
   }
 
   /** Reports of a run that is in memory are queued before this returns, so that they keep their order. */

@@ -76,8 +76,8 @@ export interface DecideContext {
   readonly leaseAnswerOf?: (stepId: string) => LeaseAnswer | undefined;
   /** READY steps that the scheduler was asked about and that are not scheduled yet; they hold slots. Default 0. */
   readonly leasesAsked?: number;
-  /** What the breaker of a phase says about another attempt; undefined for a phase without one. */
-  readonly breakerOf?: (phase: string) => BreakerAnswer | undefined;
+  /** What the breaker of a phase says about another attempt of a step; undefined for a phase without one. */
+  readonly breakerOf?: (phase: string, stepId: string) => BreakerAnswer | undefined;
   /** Version of a phase as it is registered now; empty when it has none. */
   readonly phaseVersionOf?: (phase: string) => string;
   /** Steps whose inputs are being judged; they hold slots. */

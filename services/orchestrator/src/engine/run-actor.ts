@@ -212,11 +212,19 @@ export class RunActor {
     if (this.#state) for (const stepId of transition.checks) this.effects.judgeInputs(this.#state, stepId);
     if (this.#state)
       for (const stepId of transition.cacheQuestions) this.effects.cache.ask(this.#state, stepId);
+    for (const [phase, stepId] of transition.probeQuestions) this.#claimProbe(phase, stepId);
     if (transition.hasMore) this.tell({ kind: 'tick', isThorough: true });
     pending.forEach(({ resolve, reject }, i) => {
       if (refusals.has(i)) reject(refusals.get(i));
       else if (this.#state) resolve(this.#state);
       else reject(new AppError('NOT_FOUND', `there is no run "${this.run}"`));
+    });
+  }
+
+  /** A breaker lets one attempt pass: asks to be it, and decides again when it is. */
+  #claimProbe(phase: string, stepId: string): void {
+    void this.ports.breakers?.claim(phase, this.run, stepId).then((isGranted) => {
+      if (isGranted) this.tell({ kind: 'tick', isThorough: false });
     });
   }
 
@@ -228,6 +236,7 @@ export class RunActor {
       actor: this.options.actor,
       defaultParallelSteps: this.options.defaultParallelSteps,
       waitingSinceMs: this.#waitingSinceMs,
+      breakerOf: (phase, stepId) => ports.breakers?.answerOf(phase, this.run, stepId),
       ...(ports.results ? { cacheAnswerOf: (step) => effects.cache.answerOf(step) } : {}),
       fallbackOf: (phase) => ports.phases.get(phase)?.fallback ?? '',
       phaseVersionOf: (phase) => ports.phases.get(phase)?.version ?? '',

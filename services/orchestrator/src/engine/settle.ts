@@ -102,7 +102,11 @@ function schedule(transition: Transition): boolean {
     const isHeld = hasSlot(context.leaseAnswerOf?.(step.spec.id));
     if (slots <= 0 && !isHeld) continue;
     const next = admission(run, step, context);
-    if (typeof next === 'object' && 'wait' in next) continue;
+    if (typeof next === 'object' && 'wait' in next) {
+      if (next.asksProbe && !transition.probeQuestions.has(step.spec.phase))
+        transition.probeQuestions.set(step.spec.phase, step.spec.id);
+      continue;
+    }
     admitted.push([step, next]);
     if (!isHeld) slots--;
     if (slots <= 0 && !context.leasesAsked) break;

@@ -23,6 +23,8 @@ export class Transition {
   readonly cacheQuestions: string[] = [];
   /** Steps for which resources must be asked for first. */
   readonly leaseQuestions: string[] = [];
+  /** By phase whose breaker lets one attempt pass: the first step that wants to be it. */
+  readonly probeQuestions = new Map<string, string>();
   /** Something is left to decide after this batch. */
   hasMore = false;
   #state: RunRecord | undefined;

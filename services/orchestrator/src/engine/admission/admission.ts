@@ -19,7 +19,7 @@ export type Admission =
   | 'ask-cache'
   | 'ask-lease'
   | { readonly reuse: CachedResult }
-  | { readonly wait: Wait };
+  | { readonly wait: Wait; readonly asksProbe?: boolean };
 
 /** What a gate says: undefined lets the step pass to the next one. */
 export type Gate = Admission | undefined;
@@ -39,7 +39,7 @@ export function admission(run: RunRecord, step: StepRecord, context: DecideConte
     cacheGate(step, context.cacheAnswerOf?.(step)) ??
     (context.checking.has(id) ? { wait: { kind: WaitKind.INPUT_CHECK } } : undefined) ??
     (hasSlot(lease) ? undefined : slotGate(run, context.defaultParallelSteps, heldSlots(context))) ??
-    breakerGate(context.breakerOf?.(phase)) ??
+    breakerGate(context.breakerOf?.(phase, id)) ??
     inputsGate(step, context.areInputsAccepted(id)) ??
     leaseGate(lease) ??
     'schedule'

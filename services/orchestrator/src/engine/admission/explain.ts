@@ -31,7 +31,7 @@ export function waitsOf(run: RunRecord, step: StepRecord, context: DecideContext
   add(cacheGate(step, context.cacheAnswerOf?.(step)));
   if (isChecking) waits.push({ kind: WaitKind.INPUT_CHECK });
   else if (!hasSlot(lease)) add(named(run, slotGate(run, context.defaultParallelSteps, heldSlots(context))));
-  add(breakerGate(context.breakerOf?.(phase)));
+  add(breakerGate(context.breakerOf?.(phase, id)));
   add(leaseGate(lease));
   return waits;
 }
