@@ -3,6 +3,7 @@ import { addArtifactCommands } from './commands/artifact.commands.js';
 import { addCompletionCommands } from './commands/completion.commands.js';
 import { addDemoCommand } from './commands/demo.commands.js';
 import { addDevCommand } from './commands/dev.commands.js';
+import { addDeadLetterCommands } from './commands/dlq.commands.js';
 import { addDoctorCommand } from './commands/doctor.commands.js';
 import { addModelCommands } from './commands/model.commands.js';
 import { addPhaseCommands } from './commands/phase.commands.js';
@@ -48,6 +49,7 @@ export function createProgram(io: Io, version: string): Command {
   addPhaseCommands(program, io);
   addSpecCommands(program, io);
   addDevCommand(program, io);
+  addDeadLetterCommands(program, io);
   addDemoCommand(program, io);
   addDoctorCommand(program, io);
   addProfileCommands(program, io);

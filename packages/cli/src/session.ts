@@ -1,4 +1,4 @@
-import { ArtifactService, PipelineService } from '@agentforge/contracts';
+import { ArtifactService, OperationsService, PipelineService } from '@agentforge/contracts';
 import type { Client } from '@agentforge/service-kit';
 import { findLocalEndpoint } from './config/endpoint.js';
 import { isServerAddress, type Profile, readProfiles } from './config/profile-file.js';
@@ -93,6 +93,12 @@ export class Session {
   async artifacts(): Promise<Client<typeof ArtifactService>> {
     const { createClient } = await import('@agentforge/service-kit');
     return this.keep(createClient(ArtifactService, await this.server()));
+  }
+
+  /** Dead letters, breakers and queues behind the front door. @throws NoServerError UNAVAILABLE: no server is known */
+  async operations(): Promise<Client<typeof OperationsService>> {
+    const { createClient } = await import('@agentforge/service-kit');
+    return this.keep(createClient(OperationsService, await this.server()));
   }
 
   /** Resource name of a run: as it is, or an id within the project. */

@@ -99,6 +99,44 @@ describe('forge run explain --cache', () => {
   });
 });
 
+describe('forge dlq', () => {
+  it('lists letters with a filter made of the options, and shows one with its bytes', async () => {
+    const { io } = await forge('dlq list --phase cognate --run demo --reason POISON_TASK');
+    expect(io.out.text).toMatch(/17 +tasks +POISON_TASK +cognate +default\/demo founders/);
+    expect(state().lastFilter).toBe(
+      'phase = "cognate" AND reason = "POISON_TASK" AND run = "projects/default/runs/demo"',
+    );
+    const json = await forge('dlq list -o json');
+    expect(JSON.parse(json.io.out.text)).toMatchObject([
+      { sequence: '17', deliveries: 8 },
+      { sequence: '9' },
+    ]);
+    const { io: one } = await forge('dlq show 17');
+    expect(one.out.text).toContain('5 workers died of it');
+    expect(one.out.text).toContain('6e 6f 74 20 61 20 74 61 73 6b');
+    expect((await forge('dlq show 3')).code).toBe(1);
+  });
+
+  it('sends and deletes letters, and stops at the first one that is refused', async () => {
+    const sent = await forge('dlq redrive 17 -o name');
+    expect(sent.io.out.text).toBe('17\n');
+    expect(sent.io.err.text).toContain('its step is tried again');
+    const refused = await forge('dlq redrive 17 9 17');
+    expect(refused.code).toBe(1);
+    expect((await forge('dlq delete 9 17')).code).toBe(0);
+    expect(state().calls).toEqual(['redrive 17', 'redrive 17', 'delete 9', 'delete 17']);
+    expect((await forge('dlq delete everything')).code).toBe(2);
+  });
+});
+
+describe('forge breaker', () => {
+  it('lists phases that are cut off', async () => {
+    expect((await forge('breaker list')).io.out.text).toMatch(
+      /cognate +open +5 +– +worker "w" has been silent/,
+    );
+  });
+});
+
 describe('forge run', () => {
   it('create uploads files once, sends the graph and prints the name', async () => {
     const { code, io } = await forge('run create -f spec.yaml --set seed=9 -o name');

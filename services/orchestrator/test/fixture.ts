@@ -69,6 +69,8 @@ export class Fixture {
         FORGE_ACK_WAIT_MS: '2000',
         FORGE_SWEEP_MS: '50',
         FORGE_TAKEOVER_MS: '1000',
+        // Every replica of a test has it: whoever counts the last failure opens a breaker.
+        FORGE_BREAKER_OPEN_MS: '1500',
         FORGE_REPLICA: `r${++this.#replicas}`,
         ...env,
       },

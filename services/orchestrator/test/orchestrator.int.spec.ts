@@ -419,8 +419,7 @@ describe('orchestrator', () => {
       const configSchema = { type: 'object' };
       for (const name of ['broken', 'sound'])
         await phases.put(create(PhaseDescriptorSchema, { name, configSchema }));
-      const env = { FORGE_BREAKER_OPEN_MS: '1500', FORGE_UNCLAIMED_TASK_MS: '60000' };
-      const [one, two] = [await fixture.orchestrator(env), await fixture.orchestrator(env)];
+      const [one, two] = [await fixture.orchestrator(), await fixture.orchestrator()];
       const status = createClient(EngineStatusService, two.grpcAddress);
       const stateOf = async (phase: string) =>
         (await status.listPhaseBreakers({})).breakers.find((breaker) => breaker.phase === phase);

@@ -12,11 +12,14 @@ import { ArtifactUseCases } from './artifacts.service.js';
 import { CapacityController } from './capacity.controller.js';
 import type { Config } from './config.js';
 import { OperationsController } from './operations.controller.js';
+import { OperationsUseCases } from './operations.service.js';
 import { PipelineController } from './pipeline-controller.controller.js';
 import { PipelineUseCases } from './pipeline-controller.service.js';
+import { DeadLetterStore } from './ports/dead-letter-store.port.js';
 import { EnginePort } from './ports/engine.port.js';
 import { EngineStatusPort } from './ports/engine-status.port.js';
 import { PhaseRegistryPort } from './ports/phase-registry.port.js';
+import { Queues } from './ports/queues.port.js';
 import { RunHistory } from './ports/run-history.port.js';
 import { UploadLog } from './ports/upload-log.port.js';
 import { ReadModel } from './projection/read-model.js';
@@ -35,10 +38,17 @@ import { ScheduleController } from './schedules.controller.js';
   providers: [
     PipelineUseCases,
     ArtifactUseCases,
+    OperationsUseCases,
     RunAnnotations,
     { provide: Events, inject: [SERVICE_CONFIG, Logger, Metrics, Readiness, Drain], useFactory: startEvents },
     { provide: RunHistory, inject: [Events], useFactory: (events: Events) => new NatsRunHistory(events) },
     { provide: PhaseRegistryPort, inject: [Events], useFactory: (events: Events) => events.phases },
+    { provide: DeadLetterStore, inject: [Events], useFactory: (events: Events) => events.deadLetters },
+    {
+      provide: Queues,
+      inject: [Events],
+      useFactory: (events: Events): Queues => ({ readings: () => events.queueReadings() }),
+    },
     { provide: UploadLog, inject: [Events], useFactory: (events: Events) => events.uploads },
     {
       provide: EnginePort,

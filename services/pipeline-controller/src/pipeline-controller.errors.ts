@@ -62,6 +62,16 @@ export class ArtifactNotFoundError extends AppError {
   }
 }
 
+/** FAILED_PRECONDITION: sending a dead letter again would be of no use. */
+export class RedriveRefusedError extends AppError {
+  constructor(sequence: number, why: string) {
+    super('FAILED_PRECONDITION', `dead letter ${sequence} is not sent again: ${why}; delete it`, {
+      reason: 'NOT_REDRIVABLE',
+      metadata: { sequence: String(sequence) },
+    });
+  }
+}
+
 /** UNAVAILABLE: the stream ends because the service stops; watch again from the last revision. */
 export class WatchInterruptedError extends AppError {
   constructor(run: string, revision: bigint) {

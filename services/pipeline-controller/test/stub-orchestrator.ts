@@ -1,4 +1,5 @@
 import {
+  type BreakerSchema,
   type CancelExecutionRequest,
   EngineStatusService,
   type ExplainExecutionStepRequest,
@@ -79,6 +80,7 @@ class StubController {
 export const engineStatus = {
   waits: [] as { kind: WaitKind; message: string; position?: number }[],
   usage: { runningRuns: 0, queuedRuns: 0, runningSteps: 0 },
+  breakers: [] as MessageInitShape<typeof BreakerSchema>[],
   pools: [] as MessageInitShape<typeof PoolSchema>[],
 };
 
@@ -98,7 +100,7 @@ class StubStatusController {
   }
 
   async listPhaseBreakers() {
-    return {};
+    return { breakers: engineStatus.breakers };
   }
 
   async listPools() {

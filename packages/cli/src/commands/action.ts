@@ -11,7 +11,8 @@ export function action<Options>(io: Io, handler: Handler<Options>) {
     const options = params.pop() as Options;
     const session = new Session(io, command.optsWithGlobals<GlobalOptions>());
     try {
-      await handler(session, options, ...(params as string[]));
+      // An argument that may be repeated comes as a list.
+      await handler(session, options, ...(params.flat() as string[]));
     } finally {
       session.close();
     }

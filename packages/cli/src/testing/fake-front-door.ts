@@ -3,15 +3,21 @@ import {
   type Artifact,
   ArtifactSchema,
   ArtifactService,
+  BreakerState,
   type CacheExplanationSchema,
   type CreateRunRequest,
+  type DeleteDeadLetterRequest,
   type DownloadArtifactRequest,
   type GetArtifactRequest,
+  type GetDeadLetterRequest,
   type GetPhaseRequest,
   type GetRunRequest,
+  type ListDeadLettersRequest,
   type ListRunsRequest,
+  OperationsService,
   PhaseDescriptorSchema,
   PipelineService,
+  type RedriveDeadLetterRequest,
   type Run,
   RunState,
   type UploadArtifactRequest,
@@ -202,7 +208,65 @@ class FakeArtifactController {
   }
 }
 
-@Module({ controllers: [FakePipelineController, FakeArtifactController] })
+/** Two letters: one of a step that is tried again, one that nobody can send. */
+const LETTERS = [
+  {
+    sequence: 17n,
+    origin: 'tasks',
+    subject: 'forge.tasks.cognate',
+    reason: 'POISON_TASK',
+    message: '5 workers died of it',
+    run: 'projects/default/runs/demo',
+    stepId: 'founders',
+    phase: 'cognate',
+    deliveries: 8,
+    sizeBytes: 10n,
+  },
+  {
+    sequence: 9n,
+    origin: 'runs',
+    subject: 'forge.runs.p.r',
+    reason: 'MALFORMED_MESSAGE',
+    message: 'unreadable',
+  },
+];
+
+@GrpcService(OperationsService)
+class FakeOperationsController {
+  listDeadLetters({ filter }: ListDeadLettersRequest) {
+    state.current.lastFilter = filter;
+    return { deadLetters: LETTERS };
+  }
+
+  getDeadLetter({ sequence }: GetDeadLetterRequest) {
+    const letter = LETTERS.find((one) => one.sequence === sequence);
+    if (!letter) throw new AppError('NOT_FOUND', `there is no dead letter ${sequence}`);
+    return { deadLetter: { ...letter, payload: Buffer.from('not a task') } };
+  }
+
+  redriveDeadLetter({ sequence }: RedriveDeadLetterRequest) {
+    if (sequence !== 17n)
+      throw new AppError('FAILED_PRECONDITION', `dead letter ${sequence} cannot be sent again`);
+    state.current.calls.push(`redrive ${sequence}`);
+    return { stepRetried: true };
+  }
+
+  deleteDeadLetter({ sequence }: DeleteDeadLetterRequest) {
+    state.current.calls.push(`delete ${sequence}`);
+    return {};
+  }
+
+  listBreakers() {
+    const lastFailure = { code: 'UNAVAILABLE', message: 'worker "w" has been silent for 3 s' };
+    return { breakers: [{ phase: 'cognate', state: BreakerState.OPEN, failures: 5, lastFailure }] };
+  }
+
+  listQueues() {
+    return {};
+  }
+}
+
+@Module({ controllers: [FakePipelineController, FakeOperationsController, FakeArtifactController] })
 class FakeFrontDoorModule {}
 
 /** A front door on a free port, with real gRPC and no engine behind it. Resets the state. */

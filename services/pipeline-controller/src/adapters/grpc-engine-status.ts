@@ -1,4 +1,4 @@
-import type { EngineStatusService, Pool, WaitReason } from '@agentforge/contracts';
+import type { Breaker, EngineStatusService, Pool, WaitReason } from '@agentforge/contracts';
 import type { Client } from '@agentforge/service-kit';
 import { EngineStatusPort } from '../ports/engine-status.port.js';
 
@@ -19,6 +19,10 @@ export class GrpcEngineStatus extends EngineStatusPort {
 
   usageOf(project: string) {
     return this.client.getProjectUsage({ project: `projects/${project}` });
+  }
+
+  async breakers(): Promise<Breaker[]> {
+    return (await this.client.listPhaseBreakers({})).breakers;
   }
 
   async pools(): Promise<Pool[]> {

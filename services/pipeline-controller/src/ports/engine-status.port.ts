@@ -1,4 +1,5 @@
 import type {
+  Breaker,
   ExplainExecutionStepResponse,
   GetProjectUsageResponse,
   Pool,
@@ -17,6 +18,8 @@ export abstract class EngineStatusPort {
   abstract explainRun(run: string): Promise<ReadonlyMap<string, WaitReason[]>>;
   /** What the runs of a project use. @param project  its id */
   abstract usageOf(project: string): Promise<GetProjectUsageResponse>;
+  /** The breakers of phases that failed. */
+  abstract breakers(): Promise<Breaker[]>;
   /** The pools that workers advertise. */
   abstract pools(): Promise<Pool[]>;
 }

@@ -473,8 +473,8 @@ export const OperationsService: GenService<{
    * RedriveDeadLetter sends a message to where it failed once more, and removes it from the dead letters. A task whose
    * step has ended meanwhile makes the run try that step again.
    *
-   * NOT_FOUND: no such dead letter. FAILED_PRECONDITION: a message of a run's log, or its bytes were cut; neither can be
-   * sent again. RESOURCE_EXHAUSTED: the queue has no room; the details say when to try again.
+   * NOT_FOUND: no such dead letter. FAILED_PRECONDITION: a message of a run's log, or its bytes were cut or cannot be
+   * read, or no step waits for the task any more; or the run of a failed step has not ended. RESOURCE_EXHAUSTED: the queue has no room; the details say when to try again.
    *
    * @generated from rpc agentforge.pipeline.v1.OperationsService.RedriveDeadLetter
    */

@@ -1,0 +1,121 @@
+import { AttemptState, StepState } from '@agentforge/contracts';
+import { AppError } from '@agentforge/errors';
+import {
+  type DeadLetter,
+  type DeadLetterHead,
+  openAttempt,
+  type QueueReading,
+  stepOf,
+} from '@agentforge/events';
+import { Injectable } from '@nestjs/common';
+import { matches } from './domain/filter.js';
+import { encodePageToken } from './domain/page-token.js';
+import { LETTER_FIELDS, letterFields } from './operations.mapper.js';
+import { InvalidRequestError, RedriveRefusedError } from './pipeline-controller.errors.js';
+import { DeadLetterStore } from './ports/dead-letter-store.port.js';
+import { EnginePort } from './ports/engine.port.js';
+import { Queues } from './ports/queues.port.js';
+import { RunHistory } from './ports/run-history.port.js';
+import { checkFilter, checkPageToken, pageSizeViolations } from './queries.js';
+
+const LETTER_PAGE = { standard: 50, most: 1_000 };
+
+/** What operators can do with messages that could not be processed, and see of the queues. */
+@Injectable()
+export class OperationsUseCases {
+  constructor(
+    private readonly letters: DeadLetterStore,
+    private readonly history: RunHistory,
+    private readonly engine: EnginePort,
+    private readonly queues: Queues,
+  ) {}
+
+  /** One page, newest first. A filter that few meet may give a short page with a continuation. @throws INVALID_ARGUMENT */
+  async list(request: {
+    readonly pageSize: number;
+    readonly pageToken: string;
+    readonly filter: string;
+  }): Promise<{ readonly letters: readonly DeadLetterHead[]; readonly nextPageToken: string }> {
+    const violations = pageSizeViolations(request.pageSize, LETTER_PAGE);
+    if (violations.length > 0) throw new InvalidRequestError(violations);
+    const terms = checkFilter(request.filter, LETTER_FIELDS);
+    const query = ['dead-letters', request.filter];
+    const from = checkPageToken(query, request.pageToken);
+    const { letters, next } = await reaching(
+      this.letters.page({
+        limit: request.pageSize || LETTER_PAGE.standard,
+        ...(from ? { before: Number(from.sequence) } : {}),
+        isWanted: (letter) => matches(terms, letterFields(letter)),
+      }),
+    );
+    return {
+      letters,
+      nextPageToken: next === undefined ? '' : encodePageToken(query, { sequence: BigInt(next), offset: 0 }),
+    };
+  }
+
+  /** @throws NOT_FOUND, INVALID_ARGUMENT */
+  get(sequence: bigint): Promise<DeadLetter> {
+    return reaching(this.letters.get(checked(sequence)));
+  }
+
+  /**
+   * Sends a letter again, or has its step tried again when that is what is left to do.
+   * @throws NOT_FOUND, FAILED_PRECONDITION, RESOURCE_EXHAUSTED, UNAVAILABLE
+   */
+  async redrive(sequence: bigint): Promise<{ readonly subject: string; readonly isStepRetried: boolean }> {
+    const letter = await this.get(sequence);
+    if (letter.origin === 'tasks' && (await this.#hasFailed(letter))) {
+      await this.engine.retry(letter.run, [letter.stepId], {});
+      await reaching(this.letters.remove(letter.sequence));
+      return { subject: '', isStepRetried: true };
+    }
+    const { subject } = await reaching(this.letters.redrive(letter.sequence));
+    return { subject, isStepRetried: false };
+  }
+
+  /** @throws NOT_FOUND, INVALID_ARGUMENT */
+  delete(sequence: bigint): Promise<void> {
+    return reaching(this.letters.remove(checked(sequence)));
+  }
+
+  /** What waits, by stream and phase. */
+  listQueues(): Promise<readonly QueueReading[]> {
+    return reaching(this.queues.readings());
+  }
+
+  /**
+   * Whether the step of a task failed, so that only a retry can make anything of it.
+   * @throws FAILED_PRECONDITION  the task is of no use to anybody any more
+   */
+  async #hasFailed({ sequence, run, stepId, attemptId }: DeadLetter): Promise<boolean> {
+    if (run === '') return false;
+    const record = await this.history.load(run);
+    const step = record && stepOf(record, stepId);
+    if (!step) throw new RedriveRefusedError(sequence, `there is no step "${stepId}" of a run "${run}"`);
+    if (step.state === StepState.FAILED || step.state === StepState.CANCELLED) return true;
+    const open = openAttempt(step);
+    if (open?.id === attemptId && open.state === AttemptState.QUEUED) return false;
+    throw new RedriveRefusedError(
+      sequence,
+      `its step "${stepId}" is ${StepState[step.state]} and does not wait for this task`,
+    );
+  }
+}
+
+function checked(sequence: bigint): number {
+  if (sequence >= 1n && sequence <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(sequence);
+  throw new InvalidRequestError([{ field: 'sequence', description: `is ${sequence}; must be 1 or more` }]);
+}
+
+/** Errors of the connection itself say nothing to callers; all mean that the streams cannot be reached now. */
+function reaching<T>(answer: Promise<T>): Promise<T> {
+  return answer.catch((error: unknown) => {
+    if (error instanceof AppError) throw error;
+    throw new AppError('UNAVAILABLE', 'the streams cannot be reached', {
+      reason: 'STREAMS_UNREACHABLE',
+      retryAfterMs: 1_000,
+      cause: error,
+    });
+  });
+}

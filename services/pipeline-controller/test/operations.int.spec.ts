@@ -1,0 +1,206 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BreakerState, OperationsService, PipelineService, StepTaskSchema } from '@agentforge/contracts';
+import { attemptIdOf, type Events } from '@agentforge/events';
+import { connectForTest, startNatsServer } from '@agentforge/events/testing';
+import { type Client, createClient, createService, type RunningService } from '@agentforge/service-kit';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { AppModule } from '../src/app.module.js';
+import { settings } from '../src/config.js';
+import { commit, engineStatus, startStubOrchestrator } from './stub-orchestrator.js';
+
+const parent = 'projects/p';
+
+describe('OperationsService', () => {
+  let nats: Awaited<ReturnType<typeof startNatsServer>>;
+  let events: Events;
+  let directory: string;
+  let stub: RunningService;
+  let service: RunningService;
+  let pipeline: Client<typeof PipelineService>;
+  let client: Client<typeof OperationsService>;
+
+  beforeAll(async () => {
+    nats = await startNatsServer();
+    events = await connectForTest(nats.url);
+    directory = await mkdtemp(join(tmpdir(), 'operations-'));
+    stub = await startStubOrchestrator(events);
+    service = await createService(AppModule, {
+      name: 'pipeline-controller',
+      settings,
+      env: {
+        FORGE_GRPC_PORT: '0',
+        FORGE_HTTP_PORT: '0',
+        FORGE_LOG_LEVEL: 'silent',
+        FORGE_NATS_URL: nats.url,
+        FORGE_ARTIFACT_DIR: directory,
+        FORGE_ORCHESTRATOR_ADDRESS: stub.grpcAddress,
+      },
+    });
+    pipeline = createClient(PipelineService, service.grpcAddress);
+    client = createClient(OperationsService, service.grpcAddress);
+  }, 60_000);
+  afterAll(async () => {
+    pipeline.close();
+    client.close();
+    await service.drain('test');
+    await stub.drain('test');
+    await events.close();
+    await nats.stop();
+    await rm(directory, { recursive: true, force: true });
+  }, 60_000);
+
+  /** Keeps a task of step "a" of a run as a dead letter. */
+  const keepTask = async (run: string, data?: Uint8Array): Promise<bigint> => {
+    const attemptId = attemptIdOf(run, 'a', 1);
+    const task = create(StepTaskSchema, {
+      run,
+      stepId: 'a',
+      attemptId,
+      attemptNumber: 1,
+      fencingToken: 1n,
+      phase: 'noop',
+    });
+    const kept = await events.deadLetters.put({
+      origin: 'tasks',
+      subject: 'forge.tasks.noop',
+      reason: 'HANDLER_FAILED',
+      message: 'the disk was gone',
+      data: data ?? toBinary(StepTaskSchema, task),
+      messageId: attemptId,
+      deliveries: 5,
+    });
+    return BigInt(kept);
+  };
+  /** A run whose step "a" waits for its task. */
+  const queuedRun = async (): Promise<string> => {
+    const { run } = await pipeline.createRun({ parent, graph: { steps: [{ id: 'a', phase: 'noop' }] } });
+    const name = run?.name ?? '';
+    const attemptId = attemptIdOf(name, 'a', 1);
+    await commit(events, name, [
+      { case: 'stepReady', value: { stepId: 'a' } },
+      { case: 'stepScheduled', value: { stepId: 'a', attemptId, number: 1, fencingToken: 1n } },
+    ]);
+    return name;
+  };
+  const fail = (name: string) => {
+    const failure = { code: 'DATA_LOSS', message: 'lost', reason: 'DEAD_LETTERED', failureClass: 2 };
+    const attemptId = attemptIdOf(name, 'a', 1);
+    return commit(events, name, [
+      { case: 'stepAttemptFailed', value: { stepId: 'a', attemptId, failure } },
+      { case: 'stepFailed', value: { stepId: 'a', failure } },
+      { case: 'runFailed', value: { failure } },
+    ]);
+  };
+
+  it('lists letters newest first, in pages, filtered, without their bytes', async () => {
+    const name = await queuedRun();
+    const first = await keepTask(name);
+    for (let i = 0; i < 4; i++)
+      await events.deadLetters.put({
+        origin: 'reports',
+        subject: 'forge.reports.other',
+        reason: 'RUN_UNKNOWN',
+        message: 'there is no run',
+        data: Buffer.from('x'),
+      });
+    const seen: bigint[] = [];
+    let pageToken = '';
+    do {
+      const page = await client.listDeadLetters({ pageSize: 2, pageToken });
+      seen.push(...page.deadLetters.map(({ sequence }) => sequence));
+      expect(page.deadLetters.every(({ payload }) => payload.length === 0)).toBe(true);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+    expect(seen).toEqual([first + 4n, first + 3n, first + 2n, first + 1n, first]);
+    const filters = ['phase = "noop"', 'reason = HANDLER_FAILED', `run = "${name}"`, 'origin = tasks'];
+    for (const filter of [...filters, `${filters.join(' AND ')} AND create_time > "2020-01-01T00:00:00Z"`]) {
+      const { deadLetters } = await client.listDeadLetters({ filter });
+      expect(deadLetters).toMatchObject([
+        {
+          sequence: first,
+          stepId: 'a',
+          run: name,
+          deliveries: 5,
+          truncated: false,
+          message: 'the disk was gone',
+        },
+      ]);
+    }
+    await expect(client.listDeadLetters({ filter: 'colour = red' })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+    await expect(client.listDeadLetters({ pageSize: 1_001 })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+    await expect(client.listDeadLetters({ pageToken: 'x' })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+    const { deadLetter } = await client.getDeadLetter({ sequence: first });
+    expect(deadLetter?.payload.length).toBe(Number(deadLetter?.sizeBytes));
+  });
+
+  it('sends the bytes again while the step still waits for them', async () => {
+    const name = await queuedRun();
+    const sequence = await keepTask(name);
+    expect(await client.redriveDeadLetter({ sequence })).toMatchObject({
+      subject: 'forge.tasks.noop',
+      stepRetried: false,
+    });
+    const seen: string[] = [];
+    const consumption = await events.tasks.consume('noop', async ({ task }) => void seen.push(task.run));
+    for (let i = 0; i < 100 && seen.length === 0; i++)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    await consumption.stop();
+    expect(seen).toEqual([name]);
+    await expect(client.redriveDeadLetter({ sequence })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it('has a failed step tried again instead, whatever its bytes are', async () => {
+    const name = await queuedRun();
+    const sequence = await keepTask(name, Buffer.from('not a task'));
+    await fail(name);
+    expect(await client.redriveDeadLetter({ sequence })).toMatchObject({ subject: '', stepRetried: true });
+    const { run } = await pipeline.getRun({ name });
+    expect(run?.steps[0]?.state).not.toBe('FAILED');
+    const { events: history } = await pipeline.listRunEvents({ name });
+    expect(history.at(-1)?.payload).toMatchObject({ case: 'runRetried', value: { stepIds: ['a'] } });
+    await expect(client.getDeadLetter({ sequence })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it('refuses to send what is of no use, and keeps it', async () => {
+    const retried = await queuedRun();
+    await fail(retried);
+    const stale = await keepTask(retried);
+    await commit(events, retried, [{ case: 'runRetried', value: { stepIds: ['a'] } }]);
+    const unreadable = await keepTask(await queuedRun(), Buffer.from('not a task'));
+    const large = await keepTask(await queuedRun(), Buffer.alloc(1_000_000));
+    const log = BigInt(
+      await events.deadLetters.put({
+        origin: 'runs',
+        subject: 'forge.runs.p.r',
+        reason: 'MALFORMED_MESSAGE',
+        message: 'unreadable',
+        data: Buffer.from('x'),
+      }),
+    );
+    for (const sequence of [stale, unreadable, large, log]) {
+      await expect(client.redriveDeadLetter({ sequence })).rejects.toMatchObject({
+        code: 'FAILED_PRECONDITION',
+        reason: 'NOT_REDRIVABLE',
+      });
+      expect((await client.getDeadLetter({ sequence })).deadLetter?.sequence).toBe(sequence);
+      await client.deleteDeadLetter({ sequence });
+      await expect(client.deleteDeadLetter({ sequence })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    }
+    await expect(client.getDeadLetter({ sequence: 0n })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  it('shows what the engine says about breakers, and the queues', async () => {
+    engineStatus.breakers = [{ phase: 'noop', state: BreakerState.OPEN, failures: 5 }];
+    expect((await client.listBreakers({})).breakers).toMatchObject(engineStatus.breakers);
+    const { queues } = await client.listQueues({});
+    expect(queues.map(({ stream }) => stream)).toContain('FORGE_REPORTS');
+  });
+});
