@@ -17,6 +17,8 @@ export class TaskNotFoundError extends AppError {
 /** The tasks of one replica: pulled from the queue of the phase, executed, listed, watched and stopped. */
 export class PhaseTasks {
   private readonly executions = new Map<string, TaskExecution>();
+  /** When each of them is over, by attempt. */
+  private readonly ends = new Map<string, Promise<void>>();
   private consumption: Consumption | undefined;
   private isDraining = false;
 
@@ -71,7 +73,23 @@ export class PhaseTasks {
     await this.consumption?.finished();
   }
 
+  /**
+   * A task that comes again while it is executed here joins that execution: the queue lost sight of this replica for a
+   * while, but the work goes on, and doing it twice would waste what lies behind the last checkpoint.
+   */
   private async execute(delivered: DeliveredTask, events: Events): Promise<void> {
+    const { attemptId } = delivered.task;
+    const known = this.ends.get(attemptId);
+    if (known) {
+      this.log.info('step.redelivered', { attemptId, deliveries: delivered.delivery });
+      return known;
+    }
+    const end = this.executeOnce(delivered, events);
+    this.ends.set(attemptId, end);
+    await end.finally(() => this.ends.delete(attemptId));
+  }
+
+  private async executeOnce(delivered: DeliveredTask, events: Events): Promise<void> {
     const { attemptId, run, stepId } = delivered.task;
     const log = this.log.child({ runId: run, stepId, attemptId, phase: this.phase.name });
     const execution = new TaskExecution(delivered, { phase: this.phase, events, options: this.options, log });

@@ -1,0 +1,89 @@
+import { StepTaskSchema, TaskAction, TaskDirectiveSchema } from '@agentforge/contracts';
+import type { DeliveredTask, Events } from '@agentforge/events';
+import { createLogger, createMetrics } from '@agentforge/telemetry';
+import { create } from '@bufbuild/protobuf';
+import { z } from 'zod';
+import { definePhase } from '../definition/phase-definition.js';
+import { PhaseTasks } from './phase-tasks.js';
+
+const phase = definePhase({
+  name: 'scripted',
+  version: '1',
+  summary: 'Waits until it is told to stop.',
+  inputs: [],
+  outputs: [],
+  config: z.strictObject({ mode: z.string().default('poll') }),
+  metrics: [],
+  estimate: () => ({ memoryBytes: 0, parameters: 0, flop: 0 }),
+  startToCloseMs: 60_000,
+  workerUrl: new URL('../../test/fixtures/scripted.worker.mjs', import.meta.url),
+});
+
+const OPTIONS = {
+  workerId: 'w',
+  artifactDirectory: '',
+  concurrency: 2,
+  threads: 1,
+  heartbeatMs: 10,
+  checkpointIntervalMs: 1_000,
+  grace: { abortMs: 5_000, releaseMs: 5_000 },
+  ackWaitMs: 1_000,
+};
+
+const task = create(StepTaskSchema, {
+  run: 'projects/p/runs/r',
+  stepId: 's',
+  attemptId: 'a',
+  phase: 'scripted',
+});
+
+/** A queue that delivers what the test says. */
+function queue() {
+  const reports: (string | undefined)[] = [];
+  const answers = { action: TaskAction.CONTINUE };
+  let deliver: (delivered: DeliveredTask) => Promise<void> = async () => undefined;
+  const events = {
+    tasks: {
+      consume: async (_: string, handler: typeof deliver) => {
+        deliver = handler;
+        return { stopPulling: async () => undefined, finished: async () => undefined };
+      },
+    },
+    reports: {
+      publish: async (_: string, report: { payload: { case?: string } }) =>
+        void reports.push(report.payload.case),
+    },
+    directives: {
+      watch: () => ({ stop: () => undefined }),
+      heartbeat: async () => create(TaskDirectiveSchema, { attemptId: 'a', action: answers.action }),
+    },
+    checkpoints: { get: async () => undefined },
+    progress: { publish: () => undefined },
+  } as unknown as Events;
+  const again = (delivery: number) => deliver({ task, delivery } as DeliveredTask);
+  return { events, reports, answers, again };
+}
+
+describe('PhaseTasks', () => {
+  it('executes a task once although it is delivered again meanwhile, and ends both deliveries with it', async () => {
+    const { events, reports, answers, again } = queue();
+    const log = createLogger({ service: 'test', level: 'silent' });
+    const tasks = new PhaseTasks(phase, OPTIONS, log, createMetrics('test'));
+    await tasks.start(events);
+    const first = again(1);
+    while (!reports.includes('started')) await new Promise((resolve) => setTimeout(resolve, 5));
+    const second = again(2);
+    expect(tasks.list()).toHaveLength(1);
+    answers.action = TaskAction.CANCEL;
+    await Promise.all([first, second]);
+    expect(reports).toEqual(['started', 'cancelled']);
+    expect(tasks.list()).toHaveLength(0);
+
+    answers.action = TaskAction.CONTINUE;
+    const third = again(3);
+    while (reports.length < 3) await new Promise((resolve) => setTimeout(resolve, 5));
+    answers.action = TaskAction.CANCEL;
+    await third;
+    expect(reports.slice(2)).toEqual(['started', 'cancelled']);
+  });
+});
