@@ -20,6 +20,9 @@ if (!['all', 'checks', 'tests'].includes(what)) {
   process.exit(2);
 }
 
+/** How long the system is disturbed, and by what; longer and with other seeds: `pnpm test:chaos`. */
+const CHAOS = { minutes: process.env.FORGE_CHAOS_MINUTES ?? '5', seed: process.env.FORGE_CHAOS_SEED ?? '68' };
+
 const node = process.execPath;
 const jest = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js'];
 const jestSettings = ['--config', 'packages/tooling/presets/jest.workspace.mjs'];
@@ -154,6 +157,10 @@ async function tests() {
     '<rootDir>/test/e2e/',
   ]);
   await runJest('end to end', ['--runInBand', '--testPathPatterns', '/test/e2e/']);
+  await check(`${CHAOS.minutes} minutes of chaos`, node, [
+    'test/chaos/run.mjs',
+    ...['--minutes', CHAOS.minutes, '--seed', CHAOS.seed],
+  ]);
 }
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
