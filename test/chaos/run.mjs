@@ -88,7 +88,7 @@ async function chaos() {
   const witness = new Witness();
   await witness.start(system.natsUrl);
   const load = new Load(system.server, randomOf(options.seed, 'load'));
-  setTimeout(() => calm.abort(), options.minutes * 60_000);
+  setTimeout(() => calm.abort(), options.minutes * 60_000).unref();
   const giveUp = new AbortController();
   const running = load.run(options.parallel, calm.signal, giveUp.signal);
   const parts = { system, disk };
@@ -100,7 +100,7 @@ async function chaos() {
   ]);
   say('nothing more is broken; runs may end');
   await heal(parts);
-  await Promise.race([running, sleep(RECOVERY_MS), system.failed]);
+  await Promise.race([running, sleep(RECOVERY_MS, undefined, { ref: false }), system.failed]);
   giveUp.abort();
   await running;
   await sleep(1_000);
