@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@agentforge/errors';
-import { Logger, Metrics } from '@agentforge/telemetry';
+import { Logger, Metrics, runInContext } from '@agentforge/telemetry';
 import { Injectable, Module } from '@nestjs/common';
 import {
   Clients,
@@ -237,14 +237,21 @@ describe('drain', () => {
 
 describe('limits', () => {
   it('refuses calls above the limit with the time to wait, and serves again afterwards', async () => {
-    const { service, client, observed } = await start({ FORGE_MAX_CONCURRENT_CALLS: '1' });
+    const { service, client, observed } = await start({
+      FORGE_MAX_CONCURRENT_CALLS: '1',
+      FORGE_MAX_STREAMS: '1',
+      FORGE_CLIENT_SHARE: '1',
+    });
     const first = client.say({ text: 'stubborn' });
     while (observed.calls.length === 0) await sleep(5);
     const unary = await client.say({ text: 'b' }).catch((error) => error);
     expect(unary).toMatchObject({ code: 'RESOURCE_EXHAUSTED', reason: 'TOO_MANY_CALLS', retryAfterMs: 500 });
+    const watching = client.watch({ count: 1_000, mode: 'slow' })[Symbol.asyncIterator]();
+    await watching.next();
     const stream = await (async () => {
       for await (const _ of client.watch({ count: 3 }));
     })().catch((error) => error);
+    await watching.return?.();
     expect(stream).toBeInstanceOf(AppError);
     expect(stream).toMatchObject({ code: 'RESOURCE_EXHAUSTED', reason: 'TOO_MANY_CALLS' });
     await first;
@@ -252,6 +259,68 @@ describe('limits', () => {
     expect((await get(service, '/metrics')).text).toContain(
       'forge_rpc_server_refused_total{reason="concurrency"',
     );
+    client.close();
+  });
+
+  it('refuses a client that floods, tells it when to come again, and serves others as before', async () => {
+    const { service, client } = await start({
+      FORGE_CLIENT_CALLS_PER_SECOND: '20',
+      FORGE_MAX_CONCURRENT_CALLS: '20',
+    });
+    const as = <T>(tenant: string, call: () => Promise<T>) => runInContext({ tenant }, call);
+    const outcomes = { served: 0, refused: 0, retryAfterMs: 0 };
+    let isFlooding = true;
+    const flood = async (): Promise<void> => {
+      while (isFlooding) {
+        await as('flood', () => client.say({ text: 'x' })).then(
+          () => outcomes.served++,
+          (error: AppError) => {
+            expect(error).toMatchObject({ code: 'RESOURCE_EXHAUSTED', reason: 'CLIENT_LIMIT' });
+            outcomes.refused++;
+            outcomes.retryAfterMs = Math.max(outcomes.retryAfterMs, error.retryAfterMs ?? 0);
+          },
+        );
+        // Answers come through the same event loop: a flood of one process must leave room for them.
+        await sleep(1);
+      }
+    };
+    const beganAt = performance.now();
+    const floods = Array.from({ length: 10 }, flood);
+    while (outcomes.refused === 0) await sleep(5);
+    const waits: number[] = [];
+    for (let i = 0; i < 40; i++) {
+      const startedAt = performance.now();
+      await as('quiet', () => client.say({ text: 'q' }));
+      waits.push(performance.now() - startedAt);
+      await sleep(10);
+    }
+    isFlooding = false;
+    await Promise.all(floods);
+    expect(outcomes.refused).toBeGreaterThan(0);
+    expect(outcomes.served).toBeLessThanOrEqual(40 + (20 * (performance.now() - beganAt)) / 1_000 + 1);
+    expect(outcomes.retryAfterMs).toBeGreaterThan(0);
+    expect(waits.sort((a, b) => a - b)[38]).toBeLessThan(2_000);
+    expect((await get(service, '/metrics')).text).toContain('forge_rpc_server_refused_total{reason="rate"');
+    client.close();
+  }, 60_000);
+
+  it('leaves places to others when one client holds its share, of streams and of other calls apart', async () => {
+    const { client } = await start({
+      FORGE_MAX_CONCURRENT_CALLS: '4',
+      FORGE_MAX_STREAMS: '4',
+      FORGE_CLIENT_SHARE: '0.5',
+    });
+    const as = <T>(tenant: string, call: () => T) => runInContext({ tenant }, call);
+    const watch = async (tenant: string) => {
+      const updates = as(tenant, () => client.watch({ count: 1_000, mode: 'slow' }))[Symbol.asyncIterator]();
+      await as(tenant, () => updates.next());
+      return updates;
+    };
+    const held = [await watch('many'), await watch('many')];
+    await expect(watch('many')).rejects.toMatchObject({ code: 'RESOURCE_EXHAUSTED', reason: 'CLIENT_LIMIT' });
+    held.push(await watch('few'));
+    expect((await as('many', () => client.say({ text: 'short' }))).text).toBe('short');
+    for (const updates of held) await updates.return?.();
     client.close();
   });
 

@@ -69,6 +69,27 @@ function limitSettings() {
       unit: 'calls',
       description: 'Calls served at once; more are refused with RESOURCE_EXHAUSTED',
     }),
+    maxStreams: setting({
+      env: 'FORGE_MAX_STREAMS',
+      schema: z.coerce.number().int().min(1),
+      default: 1000,
+      unit: 'streams',
+      description: 'Streams served at once, watches for example, besides the other calls; more are refused',
+    }),
+    clientCallsPerSecond: setting({
+      env: 'FORGE_CLIENT_CALLS_PER_SECOND',
+      schema: z.coerce.number().min(1),
+      default: 3000,
+      unit: 'calls/s',
+      description:
+        'Calls that one client may make, by address and tenant; more are refused with the time to wait',
+    }),
+    clientShare: setting({
+      env: 'FORGE_CLIENT_SHARE',
+      schema: z.coerce.number().min(0.01).max(1),
+      default: 0.75,
+      description: 'Share of the calls and of the streams served at once that one client may hold',
+    }),
     maxConnectionAgeMs: setting({
       env: 'FORGE_MAX_CONNECTION_AGE_MS',
       schema: zDurationMs,

@@ -28,6 +28,7 @@ import { type CustomTransportStrategy, Server } from '@nestjs/microservices';
 import type { ServerConfig } from '../config/server-settings.js';
 import type { Readiness } from '../ops/readiness.js';
 import { runInCall, ServerCall, type WireCall } from './call-context.js';
+import { ClientLimits, type ClientRefusal, clientOf } from './client-limits.js';
 import { GRPC_TRANSPORT } from './grpc-service.decorator.js';
 import { pathOf } from './handler-types.js';
 import { addHealth } from './health.js';
@@ -64,6 +65,12 @@ export class UnboundError extends AppError {
   }
 }
 
+/** Calls whose answers are a stream. */
+const RESPONSE_STREAMS: ReadonlySet<string> = new Set(['server_streaming', 'bidi_streaming']);
+/** A client that was quiet may make the calls of this many seconds at once. */
+const BURST_SECONDS = 2;
+/** A flood must not fill the log: refusals are written at most this often, with their number. */
+const REFUSAL_LOG_MS = 1_000;
 /** Suggested wait of a caller that met the limit of concurrent calls, ms. */
 const OVERLOAD_RETRY_MS = 500;
 /** Time a connection that is too old gets for its open calls, ms. */
@@ -79,15 +86,20 @@ const KEEPALIVE_TIMEOUT_MS = 10_000;
  */
 export class GrpcTransport extends Server implements CustomTransportStrategy {
   private readonly server: GrpcServer;
-  private readonly open: OpenCalls;
+  private readonly calls: Pool;
+  private readonly streams: Pool;
   private services: readonly DescService[] = [];
   private port = 0;
+  private refused = 0;
+  private refusalLoggedMs = Number.NEGATIVE_INFINITY;
   private allClosed: Promise<void> = Promise.resolve();
 
   constructor(private readonly parts: GrpcTransportParts) {
     super();
     this.transportId = GRPC_TRANSPORT;
-    this.open = new OpenCalls(parts.config.maxConcurrentCalls);
+    const { maxConcurrentCalls, maxStreams } = parts.config;
+    this.calls = poolOf(maxConcurrentCalls, parts.config);
+    this.streams = poolOf(maxStreams, parts.config);
     this.server = new GrpcServer(serverOptions(parts.config));
     sendLibraryLogTo(parts.log);
   }
@@ -134,14 +146,11 @@ export class GrpcTransport extends Server implements CustomTransportStrategy {
    * UNAVAILABLE; when the signal aborts, so do all calls.
    */
   async finishCalls(signal: AbortSignal): Promise<void> {
-    const grace = setTimeout(
-      () => this.open.abort(drainingError(), 'streams'),
-      this.parts.config.streamGraceMs,
-    );
-    const cut = () => this.open.abort(drainingError(), 'all');
+    const grace = setTimeout(() => this.streams.open.abort(drainingError()), this.parts.config.streamGraceMs);
+    const cut = () => this.abortAll();
     signal.addEventListener('abort', cut, { once: true });
     if (signal.aborted) cut();
-    await this.open.idle();
+    await Promise.all([this.calls.open.idle(), this.streams.open.idle()]);
     clearTimeout(grace);
     signal.removeEventListener('abort', cut);
     // The last answers are written; connections close once the callers have them.
@@ -150,8 +159,12 @@ export class GrpcTransport extends Server implements CustomTransportStrategy {
 
   /** Destroys what is left. Called by Nest when the application closes. */
   close(): void {
-    this.open.abort(drainingError(), 'all');
+    this.abortAll();
     this.server.forceShutdown();
+  }
+
+  private abortAll(): void {
+    for (const { open } of [this.calls, this.streams]) open.abort(drainingError());
   }
 
   /** Events of the underlying server are not offered. */
@@ -190,13 +203,19 @@ export class GrpcTransport extends Server implements CustomTransportStrategy {
 
   /** Gives a call its context, span and place, serves it, and records how it went. */
   private take(method: DescMethod, wire: WireCall, refuse: Refuse, serve: Serve): void {
+    const startedAt = performance.now();
     const incoming = extractContext((name) => textHeader(wire, name));
     const requestId = incoming.requestId ?? randomUUID();
     const call = new ServerCall(method, wire, requestId, incoming.tenant, this.parts.draining);
-    if (!this.open.add(call)) {
-      this.refuse(call, refuse);
+    // Watches live long: they have places of their own, so that they leave those of short calls alone.
+    const pool = RESPONSE_STREAMS.has(method.methodKind) ? this.streams : this.calls;
+    const client = clientOf(call.peer, call.tenant);
+    const refusal = pool.open.isFull ? 'full' : pool.limits.take(client, pool.open.limit, startedAt);
+    if (refusal) {
+      this.refuse(call, refuse, pool, refusal === 'full' ? undefined : refusal);
       return;
     }
+    pool.open.add(call);
     const target = pathOf(method).slice(1);
     const attributes = { rpcService: call.service, method: method.name, requestId, tenant: call.tenant };
     const span = startSpan('rpc.server', attributes, {
@@ -208,12 +227,12 @@ export class GrpcTransport extends Server implements CustomTransportStrategy {
     call.setHeader(CONTEXT_HEADERS.requestId, requestId);
     const labels = { service: call.service, method: method.name };
     const inFlight = this.parts.metrics.gauge('rpcServerInFlight');
-    const startedAt = performance.now();
     inFlight.inc(labels);
     runInContext({ ...incoming, requestId, trace }, () =>
       runInCall(call, async () => {
         const outcome = await serve(call);
-        this.open.delete(call);
+        pool.open.delete(call);
+        pool.limits.release(client);
         inFlight.dec(labels);
         span.set({ code: outcome.code });
         if (outcome.code !== 'OK') span.fail(outcome.error);
@@ -242,28 +261,59 @@ export class GrpcTransport extends Server implements CustomTransportStrategy {
     else log.info('rpc.finished', { ...fields, reason: outcome.message });
   }
 
-  private refuse(call: ServerCall, refuse: Refuse): void {
-    const { log, metrics, config } = this.parts;
+  /** Refusals are counted each, and written once in a while. */
+  private logRefusal(call: ServerCall, reason: string, limit: number): void {
+    this.refused += 1;
+    const nowMs = performance.now();
+    if (nowMs - this.refusalLoggedMs < REFUSAL_LOG_MS) return;
+    const { service: rpcService, peer } = call;
+    const count = this.refused;
+    this.parts.log.warn('rpc.refused', { rpcService, method: call.method.name, limit, reason, peer, count });
+    this.refusalLoggedMs = nowMs;
+    this.refused = 0;
+  }
+
+  private refuse(
+    call: ServerCall,
+    refuse: Refuse,
+    { open: { limit } }: Pool,
+    refusal: ClientRefusal | undefined,
+  ): void {
+    const { metrics, config } = this.parts;
     call.finish();
-    const error = new AppError(
-      'RESOURCE_EXHAUSTED',
-      `${config.maxConcurrentCalls} calls are being served already`,
-      {
-        reason: 'TOO_MANY_CALLS',
-        retryAfterMs: OVERLOAD_RETRY_MS,
-      },
-    );
+    const words = {
+      rate: `this client makes more than ${config.clientCallsPerSecond} calls per second`,
+      share: `this client holds ${Math.round(config.clientShare * 100)} % of the calls that are served at once`,
+      concurrency: `${limit} calls are being served already`,
+    };
+    const kind = refusal?.reason ?? 'concurrency';
+    const error = new AppError('RESOURCE_EXHAUSTED', `${words[kind]}; try again later`, {
+      reason: refusal ? 'CLIENT_LIMIT' : 'TOO_MANY_CALLS',
+      retryAfterMs: refusal?.retryAfterMs ?? OVERLOAD_RETRY_MS,
+    });
     const { number, message, metadata } = toWireStatus(error);
-    metrics.counter('rpcServerRefused').inc({ reason: 'concurrency' });
+    metrics.counter('rpcServerRefused').inc({ reason: kind });
     const labels = { service: call.service, method: call.method.name, code: error.code };
     metrics.histogram('rpcServerDuration').observe(labels, 0);
-    log.warn('rpc.refused', {
-      rpcService: call.service,
-      method: call.method.name,
-      limit: config.maxConcurrentCalls,
-    });
+    this.logRefusal(call, kind, limit);
     refuse({ code: number, details: message, metadata });
   }
+}
+
+/** One kind of calls: the places, and what each client may have of them. */
+interface Pool {
+  readonly open: OpenCalls;
+  readonly limits: ClientLimits;
+}
+
+function poolOf(
+  places: number,
+  { clientCallsPerSecond: callsPerSecond, clientShare: share }: ServerConfig,
+): Pool {
+  return {
+    open: new OpenCalls(places),
+    limits: new ClientLimits({ callsPerSecond, burst: callsPerSecond * BURST_SECONDS, share }),
+  };
 }
 
 /** grpc-js has one log per process: its lines join those of the service that started last. */

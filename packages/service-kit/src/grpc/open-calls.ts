@@ -8,7 +8,7 @@ export class OpenCalls {
 
   constructor(
     /** Most calls at once. */
-    private readonly limit: number,
+    readonly limit: number,
   ) {}
 
   /** Calls whose handlers have not ended yet. */
@@ -16,11 +16,14 @@ export class OpenCalls {
     return this.calls.size;
   }
 
-  /** Takes a place for a call; false when all are taken. */
-  add(call: ServerCall): boolean {
-    if (this.calls.size >= this.limit) return false;
+  /** Whether every place is taken. */
+  get isFull(): boolean {
+    return this.calls.size >= this.limit;
+  }
+
+  /** Takes a place for a call. */
+  add(call: ServerCall): void {
     this.calls.add(call);
-    return true;
   }
 
   /** Gives a place back. */
@@ -30,13 +33,9 @@ export class OpenCalls {
     for (const resolve of this.waiting.splice(0)) resolve();
   }
 
-  /** Ends calls with an error: all, or only those whose responses are a stream. */
-  abort(reason: AppError, which: 'all' | 'streams'): void {
-    for (const call of this.calls) {
-      const isStream =
-        call.method.methodKind.endsWith('streaming') && call.method.methodKind !== 'client_streaming';
-      if (which === 'all' || isStream) call.abort(reason);
-    }
+  /** Ends calls with an error. */
+  abort(reason: AppError): void {
+    for (const call of this.calls) call.abort(reason);
   }
 
   /** Resolves when no call is open. */
