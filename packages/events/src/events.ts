@@ -1,12 +1,15 @@
 import type { Metrics } from '@agentforge/telemetry';
 import { Kvm } from '@nats-io/kv';
 import { BreakerStore } from './breakers.js';
+import { CapacityBoard } from './capacity.js';
 import { CheckpointIndex } from './checkpoint-index.js';
 import { DeadLetters } from './dead-letters.js';
 import { Directives } from './directives.js';
+import { LeaseLedger } from './leases.js';
 import { PhaseRegistry } from './phase-registry.js';
 import { ProgressChannel } from './progress-channel.js';
 import { type QueueReading, readQueues, readTaskQueue, type TaskQueueReading } from './queue-readings.js';
+import { QuotaBook } from './quotas.js';
 import { Replicas } from './replicas.js';
 import { Reports } from './reports.js';
 import { RunLog } from './run-log.js';
@@ -38,7 +41,10 @@ export class Events {
   readonly deadLetters: DeadLetters;
   readonly phases: PhaseRegistry;
   readonly breakers: BreakerStore;
+  readonly capacity: CapacityBoard;
   readonly checkpoints: CheckpointIndex;
+  readonly leases: LeaseLedger;
+  readonly quotas: QuotaBook;
   readonly uploads: UploadIndex;
   readonly replicas: Replicas;
   readonly stepCache: StepCache;
@@ -61,6 +67,9 @@ export class Events {
     this.phases = new PhaseRegistry(connection, buckets.phases, logger);
     this.replicas = new Replicas(connection, logger);
     this.breakers = new BreakerStore(connection, buckets.breakers, logger);
+    this.capacity = new CapacityBoard(connection, buckets.capacity, logger);
+    this.leases = new LeaseLedger(connection, buckets.leases, logger);
+    this.quotas = new QuotaBook(connection, buckets.quotas, logger);
     this.uploads = new UploadIndex(connection, buckets.uploads, logger);
     this.stepCache = new StepCache(buckets.stepCache, logger);
   }

@@ -1,4 +1,11 @@
 export type { BreakerEntry, BreakerStore } from './breakers.js';
+export {
+  type CapacityBoard,
+  type CapacityChange,
+  type PoolAdvert,
+  type QueuedRequest,
+  tokenOf,
+} from './capacity.js';
 export type { CheckpointEntry, CheckpointIndex } from './checkpoint-index.js';
 export {
   checkRedrivable,
@@ -56,10 +63,12 @@ export {
   type StepLevelCase,
   type StepTransition,
 } from './fold/transitions.js';
+export type { LeaseLedger, Ledger, LedgerEntry } from './leases.js';
 export { type LetterSubject, letterSubjectOf } from './letter-subject.js';
 export type { PhaseChange, PhaseRegistry } from './phase-registry.js';
 export type { ProgressChannel, ProgressFeed, ProgressSubscribeOptions } from './progress-channel.js';
 export type { QueueReading, TaskQueueReading } from './queue-readings.js';
+export { NO_LIMITS, type QuotaBook, type QuotaLimits, type StoredQuota } from './quotas.js';
 export { type Membership, REPLICA_BEAT_MS, type Replicas, type ReplicaWord } from './replicas.js';
 export type { DeliveredReport, ReportConsumeOptions, Reports } from './reports.js';
 export type { RunBatch, RunEventInit, RunLog } from './run-log.js';

@@ -6,6 +6,7 @@ import {
   TaskAction,
   TaskDirectiveSchema,
 } from '@agentforge/contracts';
+import type { PoolAdvert } from '@agentforge/events';
 import { createClient } from '@agentforge/service-kit';
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
 import { PhaseHost } from '../src/index.js';
@@ -35,6 +36,27 @@ afterEach(async () => {
 });
 
 describe('a phase service', () => {
+  it('advertises what its host has, and takes it back when it drains', async () => {
+    const seen: (PoolAdvert | undefined)[] = [];
+    const stop = new AbortController();
+    const following = (async () => {
+      for await (const change of bench.events.capacity.watch({ signal: stop.signal }))
+        if (change.kind === 'pool') seen.push(change.advert);
+    })();
+    const service = await bench.startService({
+      FORGE_POOL: 'h.1',
+      FORGE_POOL_CPU: '3',
+      FORGE_POOL_GPUS: '2',
+    });
+    await eventually(() => seen.length > 0);
+    expect(seen[0]).toMatchObject({ pool: 'h.1', phase: 'counting', cpu: 3, gpus: 2 });
+    expect(seen[0]?.memoryBytes).toBeGreaterThan(2 ** 28);
+    await service.drain('test');
+    await eventually(() => seen.at(-1) === undefined);
+    stop.abort();
+    await following;
+  });
+
   it('describes its phase, checks configurations, estimates, and registers', async () => {
     const service = await bench.startService();
     service.get(PhaseHost).announce(service.grpcAddress);

@@ -6,6 +6,7 @@ import { Clients, Drain, Readiness, SERVICE_CONFIG } from '@agentforge/service-k
 import { Logger, Metrics } from '@agentforge/telemetry';
 import { Module } from '@nestjs/common';
 import { GrpcJudge } from './adapters/grpc-judge.js';
+import { NatsCapacity } from './adapters/nats-capacity.js';
 import { NatsPhaseCatalog } from './adapters/nats-phase-catalog.js';
 import { NatsReplicaGroup } from './adapters/nats-replica-group.js';
 import { NatsRunLog } from './adapters/nats-run-log.js';
@@ -19,12 +20,14 @@ import { Engine } from './engine/engine.js';
 import { EngineStatusController } from './engine-status.controller.js';
 import { OrchestratorController } from './orchestrator.controller.js';
 import { OrchestratorUseCases } from './orchestrator.service.js';
+import { Capacity } from './ports/capacity.port.js';
 import { Judge } from './ports/judge.port.js';
 import { Limits } from './ports/limits.port.js';
 import { PhaseCatalog } from './ports/phase-catalog.port.js';
 import { RunLog } from './ports/run-log.port.js';
 import { StepResults } from './ports/step-results.port.js';
 import { Workers } from './ports/workers.port.js';
+import { registerCapacityMetrics } from './scheduling/capacity-metrics.js';
 
 /** Composition root: binds ports to NATS and gRPC, starts the engine. */
 @Module({
@@ -48,6 +51,12 @@ import { Workers } from './ports/workers.port.js';
       inject: [Events, Logger, Drain],
       useFactory: (events: Events, logger: Logger, drain: Drain) =>
         NatsPhaseCatalog.watch(events, logger, drain.signal),
+    },
+    {
+      provide: Capacity,
+      inject: [Events, Logger, SERVICE_CONFIG, Drain],
+      useFactory: (events: Events, logger: Logger, config: Config, drain: Drain) =>
+        NatsCapacity.watch(events, logger, config.replica, drain.signal),
     },
     {
       provide: Judge,
@@ -85,6 +94,7 @@ import { Workers } from './ports/workers.port.js';
         StepResults,
         Breakers,
         NatsReplicaGroup,
+        Capacity,
         Logger,
         Metrics,
         SERVICE_CONFIG,
@@ -158,6 +168,7 @@ async function startEngine(
   results: StepResults,
   breakers: Breakers,
   group: NatsReplicaGroup,
+  capacity: Capacity,
   logger: Logger,
   metrics: Metrics,
   config: Config,
@@ -171,6 +182,7 @@ async function startEngine(
       phases,
       results,
       breakers,
+      capacity,
       logger,
       metrics,
       clock: group.clock,
@@ -183,11 +195,14 @@ async function startEngine(
       sweepMs: config.sweepMs,
       maxActiveRuns: config.maxActiveRuns,
       cachePolicy: config.stepCache === 'off' ? CachePolicy.OFF : CachePolicy.READ_WRITE,
+      leaseMs: config.leaseMs,
+      patienceMs: config.patienceMs,
       idleMs: 60_000,
     },
   );
   await engine.start();
   metrics.gauge('runsActive').collect(() => [{ labels: { state: 'active' }, value: engine.activeRuns }]);
+  registerCapacityMetrics(metrics, engine, capacity);
   drain.on('stop-pulling', 'reports', () => workers.stop());
   drain.on('hand-back', 'engine', async () => {
     await engine.stop();

@@ -115,6 +115,21 @@ export const settings = defineSettings({
     unit: 'successes',
     description: 'Successes in a row that close a breaker which lets attempts pass one at a time',
   }),
+  leaseMs: setting({
+    env: 'FORGE_LEASE_MS',
+    schema: zDurationMs.min(1_000),
+    default: 30_000,
+    unit: 'ms',
+    description: 'Life of a lease of resources that no replica renews',
+  }),
+  patienceMs: setting({
+    env: 'FORGE_LEASE_PATIENCE_MS',
+    schema: zDurationMs.min(0),
+    default: 60_000,
+    unit: 'ms',
+    description:
+      'How long a step that asks for much may be passed by smaller ones before resources are set aside for it',
+  }),
   unclaimedTaskMs: setting({
     env: 'FORGE_UNCLAIMED_TASK_MS',
     schema: zDurationMs.min(100),

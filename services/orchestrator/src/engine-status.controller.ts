@@ -4,10 +4,11 @@ import {
   type ExplainExecutionStepRequest,
   type GetProjectUsageRequest,
 } from '@agentforge/contracts';
-import { GrpcService, notYet, type ServiceHandlers } from '@agentforge/service-kit';
+import { GrpcService, type ServiceHandlers } from '@agentforge/service-kit';
 import { toBreaker } from './breaker.mapper.js';
 import { Breakers } from './engine/breaker.js';
 import { OrchestratorUseCases } from './orchestrator.service.js';
+import { toResources } from './scheduling/scheduling.mapper.js';
 import { toWaitReason } from './waiting.mapper.js';
 
 /** gRPC edge of what only the engine knows: why a step waits, breakers, pools. */
@@ -28,8 +29,9 @@ export class EngineStatusController implements ServiceHandlers<typeof EngineStat
     return { steps: steps.map(({ stepId, waits }) => ({ stepId, waits: waits.map(toWaitReason) })) };
   }
 
-  async getProjectUsage(_: GetProjectUsageRequest) {
-    return notYet('GetProjectUsage');
+  async getProjectUsage({ project }: GetProjectUsageRequest) {
+    const { leased, ...counts } = this.useCases.usageOf(project);
+    return { ...counts, leased: toResources(leased) };
   }
 
   async listPhaseBreakers() {
@@ -37,6 +39,6 @@ export class EngineStatusController implements ServiceHandlers<typeof EngineStat
   }
 
   async listPools() {
-    return notYet('ListPools');
+    return { pools: [...this.useCases.pools()] };
   }
 }

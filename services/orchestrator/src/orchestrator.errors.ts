@@ -73,6 +73,21 @@ export class TooManyRunsError extends AppError {
   }
 }
 
+/** RESOURCE_EXHAUSTED: a limit of the project is reached. */
+export class QuotaExceededError extends AppError {
+  constructor(project: string, quota: string, limit: number, used: number, retryAfterMs: number) {
+    super(
+      'RESOURCE_EXHAUSTED',
+      `project "${project}" uses ${used} of ${limit} (${quota}); try again later, or raise the quota`,
+      {
+        reason: 'QUOTA_EXCEEDED',
+        metadata: { project, quota, limit: String(limit), used: String(used) },
+        retryAfterMs,
+      },
+    );
+  }
+}
+
 /** UNAVAILABLE: the event log does not answer. */
 export class LogUnreachableError extends AppError {
   constructor(cause: unknown) {

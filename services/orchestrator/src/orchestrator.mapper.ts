@@ -23,6 +23,7 @@ import type {
   TimeoutsDraft,
 } from './domain/graph.js';
 import type { FailureClassName } from './domain/retry-policy.js';
+import { amountsOf } from './scheduling/scheduling.mapper.js';
 
 /** What `max_count: 0` of a port means. */
 const PORT_LIMIT = 1_000;
@@ -47,6 +48,7 @@ export function toGraphDraft(graph: GraphSpec): GraphDraft {
   return {
     steps: graph.steps.map(toStepDraft),
     maxParallelSteps: graph.maxParallelSteps,
+    priority: graph.priority,
     sizeBytes: toBinary(GraphSpecSchema, graph).length,
     ...timeOf('deadlineMs', graph.deadline),
   };
@@ -62,6 +64,7 @@ function toStepDraft(spec: StepSpec): StepDraft {
     after: spec.after,
     ...(spec.retry ? { retry: toRetryDraft(spec.retry) } : {}),
     ...(spec.timeouts ? { timeouts: toTimeoutsDraft(spec.timeouts) } : {}),
+    ...(spec.resources ? { resources: amountsOf(spec.resources) } : {}),
   };
 }
 

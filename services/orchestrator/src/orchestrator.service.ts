@@ -1,6 +1,8 @@
 import {
   type CacheExplanation,
   type GraphSpec,
+  type Pool,
+  parseProjectName,
   parseRunName,
   type StartExecutionRequest,
 } from '@agentforge/contracts';
@@ -22,15 +24,26 @@ import {
   RunNotFoundError,
 } from './orchestrator.errors.js';
 import { fillDefaults, toGraphDraft, toPhaseFacts } from './orchestrator.mapper.js';
+import { Capacity } from './ports/capacity.port.js';
 import { Limits } from './ports/limits.port.js';
 import { PhaseCatalog } from './ports/phase-catalog.port.js';
 import { digestOfRequest } from './request-digest.js';
+import { type Amounts, NOTHING, plus } from './scheduling/domain/resources.js';
+import { toPool } from './scheduling/scheduling.mapper.js';
 
 /** A graph with defaults filled in, or what is wrong with it. */
 export interface GraphVerdict {
   readonly violations: readonly FieldViolation[];
   readonly isOnlyUnimplemented: boolean;
   readonly graph?: GraphSpec;
+}
+
+/** What the runs of a project use now. */
+export interface ProjectUsage {
+  readonly runningRuns: number;
+  readonly queuedRuns: number;
+  readonly runningSteps: number;
+  readonly leased: Amounts;
 }
 
 /** Bounds of what a request may carry besides its graph. */
@@ -47,6 +60,7 @@ export class OrchestratorUseCases {
     private readonly engine: Engine,
     private readonly phases: PhaseCatalog,
     private readonly limits: Limits,
+    private readonly capacity: Capacity,
   ) {}
 
   /** Checks a graph and keeps nothing. */
@@ -54,7 +68,13 @@ export class OrchestratorUseCases {
     const isMissing = { field: 'graph', description: 'is missing' };
     if (graph === undefined) return { violations: [isMissing], isOnlyUnimplemented: false };
     const facts = new Map(this.phases.list().map((phase) => [phase.name, toPhaseFacts(phase)]));
-    const { violations, configs } = judgeGraph(toGraphDraft(graph), facts, this.limits, this.#configRules);
+    const { violations, configs } = judgeGraph(
+      toGraphDraft(graph),
+      facts,
+      this.limits,
+      this.#configRules,
+      this.capacity.pools(),
+    );
     if (violations.length === 0)
       return {
         violations: [],
@@ -121,6 +141,26 @@ export class OrchestratorUseCases {
     return this.engine.explainCache(checked(run), stepId);
   }
 
+  /** The pools that workers advertise, with the leases that hold them, by name. */
+  pools(): readonly Pool[] {
+    const { entries } = this.capacity.ledger();
+    return this.capacity.pools().map((pool) => toPool(pool, entries));
+  }
+
+  /** What the runs of a project use. @throws INVALID_ARGUMENT */
+  usageOf(name: string): ProjectUsage {
+    const project = parseProjectName(name);
+    if (project === undefined) throw new InvalidFieldError([badProject(name)]);
+    const { running, queued, steps } = this.engine.census.usageOf(project);
+    const leased = this.capacity.ledger().entries.filter((entry) => entry.project === project);
+    return {
+      runningRuns: running.size,
+      queuedRuns: queued.size,
+      runningSteps: steps,
+      leased: leased.reduce(plus, NOTHING),
+    };
+  }
+
   /** Hands a command to a run. @throws NOT_FOUND, FAILED_PRECONDITION, INVALID_ARGUMENT, UNAVAILABLE */
   async command(
     name: string,
@@ -167,6 +207,11 @@ const checked = (name: string): string => {
   if (parseRunName(name) === undefined) throw new InvalidFieldError([badName(name)]);
   return name;
 };
+
+const badProject = (name: string): FieldViolation => ({
+  field: 'project',
+  description: `is ${JSON.stringify(name.slice(0, 200))}; must be "projects/{project}" of a-z, 0-9 and "-"`,
+});
 
 const badName = (name: string): FieldViolation => ({
   field: 'name',

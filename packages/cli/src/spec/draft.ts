@@ -29,6 +29,14 @@ export interface TimeoutSpec {
   readonly heartbeatMs: number | undefined;
 }
 
+/** What a step needs while it runs; 0 asks for nothing of that kind. */
+export interface ResourceSpec {
+  readonly cpu: number;
+  readonly memoryBytes: bigint;
+  readonly gpus: number;
+  readonly gpuMemoryBytes: bigint;
+}
+
 /** One step as written. */
 export interface StepDraft {
   readonly id: string;
@@ -42,6 +50,7 @@ export interface StepDraft {
   readonly seed: bigint | undefined;
   readonly allowFallback: boolean | undefined;
   readonly cache: CacheWord | undefined;
+  readonly resources: ResourceSpec | undefined;
 }
 
 /** A specification as written. */
@@ -52,6 +61,7 @@ export interface RunSpec {
   readonly labels: Readonly<Record<string, string>>;
   readonly seed: bigint;
   readonly maxParallelSteps: number;
+  readonly priority: number;
   readonly deadlineMs: number | undefined;
   readonly steps: readonly StepDraft[];
 }

@@ -43,6 +43,7 @@ export function toGraph(spec: RunSpec, refs: ReadonlyMap<ContentItem, ArtifactRe
   return create(GraphSpecSchema, {
     seed: spec.seed,
     maxParallelSteps: spec.maxParallelSteps,
+    priority: spec.priority,
     ...(spec.deadlineMs === undefined ? {} : { deadline: toDuration(spec.deadlineMs) }),
     steps: spec.steps.map((step) => toStep(step, refs)),
   });
@@ -69,6 +70,7 @@ function toStep(step: StepDraft, refs: ReadonlyMap<ContentItem, ArtifactRef>) {
     ...(step.timeouts ? { timeouts: toTimeouts(step.timeouts) } : {}),
     ...(step.seed === undefined ? {} : { seed: step.seed }),
     ...(step.cache === undefined ? {} : { cache: CACHE_POLICIES[step.cache] }),
+    ...(step.resources ? { resources: { ...step.resources } } : {}),
     ...(step.allowFallback === undefined ? {} : { allowFallback: step.allowFallback }),
   };
 }

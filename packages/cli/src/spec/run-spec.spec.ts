@@ -54,6 +54,30 @@ describe('parseRunSpec()', () => {
     expect(spec?.steps[1]).toMatchObject({ seed: 3n, allowFallback: false, after: ['founders'] });
   });
 
+  it('reads priority and resources, also in units, and refuses what is none', () => {
+    const { spec, problems } =
+      parseRunSpec(`${GOOD}    resources: { cpu: 1.5, memory: 4GiB, gpus: 1, gpu_memory: 80GB }
+priority: 7
+`);
+    expect(problems).toEqual([]);
+    expect(spec?.priority).toBe(7);
+    expect(spec?.steps[0]?.resources).toBeUndefined();
+    expect(spec?.steps[1]?.resources).toEqual({
+      cpu: 1.5,
+      memoryBytes: 4_294_967_296n,
+      gpus: 1,
+      gpuMemoryBytes: 80_000_000_000n,
+    });
+    expect(problemsOf(`${GOOD}    resources: { cpu: -1, memory: much, gpuss: 1 }\npriority: 2000\n`)).toEqual(
+      [
+        '20:23 steps[1].resources.cpu -1 is not within 0 to 4096',
+        '20:35 steps[1].resources.memory expected a number of bytes, or one with a unit: 512MiB, 1.5GiB, 2GB',
+        '20:41 steps[1].resources.gpuss unknown field "gpuss"; did you mean "gpus"?',
+        '21:11 priority 2000 is not within -1000 to 1000',
+      ],
+    );
+  });
+
   it('reports every problem at once, in the order of the file, with line and column', () => {
     const text = `seed: -1
 steps:

@@ -1,3 +1,4 @@
+import { parseBytes } from './bytes.js';
 import { Checker, type JsonValue, type PlainMap } from './checker.js';
 import { SpecDocument } from './document.js';
 import {
@@ -5,6 +6,7 @@ import {
   type ContentItem,
   FAILURE_WORDS,
   type InputSource,
+  type ResourceSpec,
   type RetrySpec,
   type RunSpec,
   STEP_KINDS,
@@ -16,7 +18,17 @@ import { checkGraph } from './graph-check.js';
 import type { FieldPath } from './path.js';
 import { type SpecProblem, sortProblems } from './problem.js';
 
-const SPEC_FIELDS = ['name', 'run', 'project', 'labels', 'seed', 'max_parallel_steps', 'deadline', 'steps'];
+const SPEC_FIELDS = [
+  'name',
+  'run',
+  'project',
+  'labels',
+  'seed',
+  'priority',
+  'max_parallel_steps',
+  'deadline',
+  'steps',
+];
 const STEP_FIELDS = [
   'id',
   'kind',
@@ -29,7 +41,9 @@ const STEP_FIELDS = [
   'seed',
   'allow_fallback',
   'cache',
+  'resources',
 ];
+const RESOURCE_FIELDS = ['cpu', 'memory', 'gpus', 'gpu_memory'];
 const RETRY_FIELDS = [
   'max_attempts',
   'initial_interval',
@@ -62,6 +76,7 @@ const OUTPUT = {
 export type {
   ContentItem,
   InputSource,
+  ResourceSpec,
   RetrySpec,
   RunSpec,
   StepDraft,
@@ -107,6 +122,7 @@ function readSpec(check: Checker, value: unknown): RunSpec | undefined {
     labels: readLabels(check, root['labels']),
     seed: check.seed(root['seed'], ['seed']) ?? 0n,
     maxParallelSteps: check.integer(root['max_parallel_steps'], ['max_parallel_steps'], 0, 10_000) ?? 0,
+    priority: check.integer(root['priority'], ['priority'], -1_000, 1_000) ?? 0,
     deadlineMs: check.duration(root['deadline'], ['deadline']),
     steps: steps.flatMap((step, index) => readStep(check, step, ['steps', index]) ?? []),
   };
@@ -147,6 +163,7 @@ function readStep(check: Checker, value: unknown, path: FieldPath): StepDraft | 
     seed: check.seed(step['seed'], [...path, 'seed']),
     allowFallback: check.flag(step['allow_fallback'], [...path, 'allow_fallback']),
     cache: readWord(check, step['cache'], [...path, 'cache'], CACHE_WORDS),
+    resources: readResources(check, step['resources'], [...path, 'resources']),
   };
 }
 
@@ -234,6 +251,26 @@ function readRetry(check: Checker, value: unknown, path: FieldPath): RetrySpec |
         .flatMap((word, i) => check.text(word, [...path, 'non_retryable_reasons', i], REASON) ?? []),
     }
   );
+}
+
+function readResources(check: Checker, value: unknown, path: FieldPath): ResourceSpec | undefined {
+  const resources = value === undefined ? undefined : check.map(value, path, RESOURCE_FIELDS);
+  return (
+    resources && {
+      cpu: check.number(resources['cpu'], [...path, 'cpu'], 0, 4_096) ?? 0,
+      memoryBytes: readBytes(check, resources['memory'], [...path, 'memory']),
+      gpus: check.integer(resources['gpus'], [...path, 'gpus'], 0, 64) ?? 0,
+      gpuMemoryBytes: readBytes(check, resources['gpu_memory'], [...path, 'gpu_memory']),
+    }
+  );
+}
+
+function readBytes(check: Checker, value: unknown, path: FieldPath): bigint {
+  if (value === undefined || value === null) return 0n;
+  const bytes = parseBytes(value);
+  if (bytes === undefined)
+    check.refuse(path, 'expected a number of bytes, or one with a unit: 512MiB, 1.5GiB, 2GB');
+  return bytes ?? 0n;
 }
 
 function readTimeouts(check: Checker, value: unknown, path: FieldPath): TimeoutSpec | undefined {

@@ -8,6 +8,7 @@ import { PhaseTasks } from '../host/phase-tasks.js';
 import type { RuntimeOptions } from '../host/runtime-options.js';
 import { openCompute } from './compute.js';
 import type { PhaseServiceConfig } from './phase-settings.js';
+import { PoolAdvertiser, poolOf } from './pool-advertiser.js';
 
 /** How often the descriptor is written again, so that it survives a lost registry. */
 const REGISTER_EVERY_MS = 60_000;
@@ -32,6 +33,7 @@ export interface PhaseHostParts {
 export class PhaseHost {
   readonly tasks: PhaseTasks;
   readonly phase: PhaseDefinition;
+  private readonly pool: PoolAdvertiser;
   private address: string;
   private events: Events | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -42,7 +44,9 @@ export class PhaseHost {
     this.phase = phase;
     this.address = config.grpcPort === 0 ? '' : `${config.grpcHost}:${config.grpcPort}`;
     const { device } = openCompute(config, log, metrics);
-    this.tasks = new PhaseTasks(phase, runtimeOptions(config, device), log, metrics);
+    const options = runtimeOptions(config, device);
+    this.tasks = new PhaseTasks(phase, options, log, metrics);
+    this.pool = new PoolAdvertiser(poolOf(phase.name, options.workerId, config), log);
   }
 
   /** Starts in the background; readiness follows the connection. */
@@ -50,6 +54,7 @@ export class PhaseHost {
     const { readiness, drain } = this.parts;
     readiness.report('nats', false, 'connecting');
     drain.on('stop-pulling', 'phase tasks', () => this.tasks.stopPulling());
+    drain.on('stop-pulling', 'pool', () => this.pool.stop(this.events));
     drain.on('finish', 'phase tasks', () => this.tasks.release());
     drain.on('close', 'events', () => this.close());
     void this.keepStarting();
@@ -96,6 +101,7 @@ export class PhaseHost {
     clearInterval(this.timer);
     this.timer = setInterval(() => void this.register(), REGISTER_EVERY_MS).unref();
     await this.tasks.start(this.events);
+    await this.pool.start(this.events);
     readiness.report('nats', true);
   }
 

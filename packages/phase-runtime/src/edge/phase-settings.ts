@@ -83,6 +83,40 @@ export function phaseSettings(ports: DefaultPorts) {
       unit: 'ms',
       description: 'Time a released computation gets to store a checkpoint before its thread is terminated',
     }),
+    pool: setting({
+      env: 'FORGE_POOL',
+      schema: z.string().max(100),
+      default: '',
+      description: 'Name of the pool of resources that steps lease from here; the host when empty',
+    }),
+    poolCpu: setting({
+      env: 'FORGE_POOL_CPU',
+      schema: z.coerce.number().min(0).max(4_096),
+      default: 0,
+      unit: 'cores',
+      description: 'Cores of the pool; 0 means all that the process may use',
+    }),
+    poolMemoryBytes: setting({
+      env: 'FORGE_POOL_MEMORY_BYTES',
+      schema: z.coerce.number().int().min(0),
+      default: 0,
+      unit: 'bytes',
+      description: 'Memory of the pool; 0 means all that the host or its container has',
+    }),
+    poolGpus: setting({
+      env: 'FORGE_POOL_GPUS',
+      schema: z.coerce.number().int().min(0).max(64),
+      default: 0,
+      unit: 'accelerators',
+      description: 'Accelerators of the pool that steps may lease',
+    }),
+    poolGpuMemoryBytes: setting({
+      env: 'FORGE_POOL_GPU_MEMORY_BYTES',
+      schema: z.coerce.number().int().min(0),
+      default: 0,
+      unit: 'bytes',
+      description: 'Memory of each accelerator of the pool',
+    }),
   });
 }
 

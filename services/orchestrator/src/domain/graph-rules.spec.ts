@@ -51,6 +51,7 @@ const step = (id: string, phase: string, rest: Partial<StepDraft> = {}): StepDra
 const graph = (steps: StepDraft[], rest: Partial<GraphDraft> = {}): GraphDraft => ({
   steps,
   maxParallelSteps: 0,
+  priority: 0,
   sizeBytes: 100,
   ...rest,
 });

@@ -1,8 +1,17 @@
 import type { ConfigRules } from './config-rules.js';
 import { findCycles } from './cycles.js';
-import type { GraphDraft, GraphLimits, JsonObject, PhaseFacts, StepDraft, Violation } from './graph.js';
+import type {
+  GraphDraft,
+  GraphLimits,
+  JsonObject,
+  PhaseFacts,
+  PoolDraft,
+  StepDraft,
+  Violation,
+} from './graph.js';
 import { inputViolations } from './input-rules.js';
 import { policyViolations } from './policy-rules.js';
+import { resourceViolations } from './resource-rules.js';
 import { knownNames } from './suggest.js';
 
 /** Every violation of a graph, and the configurations with defaults filled in, by position of the step. */
@@ -19,12 +28,14 @@ const STEP_ID = /^[a-z0-9_-]{1,63}$/;
 /**
  * Checks a graph and reports everything that is wrong at once. Pure.
  * @param phases  the phases that are installed, by name
+ * @param pools   the resources that workers advertise now
  */
 export function judgeGraph(
   graph: GraphDraft,
   phases: ReadonlyMap<string, PhaseFacts>,
   limits: GraphLimits,
   configRules: ConfigRules,
+  pools: readonly PoolDraft[] = [],
 ): GraphJudgement {
   const size = sizeViolations(graph, limits);
   if (size.length > 0) return { violations: size, configs: [] };
@@ -33,7 +44,7 @@ export function judgeGraph(
   const configs: JsonObject[] = [];
   graph.steps.forEach((step, i) => {
     const path = `steps[${i}]`;
-    violations.push(...orderViolations(step, path, steps));
+    violations.push(...orderViolations(step, path, steps), ...resourceViolations(step, path, pools));
     const phase = phases.get(step.phase);
     if (step.kind !== 'phase') {
       violations.push({ ...unimplementedKind(step), field: `${path}.kind` });

@@ -44,6 +44,22 @@ export interface TimeoutsDraft {
   readonly heartbeatMs?: number;
 }
 
+/** What a step asks for while it runs; 0 is nothing of that kind. */
+export interface ResourceDraft {
+  readonly cpu: number;
+  readonly memoryBytes: number;
+  readonly gpus: number;
+  /** On each of them. */
+  readonly gpuMemoryBytes: number;
+}
+
+/** Resources of one host, as its workers advertise them. */
+export interface PoolDraft {
+  readonly name: string;
+  readonly total: ResourceDraft;
+  readonly phases: ReadonlySet<string>;
+}
+
 /** A step as asked for. */
 export interface StepDraft {
   readonly id: string;
@@ -54,12 +70,14 @@ export interface StepDraft {
   readonly after: readonly string[];
   readonly retry?: RetryDraft;
   readonly timeouts?: TimeoutsDraft;
+  readonly resources?: ResourceDraft;
 }
 
 /** A graph as asked for. */
 export interface GraphDraft {
   readonly steps: readonly StepDraft[];
   readonly maxParallelSteps: number;
+  readonly priority: number;
   readonly deadlineMs?: number;
   /** Size of the graph on the wire. */
   readonly sizeBytes: number;

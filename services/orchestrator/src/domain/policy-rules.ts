@@ -22,6 +22,7 @@ const BOUNDS = {
 export function policyViolations(graph: GraphDraft, limits: GraphLimits): Violation[] {
   return [
     ...range('max_parallel_steps', graph.maxParallelSteps, 0, limits.maxParallelSteps),
+    ...range('priority', graph.priority, -1_000, 1_000),
     ...time('deadline', graph.deadlineMs, BOUNDS.deadline),
     ...graph.steps.flatMap((step, i) => [
       ...(step.retry ? retryViolations(step.retry, `steps[${i}].retry`) : []),

@@ -1,5 +1,6 @@
 import type { Logger, Metrics } from '@agentforge/telemetry';
 import type { BreakerBoard } from '../ports/breaker-board.port.js';
+import type { Capacity } from '../ports/capacity.port.js';
 import type { Judge } from '../ports/judge.port.js';
 import type { PhaseCatalog } from '../ports/phase-catalog.port.js';
 import type { RunLog } from '../ports/run-log.port.js';
@@ -21,6 +22,7 @@ export interface EnginePorts {
   readonly breakers?: BreakerBoard;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly capacity: Capacity;
   /** Time that all replicas share. Absent: that of the machine. */
   readonly clock?: Pick<EngineClock, 'nowMs'>;
   /** Which replica looks after which run. Absent: there is one replica. */
@@ -42,6 +44,10 @@ export interface EngineOptions {
   readonly maxActiveRuns: number;
   /** Whether steps that do not say use the step cache. Absent: they do not. */
   readonly cachePolicy?: EffectivePolicy;
+  /** Life of a lease that nobody renews. */
+  readonly leaseMs: number;
+  /** How long a request for resources may be passed by smaller ones. */
+  readonly patienceMs: number;
   /** How long a run that has ended stays in memory. */
   readonly idleMs: number;
 }

@@ -15,7 +15,14 @@ import {
   UnprocessableMessageError,
 } from '@agentforge/events';
 import { create } from '@bufbuild/protobuf';
-import { RunNotFoundError, StepNotFoundError, TooManyRunsError } from '../orchestrator.errors.js';
+import {
+  QuotaExceededError,
+  RunNotFoundError,
+  StepNotFoundError,
+  TooManyRunsError,
+} from '../orchestrator.errors.js';
+import { LeaseScheduler } from '../scheduling/lease-scheduler.js';
+import { projectIdOf, RunCensus } from '../scheduling/run-census.js';
 import type { Wait } from './admission/wait.js';
 import { explainCache } from './cache/explain-cache.js';
 import { directiveFor } from './directives.js';
@@ -35,6 +42,10 @@ export class Engine {
   readonly #actors = new Map<string, RunActor>();
   readonly #stop = new AbortController();
   readonly #explainer: Explainer;
+  /** Who uses what, over all replicas. */
+  readonly census = new RunCensus();
+  readonly scheduler: LeaseScheduler;
+  readonly #starting = new Map<string, number>();
   #sweeper: NodeJS.Timeout | undefined;
   #isCaughtUp = false;
   #following: Promise<void> = Promise.resolve();
@@ -44,6 +55,18 @@ export class Engine {
     private readonly options: EngineOptions,
   ) {
     this.#explainer = new Explainer(this.#actors, ports.workers);
+    const { actor, leaseMs, patienceMs } = options;
+    this.scheduler = new LeaseScheduler(
+      {
+        capacity: ports.capacity,
+        census: this.census,
+        logger: ports.logger,
+        nowMs: () => engineTimeMs(ports),
+        stateOf: (run) => this.#actors.get(run)?.state,
+        wake: (run) => this.#actors.get(run)?.tell({ kind: 'tick', isThorough: false }),
+      },
+      { holder: actor, leaseMs, patienceMs },
+    );
   }
 
   /** Resolves when the log has been read and every run that was in flight goes on. */
@@ -55,6 +78,7 @@ export class Engine {
       this.ports.logger.info('run.recovered', { runId: actor.run });
       actor.recover();
     }
+    this.scheduler.start();
     await this.ports.workers.onReport((report) => this.#report(report));
     this.ports.workers.onHeartbeat(
       (heartbeat) => this.#heartbeat(heartbeat),
@@ -66,6 +90,7 @@ export class Engine {
   /** Takes no more reports, and lets go of timers. What is in flight goes on at the next start, or elsewhere. */
   async stop(): Promise<void> {
     clearInterval(this.#sweeper);
+    this.scheduler.stop();
     await this.ports.workers.stop();
     this.#stop.abort();
     for (const actor of this.#actors.values()) actor.effects.stop();
@@ -74,9 +99,7 @@ export class Engine {
 
   /** Runs that have not ended. */
   get activeRuns(): number {
-    let count = 0;
-    for (const actor of this.#actors.values()) if (!actor.hasEnded) count++;
-    return count;
+    return this.census.active;
   }
 
   /**
@@ -90,11 +113,42 @@ export class Engine {
     return actor.state;
   }
 
-  /** Accepts a run. @throws RESOURCE_EXHAUSTED, FAILED_PRECONDITION when the run exists, UNAVAILABLE */
+  /**
+   * Accepts a run.
+   * @throws RESOURCE_EXHAUSTED: too many runs, or its project has too many that wait; FAILED_PRECONDITION when the run
+   * exists; UNAVAILABLE
+   */
   async create(run: string, input: CreateInput): Promise<RunRecord> {
-    if (this.activeRuns >= this.options.maxActiveRuns)
+    const project = projectIdOf(run);
+    const starting = this.#starting.get(project) ?? 0;
+    this.#checkRoom(project, starting);
+    this.#starting.set(project, starting + 1);
+    try {
+      return await this.#actorOf(run, undefined).post(input);
+    } finally {
+      const left = (this.#starting.get(project) ?? 1) - 1;
+      if (left > 0) this.#starting.set(project, left);
+      else this.#starting.delete(project);
+    }
+  }
+
+  /** @param starting  runs of the project that are being accepted right now */
+  #checkRoom(project: string, starting: number): void {
+    let all = this.census.active;
+    for (const count of this.#starting.values()) all += count;
+    if (all >= this.options.maxActiveRuns)
       throw new TooManyRunsError(this.options.maxActiveRuns, RETRY_AFTER_MS);
-    return this.#actorOf(run, undefined).post(input);
+    const limit = this.ports.capacity.limitsOf(project)?.maxQueuedRuns ?? 0;
+    const queued = this.census.usageOf(project).queued.size + starting;
+    if (limit > 0 && queued >= limit) {
+      this.ports.logger.info('quota.refused', {
+        projectId: project,
+        name: 'max_queued_runs',
+        limit,
+        value: queued,
+      });
+      throw new QuotaExceededError(project, 'max_queued_runs', limit, queued, RETRY_AFTER_MS);
+    }
   }
 
   /** Hands an input to a run that exists. @throws NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE */
@@ -151,7 +205,7 @@ export class Engine {
   #actorOf(run: string, state: RunRecord | undefined): RunActor {
     let actor = this.#actors.get(run);
     if (actor === undefined) {
-      actor = new RunActor(run, this.ports, this.options, state);
+      actor = new RunActor(run, this.ports, this.options, this, state);
       this.#actors.set(run, actor);
     }
     return actor;

@@ -73,7 +73,7 @@ export interface DecideContext {
    * What the scheduler said about a READY step; undefined for a step that needs no lease and no place in its project.
    * Absent: no step does.
    */
-  readonly leaseAnswerOf?: (stepId: string) => LeaseAnswer | undefined;
+  readonly leaseAnswerOf?: (step: StepRecord) => LeaseAnswer | undefined;
   /** READY steps that the scheduler was asked about and that are not scheduled yet; they hold slots. Default 0. */
   readonly leasesAsked?: number;
   /** What the breaker of a phase says about another attempt of a step; undefined for a phase without one. */

@@ -16,11 +16,14 @@ import {
 } from '@agentforge/events';
 import { createLogger, createMetrics } from '@agentforge/telemetry';
 import { create } from '@bufbuild/protobuf';
+import { SharedCapacity } from '../../test/fake-capacity.js';
 import { RUN } from '../../test/story.js';
 import { Judge } from '../ports/judge.port.js';
 import { PhaseCatalog } from '../ports/phase-catalog.port.js';
 import { RunLog } from '../ports/run-log.port.js';
 import { Workers } from '../ports/workers.port.js';
+import { LeaseScheduler } from '../scheduling/lease-scheduler.js';
+import { RunCensus } from '../scheduling/run-census.js';
 import { directiveFor } from './directives.js';
 import { RunActor } from './run-actor.js';
 
@@ -117,6 +120,7 @@ describe('RunActor', () => {
       phases: new NoPhases(),
       logger: createLogger({ service: 'test', level: 'silent' }),
       metrics: createMetrics('test'),
+      capacity: new SharedCapacity().replica('test'),
     };
     const options = {
       actor: 'test',
@@ -125,8 +129,19 @@ describe('RunActor', () => {
       sweepMs: 100,
       maxActiveRuns: 10,
       idleMs: 1_000,
+      leaseMs: 1_000,
+      patienceMs: 1_000,
     };
-    const actor = () => new RunActor(RUN, ports, options);
+    const { capacity, logger } = ports;
+    const actor = (): RunActor => {
+      const census = new RunCensus();
+      const scheduler = new LeaseScheduler(
+        { capacity, census, logger, nowMs: Date.now, stateOf: () => made.state, wake: () => undefined },
+        { holder: 'test', leaseMs: 1_000, patienceMs: 1_000 },
+      );
+      const made: RunActor = new RunActor(RUN, ports, options, { census, scheduler });
+      return made;
+    };
     return { log, workers, actor };
   };
   const creation = {

@@ -3,6 +3,8 @@ import { CachePolicy, FailureClass, type RunEvent, TaskFailedSchema } from '@age
 import { AppError, isAppError } from '@agentforge/errors';
 import { foldRun, isTerminalRun, type RunBatch, type RunRecord } from '@agentforge/events';
 import { create } from '@bufbuild/protobuf';
+import { RunLeases } from '../scheduling/run-leases.js';
+import { type Scheduling, settleLeases } from '../scheduling/settle-leases.js';
 import { decide } from './decide.js';
 import { type EngineOptions, type EnginePorts, engineTimeMs } from './engine-ports.js';
 import type { DecideContext, EngineInput } from './inputs.js';
@@ -28,6 +30,7 @@ interface Pending {
  */
 export class RunActor {
   readonly effects: RunEffects;
+  readonly leases: RunLeases;
   #state: RunRecord | undefined;
   #queue: Pending[] = [];
   #isWorking = false;
@@ -43,6 +46,7 @@ export class RunActor {
     readonly run: string,
     private readonly ports: EnginePorts,
     private readonly options: EngineOptions,
+    private readonly scheduling: Scheduling,
     state?: RunRecord,
   ) {
     this.#state = state;
@@ -50,6 +54,8 @@ export class RunActor {
     this.#waitingSinceMs = this.#lastChangeMs;
     const policy = options.cachePolicy ?? CachePolicy.OFF;
     this.effects = new RunEffects(run, ports, (input) => this.tell(input), policy);
+    if (state) scheduling.census.observe(state);
+    this.leases = new RunLeases(run, scheduling.scheduler);
   }
 
   /** The newest state that is known to be committed. */
@@ -137,7 +143,10 @@ export class RunActor {
     this.#owner = events.at(-1)?.actor ?? '';
     if (events.some(({ payload }) => payload.case === 'runResumed'))
       this.#waitingSinceMs = this.#lastChangeMs;
-    if (this.#state) this.effects.remember(events, this.#state);
+    if (this.#state === undefined) return;
+    this.effects.remember(events, this.#state);
+    this.scheduling.census.observe(this.#state);
+    settleLeases(events, this.#state, this.leases, this.scheduling.scheduler);
   }
 
   async #work(): Promise<void> {
@@ -213,6 +222,7 @@ export class RunActor {
     if (this.#state)
       for (const stepId of transition.cacheQuestions) this.effects.cache.ask(this.#state, stepId);
     for (const [phase, stepId] of transition.probeQuestions) this.#claimProbe(phase, stepId);
+    if (this.#state) for (const stepId of transition.leaseQuestions) this.leases.ask(this.#state, stepId);
     if (transition.hasMore) this.tell({ kind: 'tick', isThorough: true });
     pending.forEach(({ resolve, reject }, i) => {
       if (refusals.has(i)) reject(refusals.get(i));
@@ -243,6 +253,8 @@ export class RunActor {
       hasOutputsToJudge: (phase) => ports.phases.get(phase)?.outputs.length !== 0,
       areInputsAccepted: (stepId) => effects.areInputsAccepted(stepId),
       checking: effects.checking,
+      leaseAnswerOf: (step) => this.leases.answerOf(step),
+      leasesAsked: this.leases.size,
       lastSignMs: (attemptId) => effects.lastSignMs(attemptId),
     };
   }

@@ -99,7 +99,7 @@ function schedule(transition: Transition): boolean {
   const admitted: [StepRecord, Admission][] = [];
   for (const step of stepsIn(run, StepState.READY)) {
     if (step.isExhausted) continue;
-    const isHeld = hasSlot(context.leaseAnswerOf?.(step.spec.id));
+    const isHeld = hasSlot(context.leaseAnswerOf?.(step));
     if (slots <= 0 && !isHeld) continue;
     const next = admission(run, step, context);
     if (typeof next === 'object' && 'wait' in next) {

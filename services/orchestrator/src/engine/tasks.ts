@@ -43,6 +43,7 @@ export function taskOf(state: RunRecord, step: StepRecord, attempt: Attempt): St
     heartbeat: spec.timeouts?.heartbeat ?? durationFromMs(DEFAULT_HEARTBEAT_MS),
   };
   if (attempt.checkpoint) init.checkpoint = attempt.checkpoint;
+  if (attempt.lease) init.lease = attempt.lease;
   if (attempt.scheduleTime) init.scheduleTime = attempt.scheduleTime;
   if (spec.timeouts?.startToClose) init.startToClose = spec.timeouts.startToClose;
   return create(StepTaskSchema, init);

@@ -32,7 +32,7 @@ export type Gate = Admission | undefined;
  */
 export function admission(run: RunRecord, step: StepRecord, context: DecideContext): Admission {
   const { id, phase } = step.spec;
-  const lease = context.leaseAnswerOf?.(id);
+  const lease = context.leaseAnswerOf?.(step);
   return (
     runGate(run, step, isWhole(run)) ??
     timeGate(step, context.nowMs) ??
@@ -48,6 +48,6 @@ export function admission(run: RunRecord, step: StepRecord, context: DecideConte
 
 /** The lease that a step may be scheduled with; undefined when it needs none. */
 export function grantedLease(step: StepRecord, context: DecideContext): Lease | undefined {
-  const answer = context.leaseAnswerOf?.(step.spec.id);
+  const answer = context.leaseAnswerOf?.(step);
   return answer?.kind === 'granted' ? answer.lease : undefined;
 }

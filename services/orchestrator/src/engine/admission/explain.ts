@@ -24,7 +24,7 @@ export function waitsOf(run: RunRecord, step: StepRecord, context: DecideContext
   if (unmet) waits.push({ ...unmet.wait, detail: describeDependencies(run, unmet.wait) ?? '' });
   if (step.state === StepState.PENDING) return waits;
   const { id, phase } = step.spec;
-  const lease = context.leaseAnswerOf?.(id);
+  const lease = context.leaseAnswerOf?.(step);
   const isChecking = context.checking.has(id);
   add(timeGate(step, context.nowMs));
   if (step.isExhausted) return waits;

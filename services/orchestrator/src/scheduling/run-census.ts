@@ -1,0 +1,81 @@
+import { parseRunName, StepState } from '@agentforge/contracts';
+import { countIn, isTerminalRun, type RunRecord } from '@agentforge/events';
+
+/** What the runs of a project use, as far as the log tells. */
+export interface ProjectUse {
+  /** Runs that have started and not ended. */
+  readonly running: ReadonlySet<string>;
+  /** Runs that were accepted and have not started. */
+  readonly queued: ReadonlySet<string>;
+  /** Steps in progress. */
+  readonly steps: number;
+}
+
+interface Counted {
+  readonly running: Set<string>;
+  readonly queued: Set<string>;
+  steps: number;
+}
+
+const NOTHING: ProjectUse = { running: new Set(), queued: new Set(), steps: 0 };
+
+/**
+ * Counts the runs that have not ended, and their steps in progress, by project. Every replica folds the log of all runs,
+ * so each counts those of all replicas. O(1) for each batch.
+ */
+export class RunCensus {
+  readonly #projects = new Map<string, Counted>();
+  readonly #steps = new Map<string, number>();
+
+  /** Runs that have not ended. */
+  get active(): number {
+    return this.#steps.size;
+  }
+
+  /** Takes in a run as it stands now. */
+  observe(run: RunRecord): void {
+    if (isTerminalRun(run.state)) {
+      this.forget(run.name);
+      return;
+    }
+    const project = this.#projectOf(run.name);
+    const steps = countIn(run, StepState.RUNNING);
+    project.steps += steps - (this.#steps.get(run.name) ?? 0);
+    this.#steps.set(run.name, steps);
+    const [to, from] = run.wasScheduled
+      ? [project.running, project.queued]
+      : [project.queued, project.running];
+    to.add(run.name);
+    from.delete(run.name);
+  }
+
+  /** A run that has ended. */
+  forget(run: string): void {
+    const name = projectIdOf(run);
+    const project = this.#projects.get(name);
+    if (project === undefined) return;
+    project.steps -= this.#steps.get(run) ?? 0;
+    this.#steps.delete(run);
+    project.running.delete(run);
+    project.queued.delete(run);
+    if (project.running.size + project.queued.size === 0) this.#projects.delete(name);
+  }
+
+  /** What the runs of a project use. */
+  usageOf(project: string): ProjectUse {
+    return this.#projects.get(project) ?? NOTHING;
+  }
+
+  #projectOf(run: string): Counted {
+    const name = projectIdOf(run);
+    let project = this.#projects.get(name);
+    if (project === undefined) {
+      project = { running: new Set(), queued: new Set(), steps: 0 };
+      this.#projects.set(name, project);
+    }
+    return project;
+  }
+}
+
+/** The project of a run, from its name. */
+export const projectIdOf = (run: string): string => parseRunName(run)?.project ?? '';

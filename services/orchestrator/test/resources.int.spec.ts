@@ -1,0 +1,186 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type EngineStatusService,
+  type OrchestrationService,
+  type Run,
+  RunState,
+  StepState,
+  WaitKind,
+} from '@agentforge/contracts';
+import { type LedgerEntry, NO_LIMITS, type QuotaLimits } from '@agentforge/events';
+import type { Client, RunningService } from '@agentforge/service-kit';
+import { type Job, obedient } from './fake-worker.js';
+import { Fixture, type GraphInit } from './fixture.js';
+
+const GIB = 2 ** 30;
+const step = (id: string, rest: object = {}) => ({ id, phase: 'noop', ...rest });
+const many = (count: number, rest: object = {}) =>
+  Array.from({ length: count }, (_, i) => step(`s${i}`, rest));
+
+describe('resources and limits', () => {
+  let fixture: Fixture;
+  let client: Client<typeof OrchestrationService>;
+  let status: Client<typeof EngineStatusService>;
+  let service: RunningService;
+  let other: RunningService;
+  const adverts: NodeJS.Timeout[] = [];
+
+  beforeAll(async () => {
+    fixture = await Fixture.start();
+    const env = { FORGE_LEASE_MS: '3000' };
+    service = await fixture.orchestrator(env);
+    other = await fixture.orchestrator(env);
+    client = fixture.client(service as never);
+    status = fixture.status(service as never);
+    await advertise({ cpu: 4, memoryBytes: 8 * GIB });
+  }, 60_000);
+  afterEach(() => fixture.dismissWorkers());
+  afterAll(async () => {
+    for (const timer of adverts) clearInterval(timer);
+    await fixture.stop();
+  }, 60_000);
+
+  const advertise = async (amounts: Partial<LedgerEntry>) => {
+    const advert = {
+      pool: 'host',
+      worker: 'w',
+      phase: 'noop',
+      cpu: 0,
+      memoryBytes: 0,
+      gpus: 0,
+      gpuMemoryBytes: 0,
+    };
+    const say = () => fixture.events.capacity.advertise({ ...advert, ...amounts });
+    await say();
+    adverts.push(setInterval(() => void say().catch(() => undefined), 3_000));
+    while ((await status.listPools({})).pools.length === 0) await sleep(20);
+  };
+  const limit = async (project: string, limits: Partial<QuotaLimits>) => {
+    const { revision } = await fixture.events.quotas.get(project);
+    await fixture.events.quotas.put(project, { ...NO_LIMITS, ...limits }, revision);
+    await sleep(200);
+  };
+  const start = (name: string, graph: GraphInit, through = client) => through.startExecution({ name, graph });
+  const ledger = async () => (await fixture.events.leases.read()).entries;
+  const isDone = ({ state }: Run) => state === RunState.COMPLETED;
+
+  it('never leases more than there is, and finishes all of several runs over two replicas', async () => {
+    const second = fixture.client(other as never);
+    const seen: number[] = [];
+    const worker = await fixture.worker(async (job: Job) => {
+      seen.push((await ledger()).reduce((sum, { cpu }) => sum + cpu, 0));
+      await obedient(job);
+    });
+    const names = [fixture.newRun(), fixture.newRun()];
+    await Promise.all([
+      start(names[0] ?? '', { steps: many(12, { resources: { cpu: 1.5 } }) }),
+      start(names[1] ?? '', { steps: many(12, { resources: { cpu: 1 } }) }, second),
+    ]);
+    for (const name of names) await fixture.until(name, isDone);
+    expect(worker.jobs).toHaveLength(24);
+    expect(Math.max(...seen)).toBeLessThanOrEqual(4);
+    expect(worker.jobs.every(({ task }) => task.lease?.pool === 'host')).toBe(true);
+    for (let i = 0; i < 100 && (await ledger()).length > 0; i++) await sleep(50);
+    expect(await ledger()).toEqual([]);
+  });
+
+  it('says what is missing, shows pools with their leases, and serves the higher priority first', async () => {
+    const hold = fixture.newRun();
+    await start(hold, { steps: [step('a', { resources: { cpu: 4 } })] });
+    await fixture.until(hold, (run) => run.steps[0]?.state === StepState.RUNNING);
+    const [low, high] = [fixture.newRun(), fixture.newRun()];
+    await start(low, { steps: [step('a', { resources: { cpu: 3, memoryBytes: BigInt(GIB) } })] });
+    await start(high, { priority: 10, steps: [step('a', { resources: { cpu: 3 } })] });
+    await sleep(300);
+    const { waits } = await status.explainExecutionStep({ run: low, stepId: 'a' });
+    expect(waits).toMatchObject([
+      {
+        kind: WaitKind.RESOURCES,
+        position: 2,
+        missing: { cpu: 3 },
+        message: expect.stringContaining('3 cores'),
+      },
+    ]);
+    const { pools } = await status.listPools({});
+    expect(pools).toMatchObject([{ name: 'host', free: { cpu: 0 }, phases: ['noop'] }]);
+    expect(pools[0]?.leases).toMatchObject([{ pool: 'host', granted: { cpu: 4 } }]);
+    expect((await status.getProjectUsage({ project: 'projects/p' })).leased?.cpu).toBe(4);
+    await fixture.worker(obedient);
+    const ended = await Promise.all([low, high].map((name) => fixture.until(name, isDone)));
+    const [lowStart, highStart] = ended.map((run) => run.steps[0]?.attempts[0]?.scheduleTime);
+    expect(Number(lowStart?.seconds) * 1e9 + (lowStart?.nanos ?? 0)).toBeGreaterThanOrEqual(
+      Number(highStart?.seconds) * 1e9 + (highStart?.nanos ?? 0),
+    );
+  });
+
+  it('refuses at creation what no pool could ever satisfy, with the field and the largest pool', async () => {
+    const graph = { priority: 2_000, steps: [step('a', { resources: { cpu: 5, gpus: 1 } })] };
+    await expect(start(fixture.newRun(), graph)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      fieldViolations: [
+        { field: 'graph.priority' },
+        {
+          field: 'graph.steps[0].resources.cpu',
+          description: expect.stringContaining('largest pool, "host", has 4 cores'),
+        },
+        { field: 'graph.steps[0].resources.gpus' },
+      ],
+    });
+  });
+
+  it('keeps leases when a replica goes, and gives back those of a run that is cancelled', async () => {
+    const third = await fixture.orchestrator({ FORGE_LEASE_MS: '3000' });
+    const name = fixture.newRun();
+    await start(name, { steps: [step('a', { resources: { cpu: 2 } })] }, fixture.client(third));
+    await fixture.until(name, (run) => run.steps[0]?.state === StepState.RUNNING);
+    const [before] = await ledger();
+    await third.drain('test');
+    for (let i = 0; i < 200 && (await ledger())[0]?.holder === before?.holder; i++) await sleep(50);
+    const [after] = await ledger();
+    expect(after).toMatchObject({ id: before?.id });
+    expect(after?.holder).not.toBe(before?.holder);
+    await client.cancelExecution({ name });
+    for (let i = 0; i < 100 && (await ledger()).length > 0; i++) await sleep(50);
+    expect(await ledger()).toEqual([]);
+  }, 30_000);
+
+  it('lets as many runs of a project start as its quota allows, and refuses to queue more', async () => {
+    await limit('q', { maxRunningRuns: 1, maxQueuedRuns: 2 });
+    const names = ['a', 'b', 'c'].map((id) => `projects/q/runs/${id}`);
+    const chain = { steps: [step('a'), step('b', { after: ['a'] })] };
+    for (const name of names) {
+      await start(name, chain);
+      await sleep(100);
+    }
+    await fixture.until(names[0] ?? '', (run) => run.steps[0]?.state === StepState.RUNNING);
+    expect(await status.getProjectUsage({ project: 'projects/q' })).toMatchObject({
+      runningRuns: 1,
+      queuedRuns: 2,
+    });
+    expect((await status.explainExecutionStep({ run: names[1] ?? '', stepId: 'a' })).waits).toMatchObject([
+      { kind: WaitKind.PROJECT_LIMIT, message: expect.stringContaining('max_running_runs') },
+    ]);
+    await expect(start('projects/q/runs/d', chain)).rejects.toMatchObject({
+      code: 'RESOURCE_EXHAUSTED',
+      reason: 'QUOTA_EXCEEDED',
+      metadata: { quota: 'max_queued_runs', limit: '2', used: '2' },
+      retryAfterMs: 5_000,
+    });
+    await fixture.worker(obedient);
+    for (const name of names) await fixture.until(name, isDone);
+    expect(await status.getProjectUsage({ project: 'projects/q' })).toMatchObject({
+      runningRuns: 0,
+      queuedRuns: 0,
+    });
+  });
+
+  it('does not touch the ledger for steps that ask for nothing', async () => {
+    const before = (await fixture.events.leases.read()).revision;
+    await limit('free', { maxArtifactBytes: 10, weight: 3 });
+    await fixture.worker(obedient);
+    const name = 'projects/free/runs/r';
+    await start(name, { steps: many(50) });
+    await fixture.until(name, isDone);
+    expect((await fixture.events.leases.read()).revision).toBe(before);
+  });
+});
