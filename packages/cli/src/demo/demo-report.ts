@@ -27,6 +27,10 @@ export interface ReportPhase {
   readonly wallSeconds: number;
   readonly peakMemoryBytes: number;
   readonly backend: string;
+  /** What did the work instead, and why; absent when the phase did it. */
+  readonly fallback?: { readonly name: string; readonly cause: string };
+  /** Whose result it is; absent when the step worked for it. */
+  readonly cachedFrom?: { readonly run: string; readonly step: string };
 }
 
 /** What `report.json` holds. */
@@ -106,7 +110,15 @@ function toPhase(step: Step): ReportPhase {
     wallSeconds: result?.usage?.wallSeconds ?? 0,
     peakMemoryBytes: Number(result?.usage?.peakMemoryBytes ?? 0n),
     backend: result?.usage?.backend ?? '',
+    ...(step.usedFallback ? { fallback: toFallback(step) } : {}),
+    ...(step.cachedFrom
+      ? { cachedFrom: { run: step.cachedFrom.sourceRun, step: step.cachedFrom.sourceStepId } }
+      : {}),
   };
+}
+
+function toFallback({ fallback, fallbackCause: cause }: Step) {
+  return { name: fallback, cause: cause ? `${cause.code}: ${cause.message}` : '' };
 }
 
 function toMetric({ name, value, unit, split, subject }: Metric): ReportMetric {

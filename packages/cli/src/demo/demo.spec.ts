@@ -2,6 +2,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { CacheOriginSchema, FailureSchema } from '@agentforge/contracts';
+import { create } from '@bufbuild/protobuf';
 import { completedRun, digestOf, wholeStory } from '../testing/sample-run.js';
 import { RunView } from '../watch/run-view.js';
 import { defaultCorpus } from './default-corpus.js';
@@ -136,6 +138,25 @@ describe('buildReport()', () => {
       unit: '1',
       split: '',
     });
+  });
+
+  it('names a fallback with its cause, and the origin of a reused result', () => {
+    const told = completedRun();
+    const [founders, evolve] = told.steps;
+    if (!founders || !evolve) throw new Error('no steps');
+    evolve.usedFallback = true;
+    evolve.fallback = 'uniform-average';
+    evolve.fallbackCause = create(FailureSchema, { code: 'INTERNAL', message: 'no child improves' });
+    founders.cachedFrom = create(CacheOriginSchema, { sourceRun: 'projects/p/runs/r', sourceStepId: 'f' });
+    const fallen = buildReport(told, model, { prompt: 'Once', text: '' });
+    expect(fallen.phases[0]?.cachedFrom).toEqual({ run: 'projects/p/runs/r', step: 'f' });
+    expect(fallen.phases[1]?.fallback).toEqual({
+      name: 'uniform-average',
+      cause: 'INTERNAL: no child improves',
+    });
+    const text = reportMarkdown(fallen, new RunView());
+    expect(text).toContain('Fallback **uniform-average**, because: INTERNAL: no child improves');
+    expect(text).toContain('Result of step f of `projects/p/runs/r`, from the step cache.');
   });
 
   it('is told to people in Markdown', () => {

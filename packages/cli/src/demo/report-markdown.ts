@@ -46,6 +46,7 @@ function phaseSection(phase: ReportPhase, view: RunView, index: number): string[
     '',
     facts.filter((fact) => fact !== '').join(' · '),
     '',
+    ...originLines(phase),
     ...metricTable(phase.metrics),
     '',
     ...curves.flatMap(({ series, subject, points }) => {
@@ -63,6 +64,15 @@ function phaseSection(phase: ReportPhase, view: RunView, index: number): string[
       ({ name, sizeBytes, digest }) => `| ${name} | ${formatBytes(sizeBytes)} | \`${digest}\` |`,
     ),
   ];
+}
+
+/** Where the result comes from, when it is not the phase's own work. */
+function originLines({ fallback, cachedFrom }: ReportPhase): string[] {
+  const lines: string[] = [];
+  if (fallback) lines.push(`Fallback **${fallback.name}**, because: ${fallback.cause || 'not said'}`, '');
+  if (cachedFrom)
+    lines.push(`Result of step ${cachedFrom.step} of \`${cachedFrom.run}\`, from the step cache.`, '');
+  return lines;
 }
 
 function metricTable(metrics: readonly ReportMetric[]): string[] {

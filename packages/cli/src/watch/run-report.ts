@@ -16,6 +16,7 @@ import { printable } from '../output/width.js';
 import type { SeriesView } from './curves.js';
 import { waitLines } from './run-waits.js';
 import { paintRunState, stepMark } from './states.js';
+import { drawHistory, drawPolicy } from './step-lines.js';
 
 /** Comparisons of a check that passed that are shown; all of them are in the JSON output. */
 const MAX_DETAILS = 3;
@@ -65,13 +66,15 @@ function drawStep(run: Run, step: Step, curves: readonly SeriesView[], style: St
     usage?.peakMemoryBytes ? `peak ${formatBytes(usage.peakMemoryBytes)}` : '',
     usage?.backend ? `${usage.backend}, ${usage.threads} threads` : '',
     step.attempts.length > 1 ? `${step.attempts.length} attempts` : '',
-    step.usedFallback ? 'fallback' : '',
+    step.usedFallback ? `fallback ${step.fallback}`.trim() : '',
+    step.cachedFrom ? 'from the step cache' : '',
   ].filter((fact) => fact !== '');
   const lines = [
     `${stepMark(step.state, style)} ${style.bold(id)}  ${step.spec?.phase ?? ''}  ${style.dim(facts.join(' · '))}`,
   ];
   if (step.failure && !run.failure?.message.includes(step.failure.message))
     lines.push(`  ${style.red(printable(`${step.failure.code}: ${step.failure.message}`))}`);
+  lines.push(...indent(drawHistory(step, style)), ...indent(drawPolicy(step, style)));
   lines.push(...waitLines(step.waits).map((line) => `  ${style.yellow('…')} ${printable(line)}`));
   lines.push(...indent(drawMetrics(step.result?.metrics ?? [], style)));
   lines.push(...indent(drawCurves(curves, style)));

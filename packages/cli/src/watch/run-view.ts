@@ -22,6 +22,8 @@ export interface StepView {
   stage: string;
   outcome: string;
   failure: string;
+  /** Name of the fallback that takes the place of the step's work; empty for none. */
+  fallback: string;
   startedAt: Date | undefined;
   endedAt: Date | undefined;
   readonly curves: Curves;
@@ -81,6 +83,7 @@ export class RunView {
     view.state = step.state;
     view.attempt = last?.number ?? 0;
     view.outcome = step.result?.outcome ?? '';
+    view.fallback = step.fallback;
     view.failure = step.failure?.message ?? last?.failure?.message ?? '';
     view.startedAt = firstStart && timestampDate(firstStart);
     view.endedAt = isEnded(step.state) && last?.endTime ? timestampDate(last.endTime) : undefined;
@@ -163,6 +166,11 @@ export class RunView {
         step.state = StepState.READY;
         step.failure = payload.value.failure?.message ?? '';
         break;
+      case 'stepFallbackUsed':
+        step.state = StepState.READY;
+        step.fallback = payload.value.fallback;
+        step.failure = payload.value.failure?.message ?? step.failure;
+        break;
       case 'stepCompleted':
         this.endStep(step, StepState.COMPLETED, time);
         break;
@@ -222,6 +230,7 @@ function newStep(id: string, phase: string): StepView {
     stage: '',
     outcome: '',
     failure: '',
+    fallback: '',
     startedAt: undefined,
     endedAt: undefined,
     curves: new Curves(),

@@ -1,5 +1,15 @@
-import { RunState, StepState } from '@agentforge/contracts';
+import {
+  AttemptSchema,
+  AttemptState,
+  CacheOriginSchema,
+  FailureClass,
+  FailureSchema,
+  RetryPolicySchema,
+  RunState,
+  StepState,
+} from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
+import { create } from '@bufbuild/protobuf';
 import { createStyle } from '../output/style.js';
 import { FakeTerminal } from '../testing/fake-terminal.js';
 import {
@@ -106,6 +116,22 @@ describe('RunView', () => {
     );
   });
 
+  it('shows which fallback took over, and why', () => {
+    const view = viewAfter(4);
+    const failure = { code: 'INTERNAL', message: 'no child improves' };
+    view.apply(
+      eventUpdate(30, 5n, {
+        case: 'stepFallbackUsed',
+        value: { stepId: 'founders', fallback: 'uniform-average', failure },
+      }),
+    );
+    expect(view.step('founders')).toMatchObject({
+      state: StepState.READY,
+      fallback: 'uniform-average',
+      failure: 'no child improves',
+    });
+  });
+
   it('runs again after a retry', () => {
     const view = viewAfter(99);
     view.apply(eventUpdate(200, 10n, { case: 'runRetried', value: { stepIds: ['evolve'] } }));
@@ -145,6 +171,52 @@ describe('drawRunReport()', () => {
     const points = [3, 2.5, 2.4, 2.2].map((y, x) => ({ x, y }));
     const curves = new Map([['founders', [{ series: 'loss', subject: 'founder-memory', points }]]]);
     expect(drawRunReport(completedRun(), curves, style)).toMatchSnapshot();
+  });
+
+  it('names a fallback with its cause, failed attempts with their class, and the origin of a reused result', () => {
+    const run = completedRun();
+    const [founders, evolve] = run.steps;
+    if (!founders || !evolve) throw new Error('no steps');
+    founders.usedFallback = true;
+    founders.fallback = 'uniform-average';
+    founders.fallbackCause = create(FailureSchema, { code: 'INTERNAL', message: 'no child improves' });
+    founders.attempts = [
+      create(AttemptSchema, {
+        number: 1,
+        state: AttemptState.FAILED,
+        failure: {
+          code: 'INTERNAL',
+          reason: 'BROKEN',
+          message: 'it broke',
+          failureClass: FailureClass.RESOURCE,
+        },
+      }),
+    ];
+    evolve.cachedFrom = create(CacheOriginSchema, {
+      key: `sha256:${'a'.repeat(64)}`,
+      sourceRun: 'projects/p/runs/earlier',
+      sourceStepId: 'z',
+    });
+    const text = drawRunReport(run, new Map(), style);
+    expect(text).toContain('fallback uniform-average, because: INTERNAL: no child improves');
+    expect(text).toContain('attempt 1 failed (resource): INTERNAL BROKEN: it broke');
+    expect(text).toContain('result of z in projects/p/runs/earlier');
+  });
+
+  it('shows the policy of a step that has not completed, with defaults', () => {
+    const run = pendingRun('projects/p/runs/r');
+    const text = drawRunReport(run, new Map(), style);
+    expect(text).toContain('retry 3 attempts · waits 1.0 s ×2 up to 1m 00s · transient, resource');
+    expect(text).toMatch(/limits start 7d in the queue · run .* · silence 30.0 s/);
+    const retry = {
+      maxAttempts: 5,
+      retryClasses: [FailureClass.PERMANENT],
+      nonRetryableReasons: ['OUT_OF_DISK'],
+    };
+    const spec = run.steps[0]?.spec;
+    if (spec) spec.retry = create(RetryPolicySchema, retry);
+    expect(drawRunReport(run, new Map(), style)).toMatch(/retry 5 attempts .* permanent except OUT_OF_DISK/);
+    expect(drawRunReport(completedRun(), new Map(), style)).not.toContain('retry');
   });
 
   it('says why a run failed, field by field', () => {
