@@ -84,7 +84,8 @@ function apply(
     case 'stepCheckpointed': {
       const attempt = requireOpen(step, payload.value.attemptId, fail);
       const checkpoint = payload.value.checkpoint ?? fail('no checkpoint');
-      return { ...withAttempt(step, { ...attempt, checkpoint }), checkpoint };
+      const checkpointSequence = payload.value.sequence || attempt.checkpointSequence;
+      return { ...withAttempt(step, { ...attempt, checkpoint, checkpointSequence }), checkpoint };
     }
     case 'stepReported': {
       const attempt = requireOpen(step, payload.value.attemptId, fail);

@@ -22,6 +22,7 @@ const phase = definePhase({
 const OPTIONS = {
   workerId: 'w',
   artifactDirectory: '',
+  device: 'cpu' as const,
   concurrency: 2,
   threads: 1,
   heartbeatMs: 10,

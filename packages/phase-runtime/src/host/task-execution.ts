@@ -150,8 +150,8 @@ export class TaskExecution {
       if (isStale(error)) return this.stop(STOP.abandon);
       log.warn('events.handler_failed', { error, operation: 'index checkpoint' });
     }
-    await this.report({ case: 'checkpointed', value: { checkpoint } }, sequence).catch((error: unknown) =>
-      log.warn('events.handler_failed', { error, operation: 'report checkpoint' }),
+    await this.report({ case: 'checkpointed', value: { checkpoint, sequence } }, sequence).catch(
+      (error: unknown) => log.warn('events.handler_failed', { error, operation: 'report checkpoint' }),
     );
   }
 

@@ -81,7 +81,7 @@ function decideCurrent(transition: Transition, step: StepRecord, attempt: Attemp
     case undefined:
       return;
     case 'checkpointed':
-      checkpointed(transition, step, attempt, payload.value.checkpoint);
+      checkpointed(transition, step, attempt, payload.value.checkpoint, payload.value.sequence);
       return;
     case 'succeeded':
       if (isCancelling) {
@@ -117,16 +117,19 @@ function decideCurrent(transition: Transition, step: StepRecord, attempt: Attemp
   }
 }
 
+/** Reports are taken by all replicas and may overtake each other: one that comes late does not replace a newer one. */
 function checkpointed(
   transition: Transition,
   step: StepRecord,
   attempt: Attempt,
   checkpoint: Attempt['checkpoint'],
+  sequence = 0,
 ): void {
   if (checkpoint === undefined || checkpoint.digest === attempt.checkpoint?.digest) return;
+  if (sequence > 0 && sequence <= attempt.checkpointSequence) return;
   transition.emit({
     case: 'stepCheckpointed',
-    value: { stepId: step.spec.id, attemptId: attempt.id, checkpoint },
+    value: { stepId: step.spec.id, attemptId: attempt.id, checkpoint, sequence },
   });
 }
 

@@ -136,6 +136,26 @@ describe('decide(): failures', () => {
     expect(story.fail('a', 2)).toContain('stepFailed a');
   });
 
+  it('keeps the newest checkpoint when the report of an older one comes late', () => {
+    const story = Story.of([{ id: 'a' }]);
+    story.start('a');
+    const checkpointed = (sequence: number) =>
+      story.report('a', {
+        case: 'checkpointed',
+        value: { checkpoint: { digest: `c${sequence}` }, sequence },
+      });
+    expect([1, 3, 2, 3, 4].map(checkpointed)).toEqual([
+      ['stepCheckpointed a'],
+      ['stepCheckpointed a'],
+      [],
+      [],
+      ['stepCheckpointed a'],
+    ]);
+    story.fail('a');
+    story.wait(5_000);
+    expect(story.step('a').attempts.at(-1)?.checkpoint?.digest).toBe('c4');
+  });
+
   it('gives the next attempt the last checkpoint', () => {
     const story = Story.of([{ id: 'a', retry }]);
     story.start('a');
