@@ -12,6 +12,7 @@ import { type QueueReading, readQueues, readTaskQueue, type TaskQueueReading } f
 import { QuotaBook } from './quotas.js';
 import { Replicas } from './replicas.js';
 import { Reports } from './reports.js';
+import { RequestIndex } from './request-index.js';
 import { RunLog } from './run-log.js';
 import { readServerTime, type ServerTime } from './server-clock.js';
 import { StepCache } from './step-cache.js';
@@ -45,6 +46,7 @@ export class Events {
   readonly checkpoints: CheckpointIndex;
   readonly leases: LeaseLedger;
   readonly quotas: QuotaBook;
+  readonly requests: RequestIndex;
   readonly uploads: UploadIndex;
   readonly replicas: Replicas;
   readonly stepCache: StepCache;
@@ -70,6 +72,7 @@ export class Events {
     this.capacity = new CapacityBoard(connection, buckets.capacity, logger);
     this.leases = new LeaseLedger(connection, buckets.leases, logger);
     this.quotas = new QuotaBook(connection, buckets.quotas, logger);
+    this.requests = new RequestIndex(buckets.requests);
     this.uploads = new UploadIndex(connection, buckets.uploads, logger);
     this.stepCache = new StepCache(buckets.stepCache, logger);
   }

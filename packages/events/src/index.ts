@@ -71,6 +71,7 @@ export type { QueueReading, TaskQueueReading } from './queue-readings.js';
 export { NO_LIMITS, type QuotaBook, type QuotaLimits, type StoredQuota } from './quotas.js';
 export { type Membership, REPLICA_BEAT_MS, type Replicas, type ReplicaWord } from './replicas.js';
 export type { DeliveredReport, ReportConsumeOptions, Reports } from './reports.js';
+export type { RequestIndex } from './request-index.js';
 export type { RunBatch, RunEventInit, RunLog } from './run-log.js';
 export type { ServerTime } from './server-clock.js';
 export type { CachedStep, StepCache } from './step-cache.js';

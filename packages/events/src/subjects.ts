@@ -33,6 +33,8 @@ export const BUCKETS = {
   schedules: 'forge-schedules',
   /** Limits by project. */
   quotas: 'forge-quotas',
+  /** Runs by the request ids that asked for them. */
+  requests: 'forge-requests',
 } as const;
 
 /** Name of the durable consumer that all orchestrator replicas share. */

@@ -50,6 +50,21 @@ export class RunExistsError extends AppError {
   }
 }
 
+/** ALREADY_EXISTS: the same request id came with another content. */
+export class RequestIdReusedError extends AppError {
+  constructor(requestId: string, run: string) {
+    super(
+      'ALREADY_EXISTS',
+      `request id "${requestId}" created "${run}" from another request; use a new request id`,
+      {
+        reason: 'REQUEST_ID_REUSED',
+        metadata: { run },
+        fieldViolations: [{ field: 'request_id', description: `created "${run}" from another request` }],
+      },
+    );
+  }
+}
+
 /** FAILED_PRECONDITION: the state of the run does not allow the transition. */
 export class IllegalRunStateError extends AppError {
   constructor(run: string, state: string, wish: string, allowed: string) {

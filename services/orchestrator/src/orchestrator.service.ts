@@ -20,6 +20,7 @@ import type { EngineInput } from './engine/inputs.js';
 import {
   InvalidFieldError,
   InvalidGraphError,
+  RequestIdReusedError,
   RunExistsError,
   RunNotFoundError,
 } from './orchestrator.errors.js';
@@ -96,7 +97,7 @@ export class OrchestratorUseCases {
     if (violations.length > 0) throw new InvalidFieldError(violations);
     const requestDigest = digestOfRequest(request);
     const existing = await this.engine.stateOf(request.name);
-    if (existing !== undefined) return sameRun(existing, requestDigest);
+    if (existing !== undefined) return sameRun(existing, request, requestDigest);
     const verdict = this.validate(request.graph);
     if (verdict.graph === undefined)
       throw new InvalidGraphError(prefixed(verdict.violations), verdict.isOnlyUnimplemented);
@@ -115,7 +116,7 @@ export class OrchestratorUseCases {
       if (!isAppError(error) || error.code !== 'FAILED_PRECONDITION') throw error;
       const winner = await this.engine.stateOf(request.name, true);
       if (winner === undefined) throw error;
-      return sameRun(winner, requestDigest);
+      return sameRun(winner, request, requestDigest);
     }
   }
 
@@ -224,9 +225,15 @@ const prefixed = (violations: readonly FieldViolation[]): FieldViolation[] =>
     description,
   }));
 
-function sameRun(existing: RunRecord, requestDigest: string): RunRecord {
-  if (existing.requestDigest !== requestDigest) throw new RunExistsError(existing.name);
-  return existing;
+function sameRun(
+  existing: RunRecord,
+  { requestId }: StartExecutionRequest,
+  requestDigest: string,
+): RunRecord {
+  if (existing.requestDigest === requestDigest) return existing;
+  if (requestId !== '' && requestId === existing.requestId)
+    throw new RequestIdReusedError(requestId, existing.name);
+  throw new RunExistsError(existing.name);
 }
 
 function requestViolations(request: StartExecutionRequest): FieldViolation[] {

@@ -102,7 +102,17 @@ describe('orchestrator', () => {
       const other = { steps: [step('x')] };
       await expect(client.startExecution({ name, graph: other })).rejects.toMatchObject({
         code: 'ALREADY_EXISTS',
+        reason: 'RUN_EXISTS',
       });
+      const asked = { name: fixture.newRun(), requestId: 'request-1' };
+      await client.startExecution({ ...asked, graph: chain });
+      await client.startExecution({ ...asked, graph: chain });
+      await expect(client.startExecution({ ...asked, graph: other })).rejects.toMatchObject({
+        code: 'ALREADY_EXISTS',
+        reason: 'REQUEST_ID_REUSED',
+        fieldViolations: [{ field: 'request_id' }],
+      });
+      await client.cancelExecution({ name: asked.name });
       await client.cancelExecution({ name });
     });
 

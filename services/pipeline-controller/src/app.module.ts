@@ -20,6 +20,7 @@ import { EnginePort } from './ports/engine.port.js';
 import { EngineStatusPort } from './ports/engine-status.port.js';
 import { PhaseRegistryPort } from './ports/phase-registry.port.js';
 import { Queues } from './ports/queues.port.js';
+import { RequestIndexPort } from './ports/request-index.port.js';
 import { RunHistory } from './ports/run-history.port.js';
 import { UploadLog } from './ports/upload-log.port.js';
 import { ReadModel } from './projection/read-model.js';
@@ -49,6 +50,7 @@ import { ScheduleController } from './schedules.controller.js';
       inject: [Events],
       useFactory: (events: Events): Queues => ({ readings: () => events.queueReadings() }),
     },
+    { provide: RequestIndexPort, inject: [Events], useFactory: (events: Events) => events.requests },
     { provide: UploadLog, inject: [Events], useFactory: (events: Events) => events.uploads },
     {
       provide: EnginePort,

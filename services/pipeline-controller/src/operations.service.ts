@@ -1,5 +1,4 @@
 import { AttemptState, StepState } from '@agentforge/contracts';
-import { AppError } from '@agentforge/errors';
 import {
   type DeadLetter,
   type DeadLetterHead,
@@ -17,6 +16,7 @@ import { EnginePort } from './ports/engine.port.js';
 import { Queues } from './ports/queues.port.js';
 import { RunHistory } from './ports/run-history.port.js';
 import { checkFilter, checkPageToken, pageSizeViolations } from './queries.js';
+import { reaching } from './reaching.js';
 
 const LETTER_PAGE = { standard: 50, most: 1_000 };
 
@@ -106,16 +106,4 @@ export class OperationsUseCases {
 function checked(sequence: bigint): number {
   if (sequence >= 1n && sequence <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(sequence);
   throw new InvalidRequestError([{ field: 'sequence', description: `is ${sequence}; must be 1 or more` }]);
-}
-
-/** Errors of the connection itself say nothing to callers; all mean that the streams cannot be reached now. */
-function reaching<T>(answer: Promise<T>): Promise<T> {
-  return answer.catch((error: unknown) => {
-    if (error instanceof AppError) throw error;
-    throw new AppError('UNAVAILABLE', 'the streams cannot be reached', {
-      reason: 'STREAMS_UNREACHABLE',
-      retryAfterMs: 1_000,
-      cause: error,
-    });
-  });
 }

@@ -9,6 +9,7 @@ import {
   type RunEvent,
   type WatchRunRequest,
 } from '@agentforge/contracts';
+import { isAppError } from '@agentforge/errors';
 import { toRun } from '@agentforge/events';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { Injectable } from '@nestjs/common';
@@ -23,6 +24,7 @@ import {
 } from './pipeline-controller.errors.js';
 import { EnginePort } from './ports/engine.port.js';
 import { PhaseRegistryPort } from './ports/phase-registry.port.js';
+import { RequestIndexPort } from './ports/request-index.port.js';
 import { RunHistory } from './ports/run-history.port.js';
 import { ReadModel } from './projection/read-model.js';
 import { RUN_FIELDS, runFields } from './projection/run-index.js';
@@ -34,10 +36,13 @@ import {
   pageSizeViolations,
   takePage,
 } from './queries.js';
+import { reaching } from './reaching.js';
 import { watchRun } from './watch.js';
 
 const RUN_PAGE = { standard: 50, most: 1_000 };
 const EVENT_PAGE = { standard: 100, most: 1_000 };
+/** Codes after which it is certain that no run was created: the request itself is wrong. */
+const REFUSALS: ReadonlySet<string> = new Set(['INVALID_ARGUMENT', 'UNIMPLEMENTED']);
 /** How long an answer waits until a list would show what it did. */
 const READ_YOUR_WRITES_MS = 5_000;
 const RUN_ID = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -50,6 +55,7 @@ export class PipelineUseCases {
     private readonly history: RunHistory,
     private readonly readModel: ReadModel,
     private readonly phases: PhaseRegistryPort,
+    private readonly requests: RequestIndexPort,
   ) {}
 
   /** Accepts a run. The same request id gives the same run. @throws what the engine throws; INVALID_ARGUMENT, ALREADY_EXISTS */
@@ -63,15 +69,26 @@ export class PipelineUseCases {
           description: `is ${JSON.stringify(runId.slice(0, 80))}; must be 1 to 63 of a-z, 0-9 and "-", with a letter or digit at both ends`,
         },
       ]);
-    const earlier = requestId === '' ? undefined : this.readModel.runs.nameOfRequest(project, requestId);
-    const chosen = requestId === '' ? newRunId(Date.now()) : runIdOfRequest(project, requestId);
-    const name = formatRunName({ project, run: runId || chosen });
-    if (earlier !== undefined && runId !== '' && earlier !== name)
-      throw new RequestIdReusedError(requestId, earlier);
+    const name = await this.#nameOf(project, requestId, runId);
     const { displayName, labels, graph } = request;
-    return this.#shown(
-      await this.engine.start({ name: earlier ?? name, displayName, labels, graph, requestId }),
-    );
+    try {
+      return await this.#shown(await this.engine.start({ name, displayName, labels, graph, requestId }));
+    } catch (error) {
+      // A corrected request may have the same id. What failed otherwise may have created the run all the same.
+      if (requestId !== '' && isAppError(error) && REFUSALS.has(error.code))
+        await this.requests.release(project, requestId, name).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** The name of a run to be. A request id stands for one run, over all replicas. @throws ALREADY_EXISTS, UNAVAILABLE */
+  async #nameOf(project: string, requestId: string, runId: string): Promise<string> {
+    if (requestId === '') return formatRunName({ project, run: runId || newRunId(Date.now()) });
+    const name = formatRunName({ project, run: runId || runIdOfRequest(project, requestId) });
+    const known = this.readModel.runs.nameOfRequest(project, requestId);
+    const claimed = known ?? (await reaching(this.requests.claim(project, requestId, name)));
+    if (claimed !== name && runId !== '') throw new RequestIdReusedError(requestId, claimed);
+    return claimed;
   }
 
   /** Checks a graph and keeps nothing. */

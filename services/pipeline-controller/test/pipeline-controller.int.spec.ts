@@ -111,6 +111,36 @@ describe('pipeline-controller', () => {
       });
     });
 
+    it('holds a request id for one run over several replicas, unless that run was refused', async () => {
+      const second = await startService();
+      const other = createClient(PipelineService, second.grpcAddress);
+      const asks = (through: typeof client, requestId: string, runId: string) =>
+        through.createRun({ parent, graph: GRAPH, requestId, runId });
+      for (let i = 0; i < 5; i++) {
+        const both = await Promise.allSettled([
+          asks(client, `race-${i}`, `race-a${i}`),
+          asks(other, `race-${i}`, `race-b${i}`),
+        ]);
+        const refused = both.filter((one) => one.status === 'rejected');
+        const names = both.flatMap((one) => (one.status === 'fulfilled' ? [one.value.run?.name ?? ''] : []));
+        expect(names).toHaveLength(1);
+        for (const { reason } of refused) expect(reason).toMatchObject({ reason: 'REQUEST_ID_REUSED' });
+      }
+      await asks(client, 'once', 'once-a');
+      await expect(asks(other, 'once', 'once-b')).rejects.toMatchObject({
+        code: 'ALREADY_EXISTS',
+        reason: 'REQUEST_ID_REUSED',
+      });
+      expect((await asks(other, 'once', '')).run?.name).toBe('projects/p/runs/once-a');
+      const wrong = { parent, requestId: 'corrected', runId: 'wrong', displayName: 'refuse' };
+      await expect(client.createRun({ ...wrong, graph: GRAPH })).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+      });
+      expect((await asks(other, 'corrected', 'right')).run?.name).toBe('projects/p/runs/right');
+      other.close();
+      await second.drain('test');
+    });
+
     it('refuses malformed names', async () => {
       await expect(createRun({ parent: 'p' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
       await expect(createRun({ parent: 'projects/-' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });

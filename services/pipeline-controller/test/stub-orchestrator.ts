@@ -47,6 +47,7 @@ class StubController {
   }
 
   async startExecution({ name, displayName, labels, graph, requestId }: StartExecutionRequest) {
+    if (displayName === 'refuse') throw new AppError('INVALID_ARGUMENT', 'the graph is wrong');
     const value = { displayName, labels, requestId, ...(graph ? { graph } : {}) };
     // A second request of the same name loses the race and gets the run that exists.
     await this.events.runs.append(name, [event({ case: 'runCreated', value })], 0n).catch(() => undefined);

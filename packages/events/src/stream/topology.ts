@@ -41,6 +41,8 @@ export interface TopologyOptions {
   readonly deduplicationMs?: number;
   /** Age at which a result of the step cache goes, ms. Default 30 days; its artifacts stay. */
   readonly stepCacheAgeMs?: number;
+  /** Age at which a request id is free again, ms. Default 7 days; the run that it created stays. */
+  readonly requestAgeMs?: number;
 }
 
 /** Every option with its value. */
@@ -66,6 +68,7 @@ export function topologyOf(options: TopologyOptions = {}): Topology {
     advertAgeMs: 15_000,
     deduplicationMs: 120_000,
     stepCacheAgeMs: 30 * DAY_MS,
+    requestAgeMs: 7 * DAY_MS,
     ...options,
   };
 }
@@ -201,6 +204,7 @@ async function ensureStream(
 function entryAgeMs(bucket: string, topology: Topology): number {
   if (bucket === BUCKETS.checkpoints) return topology.checkpointAgeMs;
   if (bucket === BUCKETS.capacity) return topology.advertAgeMs;
+  if (bucket === BUCKETS.requests) return topology.requestAgeMs;
   return bucket === BUCKETS.stepCache ? topology.stepCacheAgeMs : 0;
 }
 
