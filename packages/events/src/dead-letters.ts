@@ -8,7 +8,7 @@ import type { Connection } from './stream/connection.js';
 import { MAX_MESSAGE_BYTES, type Publisher } from './stream/publisher.js';
 import { readMessages } from './stream/read-messages.js';
 import { API_CODES, apiCodeOf, isMessageGone } from './stream/server-reply.js';
-import { deadLetterSubject, STREAMS } from './subjects.js';
+import { deadLetterSubject, STREAMS, taskSubject } from './subjects.js';
 
 /** What is known of a message that could not be processed, besides its bytes. */
 export interface DeadLetterHead extends LetterSubject {
@@ -171,13 +171,15 @@ export class DeadLetters {
   async redrive(sequence: number): Promise<DeadLetter> {
     const letter = await this.get(sequence);
     const stream = checkRedrivable(letter);
-    const { subject, data } = letter;
+    const { data, phase, attemptId } = letter;
+    const isTask = stream === STREAMS.tasks && attemptId !== '';
+    const subject = isTask ? taskSubject(phase, attemptId) : letter.subject;
     // The id carries the attempt, so that a message that fails again is still known by it.
     const id = `${letter.attemptId}:redrive:${sequence}`;
     await this.publisher.publish({ stream, subject, data, id, timeoutMs: TIMEOUT_MS });
     await this.remove(sequence);
     this.logger?.info('events.letter_redriven', { stream: letter.origin, subject, sequence });
-    return letter;
+    return { ...letter, subject };
   }
 
   /** Removes one for good. @throws DeadLetterNotFoundError NOT_FOUND */

@@ -64,7 +64,7 @@ describe('OperationsService', () => {
     });
     const kept = await events.deadLetters.put({
       origin: 'tasks',
-      subject: 'forge.tasks.noop',
+      subject: `forge.tasks.noop.${attemptId}`,
       reason: 'HANDLER_FAILED',
       message: 'the disk was gone',
       data: data ?? toBinary(StepTaskSchema, task),
@@ -145,7 +145,7 @@ describe('OperationsService', () => {
     const name = await queuedRun();
     const sequence = await keepTask(name);
     expect(await client.redriveDeadLetter({ sequence })).toMatchObject({
-      subject: 'forge.tasks.noop',
+      subject: `forge.tasks.noop.${attemptIdOf(name, 'a', 1)}`,
       stepRetried: false,
     });
     const seen: string[] = [];
