@@ -8,6 +8,7 @@ import { addDoctorCommand } from './commands/doctor.commands.js';
 import { addModelCommands } from './commands/model.commands.js';
 import { addPhaseCommands } from './commands/phase.commands.js';
 import { addProfileCommands } from './commands/profile.commands.js';
+import { addQuotaCommands } from './commands/quota.commands.js';
 import { addRunCommands } from './commands/run.commands.js';
 import { addSpecCommands } from './commands/spec.commands.js';
 import { OUTPUT_FORMATS } from './output/format.js';
@@ -44,6 +45,7 @@ export function createProgram(io: Io, version: string): Command {
     })
     .exitOverride();
   addRunCommands(program, io);
+  addQuotaCommands(program, io);
   addArtifactCommands(program, io);
   addModelCommands(program, io);
   addPhaseCommands(program, io);

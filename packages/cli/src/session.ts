@@ -1,4 +1,4 @@
-import { ArtifactService, OperationsService, PipelineService } from '@agentforge/contracts';
+import { ArtifactService, CapacityService, OperationsService, PipelineService } from '@agentforge/contracts';
 import type { Client } from '@agentforge/service-kit';
 import { findLocalEndpoint } from './config/endpoint.js';
 import { isServerAddress, type Profile, readProfiles } from './config/profile-file.js';
@@ -99,6 +99,12 @@ export class Session {
   async operations(): Promise<Client<typeof OperationsService>> {
     const { createClient } = await import('@agentforge/service-kit');
     return this.keep(createClient(OperationsService, await this.server()));
+  }
+
+  /** Pools and quotas behind the front door. @throws NoServerError UNAVAILABLE: no server is known */
+  async capacity(): Promise<Client<typeof CapacityService>> {
+    const { createClient } = await import('@agentforge/service-kit');
+    return this.keep(createClient(CapacityService, await this.server()));
   }
 
   /** Resource name of a run: as it is, or an id within the project. */

@@ -50,6 +50,20 @@ async function forge(
   return { code, io };
 }
 
+describe('forge quota', () => {
+  it('shows limits beside what is used, and sets only those that are named', async () => {
+    const before = await forge('quota get');
+    expect(before.io.out.text).toMatch(/runs in progress +2 +none/);
+    const { code, io } = await forge('--project search quota set --running-runs 4 --artifact-bytes 2GiB');
+    expect(code).toBe(0);
+    expect(state().calls).toEqual(['quota projects/search/quota max_running_runs,max_artifact_bytes']);
+    expect(io.out.text).toMatch(/runs in progress +2 +4/);
+    expect(io.out.text).toMatch(/artifacts .*2/);
+    expect((await forge('quota set')).code).toBe(2);
+    expect((await forge('quota set --artifact-bytes much')).io.err.text).toContain('expected a size');
+  });
+});
+
 describe('forge run explain', () => {
   const name = 'projects/default/runs/w';
 

@@ -24,6 +24,8 @@ import { RequestIndexPort } from './ports/request-index.port.js';
 import { RunHistory } from './ports/run-history.port.js';
 import { UploadLog } from './ports/upload-log.port.js';
 import { ReadModel } from './projection/read-model.js';
+import { QuotaStore } from './quotas/quota-store.port.js';
+import { QuotaUseCases } from './quotas/quotas.service.js';
 import { RunAnnotations } from './run-annotations.js';
 import { ScheduleController } from './schedules.controller.js';
 
@@ -40,7 +42,9 @@ import { ScheduleController } from './schedules.controller.js';
     PipelineUseCases,
     ArtifactUseCases,
     OperationsUseCases,
+    QuotaUseCases,
     RunAnnotations,
+    { provide: QuotaStore, inject: [Events], useFactory: (events: Events) => events.quotas },
     { provide: Events, inject: [SERVICE_CONFIG, Logger, Metrics, Readiness, Drain], useFactory: startEvents },
     { provide: RunHistory, inject: [Events], useFactory: (events: Events) => new NatsRunHistory(events) },
     { provide: PhaseRegistryPort, inject: [Events], useFactory: (events: Events) => events.phases },

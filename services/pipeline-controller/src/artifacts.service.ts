@@ -6,7 +6,7 @@ import type {
   UploadArtifactRequest,
   UploadHeader,
 } from '@agentforge/contracts';
-import { ArtifactRefSchema, ArtifactSchema } from '@agentforge/contracts';
+import { ArtifactRefSchema, ArtifactSchema, isProjectName, parseProjectName } from '@agentforge/contracts';
 import type { FieldViolation } from '@agentforge/errors';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
@@ -18,6 +18,7 @@ import { UploadLog } from './ports/upload-log.port.js';
 import { ARTIFACT_FIELDS, type ArtifactEntry, artifactFields } from './projection/artifact-index.js';
 import { ReadModel } from './projection/read-model.js';
 import { checkFilter, checkPageToken, pageSizeViolations, takePage } from './queries.js';
+import { QuotaUseCases } from './quotas/quotas.service.js';
 
 const PAGE = { standard: 50, most: 1_000 };
 const MAX_CHUNK_BYTES = 2 ** 20;
@@ -32,6 +33,7 @@ export class ArtifactUseCases {
     private readonly store: ArtifactStore,
     private readonly readModel: ReadModel,
     private readonly uploads: UploadLog,
+    private readonly quotas: QuotaUseCases,
   ) {}
 
   /** @throws NOT_FOUND, INVALID_ARGUMENT */
@@ -77,19 +79,20 @@ export class ArtifactUseCases {
     const violations = headerViolations(header);
     if (header === undefined || violations.length > 0) throw new InvalidRequestError(violations);
     const { name, type, mediaType, digest } = header;
+    const project = parseProjectName(header.parent) ?? '';
     const body = chunksOf(iterator);
     const start = await body.next();
     if (start.done)
       throw new InvalidRequestError([{ field: 'chunk', description: 'is missing; the body is empty' }]);
-    const ref = await this.store.put(prepend(start.value, body), {
+    const ref = await this.store.put(this.quotas.metered(project, digest, prepend(start.value, body)), {
       name,
       type,
       mediaType: mediaType || MEDIA_TYPES.binary,
       signal,
       ...(digest === '' ? {} : { expectedDigest: digest }),
     });
-    await this.uploads.put(ref);
-    this.readModel.artifacts.addUpload(ref, Date.now());
+    await this.uploads.put(ref, project);
+    this.readModel.artifacts.addUpload(ref, Date.now(), project);
     return ref;
   }
 
@@ -133,6 +136,11 @@ function headerViolations(header: UploadHeader | undefined): FieldViolation[] {
     violations.push({
       field: 'header.type',
       description: `is ${JSON.stringify(header.type.slice(0, 80))}; must be a type as ports name it, for example "corpus"`,
+    });
+  if (header.parent !== '' && !isProjectName(header.parent))
+    violations.push({
+      field: 'header.parent',
+      description: `is ${JSON.stringify(header.parent.slice(0, 80))}; leave it empty or send "projects/{project}"`,
     });
   if (header.name.length > MAX_NAME)
     violations.push({

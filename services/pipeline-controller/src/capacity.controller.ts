@@ -1,18 +1,25 @@
-import { CapacityService } from '@agentforge/contracts';
-import { GrpcService, notYet, type ServiceHandlers } from '@agentforge/service-kit';
+import { CapacityService, type GetQuotaRequest, type UpdateQuotaRequest } from '@agentforge/contracts';
+import { GrpcService, type ServiceHandlers } from '@agentforge/service-kit';
+import { EngineStatusPort } from './ports/engine-status.port.js';
+import { QuotaUseCases } from './quotas/quotas.service.js';
 
 /** gRPC edge of pools and quotas. */
 @GrpcService(CapacityService)
 export class CapacityController implements ServiceHandlers<typeof CapacityService> {
+  constructor(
+    private readonly quotas: QuotaUseCases,
+    private readonly status: EngineStatusPort,
+  ) {}
+
   async getCapacity() {
-    return notYet('GetCapacity');
+    return { pools: await this.status.pools() };
   }
 
-  async getQuota() {
-    return notYet('GetQuota');
+  async getQuota({ name }: GetQuotaRequest) {
+    return { quota: await this.quotas.get(name) };
   }
 
-  async updateQuota() {
-    return notYet('UpdateQuota');
+  async updateQuota(request: UpdateQuotaRequest) {
+    return { quota: await this.quotas.update(request) };
   }
 }

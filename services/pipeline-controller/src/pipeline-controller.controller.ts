@@ -15,6 +15,8 @@ import {
 } from '@agentforge/contracts';
 import { type CallContext, GrpcService, notYet, type ServiceHandlers } from '@agentforge/service-kit';
 import { PipelineUseCases } from './pipeline-controller.service.js';
+import { checkParent } from './queries.js';
+import { QuotaUseCases } from './quotas/quotas.service.js';
 import { RunAnnotations } from './run-annotations.js';
 
 /** gRPC edge of runs and phases. */
@@ -23,9 +25,11 @@ export class PipelineController implements ServiceHandlers<typeof PipelineServic
   constructor(
     private readonly useCases: PipelineUseCases,
     private readonly annotations: RunAnnotations,
+    private readonly quotas: QuotaUseCases,
   ) {}
 
   async createRun(request: CreateRunRequest) {
+    await this.quotas.checkRoom(checkParent(request.parent, false));
     return { run: await this.useCases.create(request) };
   }
 

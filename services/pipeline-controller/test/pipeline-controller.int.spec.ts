@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   ArtifactService,
+  CapacityService,
   PhaseDescriptorSchema,
   PipelineService,
   RunState,
@@ -329,6 +330,54 @@ describe('pipeline-controller', () => {
     it('refuses a run that is not there', async () => {
       await expect(collect({ name: 'projects/p/runs/none' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
     });
+  });
+
+  it('sets quotas, says what is used, and ends uploads and runs where the quota does', async () => {
+    const capacity = createClient(CapacityService, service.grpcAddress);
+    const name = 'projects/tight/quota';
+    expect((await capacity.getQuota({ name })).quota).toMatchObject({
+      name,
+      maxArtifactBytes: 0n,
+      etag: '0',
+    });
+    const { quota } = await capacity.updateQuota({
+      quota: { name, maxArtifactBytes: 100n, maxRunningRuns: 2, weight: 3 },
+      updateMask: { paths: ['max_artifact_bytes', 'weight'] },
+    });
+    expect(quota).toMatchObject({ maxArtifactBytes: 100n, maxRunningRuns: 0, weight: 3, etag: '1' });
+    const send = async (bytes: number, letter: string, digest = '') =>
+      artifacts.uploadArtifact(
+        (async function* () {
+          const header = { name: 'x', type: 'corpus', parent: 'projects/tight', digest };
+          yield { part: { case: 'header' as const, value: header } };
+          yield { part: { case: 'chunk' as const, value: Buffer.from(letter.repeat(bytes)) } };
+        })(),
+      );
+    const known = await send(60, 'a');
+    await send(60, 'a', known.ref?.digest);
+    await expect(send(60, 'b')).rejects.toMatchObject({
+      code: 'RESOURCE_EXHAUSTED',
+      reason: 'QUOTA_EXCEEDED',
+      metadata: { quota: 'max_artifact_bytes', limit: '100', used: '120' },
+    });
+    await send(40, 'c');
+    await expect(createRun({ parent: 'projects/tight' })).rejects.toMatchObject({ reason: 'QUOTA_EXCEEDED' });
+    engineStatus.usage = { runningRuns: 1, queuedRuns: 2, runningSteps: 3 };
+    expect((await capacity.getQuota({ name })).quota?.usage).toMatchObject({
+      runningRuns: 1,
+      queuedRuns: 2,
+      artifactBytes: 100n,
+    });
+    await expect(
+      capacity.updateQuota({ quota: { name, etag: '7' }, updateMask: { paths: ['weight'] } }),
+    ).rejects.toMatchObject({ code: 'ABORTED' });
+    await expect(
+      capacity.updateQuota({ quota: { name, weight: 1_001 }, updateMask: { paths: ['weight', 'size'] } }),
+    ).rejects.toMatchObject({ fieldViolations: [{ field: 'quota.weight' }, { field: 'update_mask' }] });
+    await expect(capacity.getQuota({ name: 'tight' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    engineStatus.pools = [{ name: 'host', total: { cpu: 4 } }];
+    expect((await capacity.getCapacity({})).pools).toMatchObject([{ name: 'host', total: { cpu: 4 } }]);
+    capacity.close();
   });
 
   it('says why steps wait, and shows a run also while the engine says nothing', async () => {

@@ -5,6 +5,7 @@ import {
   ArtifactService,
   BreakerState,
   type CacheExplanationSchema,
+  CapacityService,
   type CreateRunRequest,
   type DeleteDeadLetterRequest,
   type DownloadArtifactRequest,
@@ -20,6 +21,7 @@ import {
   type RedriveDeadLetterRequest,
   type Run,
   RunState,
+  type UpdateQuotaRequest,
   type UploadArtifactRequest,
   type ValidateRunSpecRequest,
   type WaitKind,
@@ -45,6 +47,7 @@ export class FrontDoorState {
   readonly contents = new Map<string, { bytes: Buffer; type: string; name: string; mediaType: string }>();
   readonly runs = new Map<string, Run>([['projects/default/runs/demo', completedRun()]]);
   lastFilter = '';
+  quota = { maxRunningRuns: 0, maxArtifactBytes: 0n };
   /** Why steps wait, by step. */
   readonly cache = new Map<string, MessageInitShape<typeof CacheExplanationSchema>>();
   readonly waits = new Map<string, { kind: WaitKind; message: string }[]>();
@@ -266,7 +269,35 @@ class FakeOperationsController {
   }
 }
 
-@Module({ controllers: [FakePipelineController, FakeOperationsController, FakeArtifactController] })
+@GrpcService(CapacityService)
+class FakeCapacityController {
+  getCapacity() {
+    return {};
+  }
+
+  getQuota({ name }: { name: string }) {
+    return { quota: { name, usage: { runningRuns: 2, artifactBytes: 1_048_576n }, ...state.current.quota } };
+  }
+
+  updateQuota({ quota, updateMask }: UpdateQuotaRequest) {
+    state.current.calls.push(`quota ${quota?.name} ${updateMask?.paths.join()}`);
+    if (quota)
+      state.current.quota = {
+        maxRunningRuns: quota.maxRunningRuns,
+        maxArtifactBytes: quota.maxArtifactBytes,
+      };
+    return this.getQuota({ name: quota?.name ?? '' });
+  }
+}
+
+@Module({
+  controllers: [
+    FakeCapacityController,
+    FakePipelineController,
+    FakeOperationsController,
+    FakeArtifactController,
+  ],
+})
 class FakeFrontDoorModule {}
 
 /** A front door on a free port, with real gRPC and no engine behind it. Resets the state. */

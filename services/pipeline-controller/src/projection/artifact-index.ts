@@ -1,8 +1,9 @@
-import { type ArtifactRef, type Producer, ProducerSchema } from '@agentforge/contracts';
+import { type ArtifactRef, type Producer, ProducerSchema, parseRunName } from '@agentforge/contracts';
 import { type RunBatch, type RunRecord, stepOf } from '@agentforge/events';
 import { create } from '@bufbuild/protobuf';
 import type { FieldValues } from '../domain/filter.js';
 import { type Ordered, SortedLog } from '../domain/sorted-log.js';
+import { ProjectBytes } from '../quotas/project-bytes.js';
 
 /** More artifacts than a batch of events can name. */
 const MAX_PER_BATCH = 65_536;
@@ -19,6 +20,8 @@ export interface ArtifactEntry extends Ordered {
 export class ArtifactIndex {
   readonly #all = new SortedLog<ArtifactEntry>();
   readonly #byDigest = new Map<string, ArtifactEntry>();
+  /** Bytes that count for projects. */
+  readonly bytes = new ProjectBytes();
 
   /** Takes in a batch of a run's log. @param record  the run after it */
   apply(batch: RunBatch, record: RunRecord): void {
@@ -29,13 +32,17 @@ export class ArtifactIndex {
       const { stepId } = payload.value;
       for (const { port, artifacts } of stepOf(record, stepId)?.result?.outputs ?? []) {
         const producer = create(ProducerSchema, { run: batch.run, stepId, output: port });
-        for (const ref of artifacts) this.#add({ ref, timeMs, offset: offset++, producer });
+        for (const ref of artifacts) {
+          this.bytes.add(parseRunName(batch.run)?.project ?? '', ref);
+          this.#add({ ref, timeMs, offset: offset++, producer });
+        }
       }
     }
   }
 
   /** Takes in an upload; one that is known by its digest and name changes nothing. */
-  addUpload(ref: ArtifactRef, timeMs: number): void {
+  addUpload(ref: ArtifactRef, timeMs: number, project = ''): void {
+    this.bytes.add(project, ref);
     const known = this.#byDigest.get(ref.digest);
     if (known?.producer === undefined && known?.ref.name === ref.name && known.ref.type === ref.type) return;
     this.#add({ ref, timeMs, offset: Number.parseInt(ref.digest.slice(-8), 16) });

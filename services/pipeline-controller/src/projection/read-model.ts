@@ -34,8 +34,8 @@ export class ReadModel {
         for await (const batch of this.history.tail({ signal, onCaughtUp })) this.#apply(batch);
       }),
       caughtUp(async (onCaughtUp) => {
-        for await (const { ref, time } of this.uploads.watch({ signal, onCaughtUp }))
-          this.artifacts.addUpload(ref, time.getTime());
+        for await (const { ref, project, time } of this.uploads.watch({ signal, onCaughtUp }))
+          this.artifacts.addUpload(ref, time.getTime(), project);
       }),
     ]);
   }
