@@ -38,6 +38,17 @@ describe('TaskFeed', () => {
     expect(feed.latest.eta?.seconds).toBe(10n);
   });
 
+  it.each([
+    [0.005, 60_000],
+    [0.5, 1_999],
+  ])('estimates nothing from %p of the work in %p ms', (fraction, ms) => {
+    const { feed, clock } = feedWithClock();
+    feed.progress(progress(0));
+    clock.ms = ms;
+    feed.progress(progress(fraction));
+    expect(feed.latest.eta).toBeUndefined();
+  });
+
   it('gives a watcher the latest, then what comes, then ends', async () => {
     const { feed } = feedWithClock();
     feed.progress(progress(0.1));

@@ -9,6 +9,9 @@ import { create } from '@bufbuild/protobuf';
 import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { WorkerMessage } from '../worker/messages.js';
 
+/** Progress and time before which the time that is left is not told: it would be wildly wrong. */
+const MIN_BASIS = { fraction: 0.01, ms: 2_000 } as const;
+
 /** Most points and log lines that wait for one slow watcher. */
 const MAX_WAITING = 1024;
 
@@ -84,13 +87,14 @@ export class TaskFeed {
     for (const watcher of this.watchers) watcher.offer(progress);
   }
 
-  /** Linear: as fast as since this worker began. */
+  /** Linear: as fast as since this worker began. Undefined until that says anything: the first steps are slow. */
   private eta(fraction: number) {
     const timeMs = this.nowMs();
     this.origin ??= { timeMs, fraction };
     const gained = fraction - this.origin.fraction;
-    if (gained <= 0) return undefined;
-    return durationFromMs(Math.round(((1 - fraction) * (timeMs - this.origin.timeMs)) / gained));
+    const spentMs = timeMs - this.origin.timeMs;
+    if (gained < MIN_BASIS.fraction || spentMs < MIN_BASIS.ms) return undefined;
+    return durationFromMs(Math.round(((1 - fraction) * spentMs) / gained));
   }
 
   private message(fields: { fraction: number; stage: string; eta?: StepProgress['eta'] }): StepProgress {
