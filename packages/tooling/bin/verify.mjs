@@ -21,7 +21,7 @@ if (!['all', 'checks', 'tests'].includes(what)) {
 }
 
 /** How long the system is disturbed, and by what; longer and with other seeds: `pnpm test:chaos`. */
-const CHAOS = { minutes: process.env.FORGE_CHAOS_MINUTES ?? '5', seed: process.env.FORGE_CHAOS_SEED ?? '68' };
+const CHAOS = { minutes: process.env.FORGE_CHAOS_MINUTES ?? '2', seed: process.env.FORGE_CHAOS_SEED ?? '68' };
 
 const node = process.execPath;
 const jest = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js'];
