@@ -26,8 +26,12 @@ export interface Codec<T> {
   decode(data: Uint8Array): T;
 }
 
-/** Batches of the run log. */
+/** Newest version of the run log's events that is known. */
+export const EVENTS_VERSION = 1;
+
+/** Batches of the run log. What is in one of a newer version is for its reader to refuse. */
 export const runEventBatchCodec: Codec<RunEventBatch> = codecOf(RunEventBatchSchema, (batch) => {
+  if (batch.version > EVENTS_VERSION) return undefined;
   if (!parseRunName(batch.run)) return 'run is not a run name';
   if (batch.events.length === 0) return 'no events';
   const empty = batch.events.findIndex((event) => event.payload.case === undefined || !event.time);

@@ -77,10 +77,35 @@ export class UnprocessableMessageError extends AppError {
 /** A message of a run's log cannot be read: the state of the run is unknown. */
 export class CorruptEventLogError extends AppError {
   constructor(run: string, sequence: bigint, cause: unknown) {
-    super('DATA_LOSS', `event log of run ${run} is unreadable at sequence ${sequence}`, {
+    const why = cause instanceof Error ? `: ${cause.message}` : '';
+    super('DATA_LOSS', `event log of run ${run} is unreadable at sequence ${sequence}${why}`, {
       reason: 'EVENT_LOG_CORRUPT',
       metadata: { run, sequence: String(sequence) },
       cause,
+    });
+  }
+}
+
+/** A batch of a run's log follows a batch that is not there: the state of the run is unknown. */
+export class EventLogGapError extends AppError {
+  constructor(run: string, revision: bigint, expected: bigint, actual: bigint) {
+    super(
+      'DATA_LOSS',
+      `event log of run ${run} has a gap: revision ${revision} follows ${expected}, and ${actual} is the last one known`,
+      {
+        reason: 'EVENT_LOG_GAP',
+        metadata: { run, revision: String(revision), expected: String(expected), actual: String(actual) },
+      },
+    );
+  }
+}
+
+/** A batch was written by a newer version of the software than this. */
+export class NewerEventsError extends AppError {
+  constructor(version: number, known: number) {
+    super('UNIMPLEMENTED', `events of version ${version}; this version reads up to ${known}: upgrade it`, {
+      reason: 'EVENTS_VERSION_UNKNOWN',
+      metadata: { version: String(version), known: String(known) },
     });
   }
 }

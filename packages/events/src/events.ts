@@ -15,6 +15,7 @@ import { Reports } from './reports.js';
 import { RequestIndex } from './request-index.js';
 import { RunLog } from './run-log.js';
 import { readServerTime, type ServerTime } from './server-clock.js';
+import { type SnapshotName, SnapshotStore } from './snapshots.js';
 import { StepCache } from './step-cache.js';
 import { Connection, type ConnectionOptions } from './stream/connection.js';
 import { Publisher } from './stream/publisher.js';
@@ -53,14 +54,15 @@ export class Events {
 
   private constructor(
     private readonly connection: Connection,
-    buckets: Buckets,
+    private readonly buckets: Buckets,
     topology: Topology,
-    { logger, metrics }: EventsOptions,
+    private readonly options: EventsOptions,
   ) {
+    const { logger, metrics } = options;
     const publisher = new Publisher(connection, metrics);
     this.deadLetters = new DeadLetters(connection, publisher, logger, metrics);
     const context = { connection, deadLetters: this.deadLetters, logger, metrics };
-    this.runs = new RunLog(connection, publisher, this.deadLetters, logger, metrics);
+    this.runs = new RunLog(connection, publisher, this.deadLetters, buckets.snapshots, logger, metrics);
     this.checkpoints = new CheckpointIndex(buckets.checkpoints);
     this.reports = new Reports(context, publisher, topology);
     this.tasks = new TaskQueue(context, publisher, topology, this.reports, this.checkpoints);
@@ -91,6 +93,12 @@ export class Events {
       await connection.close();
       throw error;
     }
+  }
+
+  /** Snapshots of one kind. @param content  version of what their entries say */
+  snapshots(name: SnapshotName, content: number): SnapshotStore {
+    const { connection, buckets, runs, options } = this;
+    return new SnapshotStore(connection, buckets.snapshots, runs, options.logger, name, content);
   }
 
   /** Whether NATS is there right now. */

@@ -19,12 +19,14 @@ export {
   BatchTooLargeError,
   CorruptEventLogError,
   DeadLetterNotFoundError,
+  EventLogGapError,
   EventLogUnavailableError,
   IllegalTransitionError,
   InvalidNameError,
   InvalidRunNameError,
   MalformedMessageError,
   MessageTooLargeError,
+  NewerEventsError,
   NotRedrivableError,
   RevisionConflictError,
   StaleFencingTokenError,
@@ -34,6 +36,7 @@ export {
 } from './events.errors.js';
 export { connectEvents, Events, type EventsOptions } from './events.js';
 export { type EventBatch, foldEvent, foldRun } from './fold/fold-run.js';
+export { followRun, type LoggedBatch } from './fold/follow-run.js';
 export type { PersistentList } from './fold/persistent-list.js';
 export {
   countIn,
@@ -53,7 +56,7 @@ export {
   stepOf,
   stepsIn,
 } from './fold/run-record.js';
-export { toRun, toStep } from './fold/to-run.js';
+export { fittingSteps, MAX_RUN_STEPS, stepCountsOf, toRun, toStep } from './fold/to-run.js';
 export {
   RUN_TRANSITIONS,
   type RunEventCase,
@@ -72,8 +75,16 @@ export { NO_LIMITS, type QuotaBook, type QuotaLimits, type StoredQuota } from '.
 export { type Membership, REPLICA_BEAT_MS, type Replicas, type ReplicaWord } from './replicas.js';
 export type { DeliveredReport, ReportConsumeOptions, Reports } from './reports.js';
 export type { RequestIndex } from './request-index.js';
-export type { RunBatch, RunEventInit, RunLog } from './run-log.js';
+export type { LogExtent, RunBatch, RunEventInit, RunLog, RunRange } from './run-log.js';
 export type { ServerTime } from './server-clock.js';
+export {
+  CHUNK_ENTRIES,
+  type Snapshot,
+  SnapshotConflictError,
+  type SnapshotHead,
+  type SnapshotName,
+  SnapshotStore,
+} from './snapshots.js';
 export type { CachedStep, StepCache } from './step-cache.js';
 export { stepSeedOf } from './step-seed.js';
 export type { ConnectionStatus } from './stream/connection.js';

@@ -4,10 +4,16 @@ import { AppError } from '@agentforge/errors';
 import { type Logger, type Metrics, withSpan } from '@agentforge/telemetry';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { JetStreamApiError } from '@nats-io/jetstream';
-import { runEventBatchCodec } from './codec.js';
+import type { KV } from '@nats-io/kv';
+import { EVENTS_VERSION, runEventBatchCodec } from './codec.js';
 import type { DeadLetters } from './dead-letters.js';
-import { BatchTooLargeError, CorruptEventLogError, RevisionConflictError } from './events.errors.js';
-import { foldRun } from './fold/fold-run.js';
+import {
+  BatchTooLargeError,
+  CorruptEventLogError,
+  NewerEventsError,
+  RevisionConflictError,
+} from './events.errors.js';
+import { followRun } from './fold/follow-run.js';
 import type { RunRecord } from './fold/run-record.js';
 import type { Connection } from './stream/connection.js';
 import { MAX_MESSAGE_BYTES, type Publisher } from './stream/publisher.js';
@@ -26,6 +32,28 @@ export interface RunBatch {
   readonly time: Date;
   /** Batches behind it when it was delivered. */
   readonly pending: number;
+  /** Revision of the run before it; absent when its writer did not say. */
+  readonly previousRevision?: bigint;
+  /** Bytes that it takes in the log. */
+  readonly sizeBytes?: number;
+  /** Why it cannot be read: there are no events then, and the run cannot be followed past it. */
+  readonly problem?: CorruptEventLogError;
+}
+
+/** What part of a log is read. */
+export interface RunRange {
+  readonly afterRevision?: bigint;
+  /** The last batch wanted; absent: those committed before the call. */
+  readonly untilRevision?: bigint;
+  readonly signal?: AbortSignal;
+}
+
+/** How far the log of all runs goes. */
+export interface LogExtent {
+  /** When the stream was created: another time is another log. */
+  readonly created: string;
+  readonly firstSequence: bigint;
+  readonly lastSequence: bigint;
 }
 
 /** A run event as code writes it. */
@@ -33,6 +61,8 @@ export type RunEventInit = MessageInitShape<typeof RunEventSchema>;
 
 /** Time an append may take over reconnections. */
 const APPEND_TIMEOUT_MS = 10_000;
+/** Batches fetched ahead when a run's log is read to its end: few, since each may have almost a mebibyte. */
+const READ_AHEAD = 8;
 
 /**
  * The event log of all runs. What is appended is there for good; an append that names an old
@@ -43,6 +73,8 @@ export class RunLog {
     private readonly connection: Connection,
     private readonly publisher: Publisher,
     private readonly deadLetters: DeadLetters,
+    /** Remembers which unreadable batches were put aside: each is once, however often the log is read. */
+    private readonly marks: KV,
     private readonly logger: Logger | undefined,
     private readonly metrics: Metrics | undefined,
   ) {}
@@ -62,7 +94,14 @@ export class RunLog {
     options: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {},
   ): Promise<bigint> {
     const subject = runSubject(run);
-    const data = runEventBatchCodec.encode(create(RunEventBatchSchema, { run, events: [...events] }));
+    const data = runEventBatchCodec.encode(
+      create(RunEventBatchSchema, {
+        run,
+        events: [...events],
+        version: EVENTS_VERSION,
+        previousRevision: expectedRevision,
+      }),
+    );
     if (data.length > MAX_MESSAGE_BYTES) throw new BatchTooLargeError(run, data.length, MAX_MESSAGE_BYTES);
     const publication = {
       stream: STREAMS.runs,
@@ -91,42 +130,55 @@ export class RunLog {
     return BigInt(last?.seq ?? 0);
   }
 
-  /**
-   * All batches of a run after a revision, at least those committed before the call.
-   * @throws CorruptEventLogError  DATA_LOSS: a message of the log is unreadable
-   */
-  async read(
-    run: string,
-    options: { readonly afterRevision?: bigint; readonly signal?: AbortSignal } = {},
-  ): Promise<RunBatch[]> {
-    const { afterRevision = 0n, signal } = options;
-    const last = await this.revisionOf(run);
+  /** All batches of a run after a revision; one with a `problem` is the last. */
+  async read(run: string, range: RunRange = {}): Promise<RunBatch[]> {
     const batches: RunBatch[] = [];
-    if (last <= afterRevision) return batches;
+    for await (const batch of this.batches(run, range)) batches.push(batch);
+    return batches;
+  }
+
+  /** Batches of a run in order, to the end of the range; one with a `problem` is the last. */
+  async *batches(run: string, range: RunRange = {}): AsyncGenerator<RunBatch, void, undefined> {
+    const { afterRevision = 0n, signal } = range;
+    const newest = await this.revisionOf(run);
+    const { untilRevision = newest } = range;
+    const last = untilRevision > newest ? newest : untilRevision;
+    if (last <= afterRevision) return;
     for await (const message of readMessages(this.connection, {
       stream: STREAMS.runs,
       filter: runSubject(run),
       startSequence: Number(afterRevision) + 1,
       untilSequence: Number(last),
+      bufferSize: READ_AHEAD,
       signal,
     })) {
-      try {
-        batches.push(toRunBatch(message));
-      } catch (error) {
-        throw new CorruptEventLogError(run, BigInt(message.sequence), error);
-      }
+      if (BigInt(message.sequence) > last) return;
+      const batch = toRunBatch(message);
+      yield batch;
+      if (batch.problem) return;
     }
-    return batches;
   }
 
-  /** The state of a run, folded from its log; undefined when there is no such run. */
-  async load(run: string, options: { readonly signal?: AbortSignal } = {}): Promise<RunRecord | undefined> {
+  /**
+   * The state of a run, folded from its log; undefined when there is no such run. A log with a gap or an unreadable
+   * batch gives the run as it was before, in quarantine.
+   */
+  async load(
+    run: string,
+    options: { readonly untilRevision?: bigint; readonly signal?: AbortSignal } = {},
+  ): Promise<RunRecord | undefined> {
     let state: RunRecord | undefined;
-    for (const batch of await this.read(run, options)) state = foldRun(state, batch, batch.revision);
+    for await (const batch of this.batches(run, options)) state = followRun(state, batch);
     return state;
   }
 
-  /** Batches of all runs after a sequence, in commit order, without end and without a gap. */
+  /** How far the log goes now. */
+  async extent(): Promise<LogExtent> {
+    const { created, state } = await this.connection.manager.streams.info(STREAMS.runs);
+    return { created, firstSequence: BigInt(state.first_seq), lastSequence: BigInt(state.last_seq) };
+  }
+
+  /** Batches of all runs after a sequence, in commit order, without end and without a gap; also those with a `problem`. */
   tail(
     options: {
       readonly afterSequence?: bigint;
@@ -163,13 +215,8 @@ export class RunLog {
       logger: this.logger,
     });
     for await (const message of messages) {
-      let batch: RunBatch;
-      try {
-        batch = toRunBatch(message);
-      } catch (error) {
-        await this.putAside(message, error);
-        continue;
-      }
+      const batch = toRunBatch(message);
+      if (batch.problem) await this.putAside(message, batch.problem);
       yield batch;
     }
   }
@@ -194,11 +241,20 @@ export class RunLog {
       });
   }
 
-  private async putAside(message: StreamMessage, error: unknown): Promise<void> {
+  /** Keeps what cannot be read as a dead letter, once. What only a newer version can read is no dead letter. */
+  private async putAside(message: StreamMessage, problem: CorruptEventLogError): Promise<void> {
     const { subject, data, sequence } = message;
-    this.logger?.error('events.handler_failed', { stream: STREAMS.runs, subject, sequence, error });
-    const { reason = 'MALFORMED_MESSAGE', message: words } = AppError.from(error);
-    await this.deadLetters.put({ origin: 'runs', subject, data, reason, message: words, sequence });
+    const { cause } = problem;
+    if (cause instanceof NewerEventsError) return;
+    const mark = `letter.${sequence}`;
+    try {
+      if (await this.marks.get(mark)) return;
+      const { reason = 'MALFORMED_MESSAGE', message: words } = AppError.from(cause);
+      await this.deadLetters.put({ origin: 'runs', subject, data, reason, message: words, sequence });
+      await this.marks.put(mark, subject);
+    } catch (error) {
+      this.logger?.error('events.handler_failed', { stream: STREAMS.runs, subject, sequence, error });
+    }
   }
 
   private countAppended(events: readonly RunEventInit[]): void {
@@ -208,14 +264,16 @@ export class RunLog {
 }
 
 function toRunBatch(message: StreamMessage): RunBatch {
-  const batch = runEventBatchCodec.decode(message.data);
   const run = runOfSubject(message.subject);
-  if (batch.run !== run) throw new TypeError(`batch of ${batch.run} on the subject of ${run}`);
-  return {
-    run,
-    revision: BigInt(message.sequence),
-    events: batch.events,
-    time: message.time,
-    pending: message.pending,
-  };
+  const { time, pending } = message;
+  const place = { run, revision: BigInt(message.sequence), time, pending, sizeBytes: message.data.length };
+  try {
+    const batch = runEventBatchCodec.decode(message.data);
+    if (batch.version > EVENTS_VERSION) throw new NewerEventsError(batch.version, EVENTS_VERSION);
+    if (batch.run !== run) throw new TypeError(`batch of ${batch.run} on the subject of ${run}`);
+    const { events, previousRevision } = batch;
+    return { ...place, events, ...(previousRevision === undefined ? {} : { previousRevision }) };
+  } catch (error) {
+    return { ...place, events: [], problem: new CorruptEventLogError(run, place.revision, error) };
+  }
 }

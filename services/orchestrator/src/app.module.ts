@@ -17,6 +17,7 @@ import type { Config } from './config.js';
 import { BREAKER_STATES } from './domain/breaker.js';
 import { Breakers } from './engine/breaker.js';
 import { Engine } from './engine/engine.js';
+import { OPEN_RUNS_VERSION, OpenRuns } from './engine/open-runs.js';
 import { EngineStatusController } from './engine-status.controller.js';
 import { OrchestratorController } from './orchestrator.controller.js';
 import { OrchestratorUseCases } from './orchestrator.service.js';
@@ -41,6 +42,12 @@ import { registerCapacityMetrics } from './scheduling/capacity-metrics.js';
       useFactory: startEvents,
     },
     { provide: RunLog, inject: [Events], useFactory: (events: Events) => new NatsRunLog(events) },
+    {
+      provide: OpenRuns,
+      inject: [Events, Logger],
+      useFactory: (events: Events, logger: Logger) =>
+        new OpenRuns(events.snapshots('engine', OPEN_RUNS_VERSION), logger),
+    },
     {
       provide: Workers,
       inject: [Events, SERVICE_CONFIG],
@@ -99,6 +106,7 @@ import { registerCapacityMetrics } from './scheduling/capacity-metrics.js';
         Metrics,
         SERVICE_CONFIG,
         Drain,
+        OpenRuns,
       ],
       useFactory: startEngine,
     },
@@ -173,6 +181,7 @@ async function startEngine(
   metrics: Metrics,
   config: Config,
   drain: Drain,
+  openRuns: OpenRuns,
 ): Promise<Engine> {
   const engine = new Engine(
     {
@@ -198,11 +207,18 @@ async function startEngine(
       leaseMs: config.leaseMs,
       patienceMs: config.patienceMs,
       idleMs: 60_000,
+      snapshotIntervalMs: config.snapshotIntervalMs,
     },
+    openRuns,
   );
   await engine.start();
   metrics.gauge('runsActive').collect(() => [{ labels: { state: 'active' }, value: engine.activeRuns }]);
   registerCapacityMetrics(metrics, engine, capacity);
+  metrics.gauge('runsQuarantined').collect(() => [{ labels: {}, value: engine.quarantinedRuns }]);
+  metrics.gauge('snapshotAge').collect(() => {
+    const { savedAt } = engine;
+    return savedAt ? [{ labels: {}, value: (Date.now() - savedAt.getTime()) / 1_000 }] : [];
+  });
   drain.on('stop-pulling', 'reports', () => workers.stop());
   drain.on('hand-back', 'engine', async () => {
     await engine.stop();

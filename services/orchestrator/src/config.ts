@@ -75,9 +75,9 @@ export const settings = defineSettings({
   maxGraphBytes: setting({
     env: 'FORGE_MAX_GRAPH_BYTES',
     schema: zSizeBytes,
-    default: 768 * 1024,
+    default: 12 * 2 ** 20,
     unit: 'bytes',
-    description: 'Largest graph; it is one message of the event log',
+    description: 'Largest graph, with defaults filled in; less than FORGE_MAX_MESSAGE_BYTES',
   }),
   defaultParallelSteps: setting({
     env: 'FORGE_DEFAULT_PARALLEL_STEPS',
@@ -145,6 +145,20 @@ export const settings = defineSettings({
   }),
   artifactDir: setting(artifacts.artifactDir),
   artifactMaxBytes: setting(artifacts.artifactMaxBytes),
+  snapshotIntervalMs: setting({
+    env: 'FORGE_SNAPSHOT_INTERVAL_MS',
+    schema: zDurationMs.min(100),
+    default: 60_000,
+    unit: 'ms',
+    description: 'Time between notes of the runs that go on, from which the next start goes on',
+  }),
+  maxMessageBytes: setting({
+    env: 'FORGE_MAX_MESSAGE_BYTES',
+    schema: zSizeBytes,
+    default: 16 * 2 ** 20,
+    unit: 'bytes',
+    description: 'Largest gRPC message, in either direction: a graph of 10,000 steps has some 5 MB',
+  }),
 });
 
 /** The parsed settings. */

@@ -1,3 +1,4 @@
+import type { Failure } from '@agentforge/contracts';
 import { AppError, type FieldViolation } from '@agentforge/errors';
 
 /** INVALID_ARGUMENT (or UNIMPLEMENTED): the graph breaks rules; every violation is in the details. */
@@ -73,6 +74,16 @@ export class IllegalRunStateError extends AppError {
       reason: 'ILLEGAL_RUN_STATE',
       metadata: { run, state },
       fieldViolations: [{ field: run, description }],
+    });
+  }
+}
+
+/** DATA_LOSS: the log of the run has a gap or cannot be read, so nothing is decided about it. */
+export class RunQuarantinedError extends AppError {
+  constructor(run: string, { message, reason }: Failure) {
+    super('DATA_LOSS', `run "${run}" is quarantined: ${message}`, {
+      reason: 'RUN_QUARANTINED',
+      metadata: { run, cause: reason },
     });
   }
 }

@@ -9,6 +9,7 @@ import {
   type StepSpec,
   StepTimeoutsSchema,
 } from '@agentforge/contracts';
+import type { FieldViolation } from '@agentforge/errors';
 import { clone, create, toBinary } from '@bufbuild/protobuf';
 import { type Duration, durationMs } from '@bufbuild/protobuf/wkt';
 import type {
@@ -23,6 +24,7 @@ import type {
   TimeoutsDraft,
 } from './domain/graph.js';
 import type { FailureClassName } from './domain/retry-policy.js';
+import { MAX_STEP_BYTES, stepBytes } from './engine/graph-parts.js';
 import { amountsOf } from './scheduling/scheduling.mapper.js';
 
 /** What `max_count: 0` of a port means. */
@@ -136,4 +138,22 @@ export function fillDefaults(
       step.timeouts = create(StepTimeoutsSchema, { ...step.timeouts, startToClose });
   });
   return filled;
+}
+
+/** What is too large in a graph with its defaults filled in, as it is kept. */
+export function sizeViolations(graph: GraphSpec, maxGraphBytes: number): FieldViolation[] {
+  const sizeBytes = toBinary(GraphSpecSchema, graph).length;
+  if (sizeBytes > maxGraphBytes)
+    return [
+      {
+        field: 'steps',
+        description: `take ${sizeBytes} bytes in all with defaults filled in; at most ${maxGraphBytes} are accepted`,
+      },
+    ];
+  return graph.steps.flatMap((spec, i) => {
+    const bytes = stepBytes(spec);
+    if (bytes <= MAX_STEP_BYTES) return [];
+    const description = `has ${bytes} bytes with defaults filled in; at most ${MAX_STEP_BYTES} are accepted: pass large data as an artifact`;
+    return [{ field: `steps[${i}]`, description }];
+  });
 }

@@ -4,11 +4,12 @@ import {
   type Pool,
   parseProjectName,
   parseRunName,
+  RunState,
   type StartExecutionRequest,
 } from '@agentforge/contracts';
 import type { FieldViolation } from '@agentforge/errors';
 import { isAppError } from '@agentforge/errors';
-import { type RunRecord, stepOf } from '@agentforge/events';
+import { isTerminalRun, isWhole, type RunRecord, stepOf } from '@agentforge/events';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { Injectable } from '@nestjs/common';
 import { ConfigRules } from './domain/config-rules.js';
@@ -24,7 +25,7 @@ import {
   RunExistsError,
   RunNotFoundError,
 } from './orchestrator.errors.js';
-import { fillDefaults, toGraphDraft, toPhaseFacts } from './orchestrator.mapper.js';
+import { fillDefaults, sizeViolations, toGraphDraft, toPhaseFacts } from './orchestrator.mapper.js';
 import { Capacity } from './ports/capacity.port.js';
 import { Limits } from './ports/limits.port.js';
 import { PhaseCatalog } from './ports/phase-catalog.port.js';
@@ -76,12 +77,12 @@ export class OrchestratorUseCases {
       this.#configRules,
       this.capacity.pools(),
     );
-    if (violations.length === 0)
-      return {
-        violations: [],
-        isOnlyUnimplemented: false,
-        graph: fillDefaults(graph, configs, (name) => this.phases.get(name)),
-      };
+    if (violations.length === 0) {
+      const filled = fillDefaults(graph, configs, (name) => this.phases.get(name));
+      const tooLarge = sizeViolations(filled, this.limits.maxGraphBytes);
+      if (tooLarge.length > 0) return { violations: tooLarge, isOnlyUnimplemented: false };
+      return { violations: [], isOnlyUnimplemented: false, graph: filled };
+    }
     return {
       violations: violations.map(({ field, description }) => ({ field, description })),
       isOnlyUnimplemented: violations.every((violation) => violation.unimplemented === true),
@@ -97,13 +98,16 @@ export class OrchestratorUseCases {
     if (violations.length > 0) throw new InvalidFieldError(violations);
     const requestDigest = digestOfRequest(request);
     const existing = await this.engine.stateOf(request.name);
-    if (existing !== undefined) return sameRun(existing, request, requestDigest);
+    if (existing !== undefined && (isWhole(existing) || isTerminalRun(existing.state)))
+      return sameRun(existing, request, requestDigest);
     const verdict = this.validate(request.graph);
     if (verdict.graph === undefined)
       throw new InvalidGraphError(prefixed(verdict.violations), verdict.isOnlyUnimplemented);
     try {
       const { displayName, labels, requestId } = request;
       const { graph } = verdict;
+      if (existing !== undefined)
+        return await this.#complete(sameRun(existing, request, requestDigest), graph);
       return await this.engine.create(request.name, {
         kind: 'create',
         displayName,
@@ -116,8 +120,14 @@ export class OrchestratorUseCases {
       if (!isAppError(error) || error.code !== 'FAILED_PRECONDITION') throw error;
       const winner = await this.engine.stateOf(request.name, true);
       if (winner === undefined) throw error;
-      return sameRun(winner, request, requestDigest);
+      return await this.#complete(sameRun(winner, request, requestDigest), verdict.graph);
     }
+  }
+
+  /** The run with all of its steps: whoever began to create it may be gone. */
+  #complete(run: RunRecord, graph: GraphSpec): Promise<RunRecord> | RunRecord {
+    const isDone = isWhole(run) || isTerminalRun(run.state) || run.state === RunState.CANCELLING;
+    return isDone ? run : this.engine.complete(run.name, graph.steps);
   }
 
   /** @throws NOT_FOUND, INVALID_ARGUMENT */

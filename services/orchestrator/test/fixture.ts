@@ -42,7 +42,10 @@ export class Fixture {
     const fixture = new Fixture(nats, events, validators.grpcAddress);
     fixture.#services.push(validators);
     const port = (name: string, artifactType: string) => ({ name, artifactType, minCount: 1, maxCount: 1 });
-    const configSchema = { type: 'object', properties: { n: { type: 'integer', default: 1 } } };
+    const configSchema = {
+      type: 'object',
+      properties: { n: { type: 'integer', default: 1 }, text: { type: 'string' } },
+    };
     await events.phases.put(create(PhaseDescriptorSchema, { name: 'noop', configSchema }));
     await events.phases.put(
       create(PhaseDescriptorSchema, {

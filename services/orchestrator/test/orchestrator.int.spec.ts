@@ -5,6 +5,7 @@ import {
   type OrchestrationService,
   PhaseDescriptorSchema,
   RunState,
+  StartExecutionRequestSchema,
   StepReportSchema,
   StepState,
   TaskAction,
@@ -14,7 +15,9 @@ import { attemptIdOf, STREAMS } from '@agentforge/events';
 import { forgetMessageIds, publishRaw } from '@agentforge/events/testing';
 import { type Client, createClient } from '@agentforge/service-kit';
 import { create } from '@bufbuild/protobuf';
-import { durationFromMs, timestampNow } from '@bufbuild/protobuf/wkt';
+import { durationFromMs, timestampFromMs, timestampNow } from '@bufbuild/protobuf/wkt';
+import { OPEN_RUNS_VERSION } from '../src/engine/open-runs.js';
+import { digestOfRequest } from '../src/request-digest.js';
 import { FakeWorker, type Job, obedient } from './fake-worker.js';
 import { Fixture, type GraphInit } from './fixture.js';
 import { judgements } from './stub-validators.js';
@@ -156,6 +159,83 @@ describe('orchestrator', () => {
       await expect(client.cancelExecution({ name: done })).rejects.toMatchObject({
         code: 'FAILED_PRECONDITION',
       });
+    });
+  });
+
+  describe('a large graph', () => {
+    const text = 'x'.repeat(3_000);
+    /** 400 steps of 3 kB, the later ones first: each waits for the one with the next lower number, in chains of 20. */
+    const steps = Array.from({ length: 400 }, (_, i) =>
+      step(`s${i}`, { config: { text }, after: i % 20 === 0 ? [] : [`s${i - 1}`] }),
+    ).toReversed();
+
+    it('is written in parts, nothing starts before all are there, and it runs to its end', async () => {
+      await fixture.worker(obedient);
+      const name = fixture.newRun();
+      const { run } = await client.startExecution({ name, graph: { steps } });
+      expect(run).toMatchObject({ stepCount: 400 });
+      const done = await fixture.untilState(name, RunState.COMPLETED);
+      expect(done.stepCounts).toEqual([expect.objectContaining({ state: StepState.COMPLETED, count: 400 })]);
+      const history = await fixture.history(name);
+      const added = history.filter((kind) => kind === 'stepsAdded').length;
+      expect(added).toBeGreaterThan(1);
+      expect(history.slice(0, added + 1)).toEqual([
+        'runCreated',
+        ...Array.from({ length: added }, () => 'stepsAdded'),
+      ]);
+    }, 60_000);
+
+    it('whose creation broke off goes on with the same request', async () => {
+      const name = fixture.newRun();
+      const request = create(StartExecutionRequestSchema, { name, graph: { steps }, requestId: 'again' });
+      const first = steps.toReversed().slice(0, 30);
+      const value = {
+        graph: { steps: first },
+        totalSteps: 400,
+        requestId: 'again',
+        requestDigest: digestOfRequest(request),
+      };
+      const payload = { case: 'runCreated' as const, value };
+      await fixture.append(name, [{ time: timestampNow(), actor: 'gone', payload }], 0n);
+      await sleep(300);
+      expect(await fixture.history(name)).toEqual(['runCreated']);
+      const [one, two] = await Promise.all([client.startExecution(request), client.startExecution(request)]);
+      for (const { run } of [one, two]) expect(run).toMatchObject({ stepCount: 400 });
+      const record = await fixture.events.runs.load(name);
+      expect(record?.steps.length).toBe(400);
+      await client.cancelExecution({ name });
+      await fixture.untilState(name, RunState.CANCELLED);
+      // The first step of each chain was queued; a worker takes these tasks and is told to drop them.
+      const worker = await fixture.worker(obedient);
+      while (worker.jobs.length < 20) await sleep(20);
+    });
+
+    it('whose creation nobody finishes fails and says so', async () => {
+      const name = fixture.newRun();
+      const time = timestampFromMs(Date.now() - 120_000);
+      const payload = {
+        case: 'runCreated' as const,
+        value: { graph: { steps: [step('a'), step('b')] }, totalSteps: 3 },
+      };
+      await fixture.append(name, [{ time, actor: 'gone', payload }], 0n);
+      const run = await fixture.untilState(name, RunState.FAILED);
+      expect(run.failure).toMatchObject({ reason: 'CREATION_INCOMPLETE' });
+      expect(run.failure?.message).toContain('2 of 3 steps');
+      await expect(client.retryExecution({ name })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
+    });
+
+    it('is measured as it is kept, with defaults, and no step may be larger than a part', async () => {
+      const small = fixture.client(await fixture.orchestrator({ FORGE_MAX_GRAPH_BYTES: '2000' }));
+      // 100 steps without a word of configuration; the default of "n" alone takes more than is left.
+      const graph = { steps: Array.from({ length: 100 }, (_, i) => step(`s${i}`)) };
+      await expect(small.startExecution({ name: fixture.newRun(), graph })).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        fieldViolations: [{ field: 'graph.steps', description: expect.stringContaining('defaults') }],
+      });
+      const { violations } = await client.validateGraph({
+        graph: { steps: [step('a'), step('b', { config: { text: 'x'.repeat(300_000) } })] },
+      });
+      expect(violations).toMatchObject([{ field: 'steps[1]' }]);
     });
   });
 
@@ -556,6 +636,43 @@ describe('orchestrator', () => {
   });
 });
 
+describe('a run whose log is damaged', () => {
+  let fixture: Fixture;
+
+  beforeAll(async () => {
+    fixture = await Fixture.start();
+  }, 60_000);
+  afterAll(() => fixture.stop(), 60_000);
+
+  it('is in quarantine: nothing is decided about it, here and after a restart, and others go on', async () => {
+    const first = await fixture.orchestrator();
+    const client = fixture.client(first);
+    const name = fixture.newRun();
+    await client.startExecution({ name, graph: chain });
+    const { revision } = (await client.getExecution({ name })).run ?? {};
+    const subject = `forge.runs.p.${name.split('/').at(-1)}`;
+    await publishRaw(fixture.nats.url, { subject, data: Buffer.from([0xff, 0xff]) });
+    const check = async (from: typeof client): Promise<void> => {
+      const { run } = await from.getExecution({ name });
+      expect(run).toMatchObject({ revision, state: RunState.RUNNING, quarantine: { code: 'DATA_LOSS' } });
+      await expect(from.cancelExecution({ name })).rejects.toMatchObject({
+        code: 'DATA_LOSS',
+        reason: 'RUN_QUARANTINED',
+      });
+    };
+    while (!(await client.getExecution({ name })).run?.quarantine) await sleep(20);
+    await check(client);
+    await first.drain('gone');
+    const again = fixture.client(await fixture.orchestrator());
+    await check(again);
+    await fixture.worker(obedient);
+    const other = fixture.newRun();
+    await again.startExecution({ name: other, graph: chain });
+    await fixture.untilState(other, RunState.COMPLETED);
+    expect(await fixture.history(name)).toEqual(['runCreated', 'stepReady', 'stepScheduled']);
+  }, 60_000);
+});
+
 describe('orchestrators', () => {
   let fixture: Fixture;
 
@@ -631,6 +748,30 @@ describe('orchestrators', () => {
     await fixture.nats.restart();
     gate.isOpen = true;
     await fixture.untilState(name, RunState.COMPLETED);
+  }, 60_000);
+
+  it('start from a note of the runs that go on, or replay when it is of no use', async () => {
+    const first = await fixture.orchestrator();
+    const done = fixture.newRun();
+    const worker = await fixture.worker(obedient);
+    await fixture.client(first).startExecution({ name: done, graph: chain });
+    await fixture.untilState(done, RunState.COMPLETED);
+    await worker.stop();
+    const open = fixture.newRun();
+    await fixture.client(first).startExecution({ name: open, graph: chain });
+    await first.drain('gone');
+    const store = fixture.events.snapshots('engine', OPEN_RUNS_VERSION);
+    const note = await store.load();
+    expect(note?.openRuns).toContain(open);
+    expect(note?.openRuns).not.toContain(done);
+    expect(note?.upTo).toBe((await fixture.events.runs.extent()).lastSequence);
+    // A note that claims more than the log has is not believed.
+    await store.save({ upTo: 10n ** 12n, openRuns: [] }, [], note);
+    await (await fixture.orchestrator()).drain('gone');
+    expect((await store.load())?.openRuns).toContain(open);
+    await fixture.orchestrator();
+    await fixture.worker(obedient);
+    await fixture.untilState(open, RunState.COMPLETED);
   }, 60_000);
 
   it('with nobody left, the next one to start finds every run', async () => {

@@ -22,7 +22,9 @@ import { PhaseRegistryPort } from './ports/phase-registry.port.js';
 import { Queues } from './ports/queues.port.js';
 import { RequestIndexPort } from './ports/request-index.port.js';
 import { RunHistory } from './ports/run-history.port.js';
+import { Snapshots } from './ports/snapshots.port.js';
 import { UploadLog } from './ports/upload-log.port.js';
+import { HISTORY_VERSION } from './projection/history-entry.js';
 import { ReadModel } from './projection/read-model.js';
 import { QuotaStore } from './quotas/quota-store.port.js';
 import { QuotaUseCases } from './quotas/quotas.service.js';
@@ -55,6 +57,11 @@ import { ScheduleController } from './schedules.controller.js';
       useFactory: (events: Events): Queues => ({ readings: () => events.queueReadings() }),
     },
     { provide: RequestIndexPort, inject: [Events], useFactory: (events: Events) => events.requests },
+    {
+      provide: Snapshots,
+      inject: [Events],
+      useFactory: (events: Events) => events.snapshots('history', HISTORY_VERSION),
+    },
     { provide: UploadLog, inject: [Events], useFactory: (events: Events) => events.uploads },
     {
       provide: EnginePort,
@@ -89,7 +96,7 @@ import { ScheduleController } from './schedules.controller.js';
     },
     {
       provide: ReadModel,
-      inject: [RunHistory, UploadLog, Logger, Metrics, Drain],
+      inject: [RunHistory, UploadLog, Snapshots, Logger, Metrics, Drain, SERVICE_CONFIG],
       useFactory: startReadModel,
     },
   ],
@@ -119,11 +126,13 @@ async function startEvents(
 async function startReadModel(
   history: RunHistory,
   uploads: UploadLog,
+  snapshots: Snapshots,
   logger: Logger,
   metrics: Metrics,
   drain: Drain,
+  { snapshotIntervalMs }: Config,
 ): Promise<ReadModel> {
-  const readModel = new ReadModel(history, uploads, logger);
+  const readModel = new ReadModel(history, uploads, snapshots, logger, snapshotIntervalMs);
   await readModel.start();
   metrics.gauge('runsActive').collect(() =>
     [...readModel.runs.countByState()].map(([state, value]) => ({
@@ -131,6 +140,10 @@ async function startReadModel(
       value,
     })),
   );
+  metrics.gauge('snapshotAge').collect(() => {
+    const { savedAt } = readModel;
+    return savedAt ? [{ labels: {}, value: (Date.now() - savedAt.getTime()) / 1_000 }] : [];
+  });
   drain.on('hand-back', 'read model', () => readModel.stop());
   return readModel;
 }

@@ -7,6 +7,7 @@ import {
   serverSettings,
   setting,
   zDurationMs,
+  zSizeBytes,
 } from '@agentforge/service-kit';
 import { z } from 'zod';
 
@@ -31,6 +32,20 @@ export const settings = defineSettings({
     default: 30_000,
     unit: 'ms',
     description: 'Longest time a call to the orchestrator may take when the caller sets no deadline',
+  }),
+  snapshotIntervalMs: setting({
+    env: 'FORGE_SNAPSHOT_INTERVAL_MS',
+    schema: zDurationMs.min(100),
+    default: 60_000,
+    unit: 'ms',
+    description: 'Time between snapshots of the runs that ended, from which the next start goes on',
+  }),
+  maxMessageBytes: setting({
+    env: 'FORGE_MAX_MESSAGE_BYTES',
+    schema: zSizeBytes,
+    default: 16 * 2 ** 20,
+    unit: 'bytes',
+    description: 'Largest gRPC message, in either direction: a graph of 10,000 steps has some 5 MB',
   }),
 });
 

@@ -6,6 +6,7 @@ import {
   type GetRunRequest,
   type ListRunEventsRequest,
   type ListRunsRequest,
+  type ListStepsRequest,
   type PauseRunRequest,
   PipelineService,
   type ResumeRunRequest,
@@ -13,7 +14,7 @@ import {
   type ValidateRunSpecRequest,
   type WatchRunRequest,
 } from '@agentforge/contracts';
-import { type CallContext, GrpcService, notYet, type ServiceHandlers } from '@agentforge/service-kit';
+import { type CallContext, GrpcService, type ServiceHandlers } from '@agentforge/service-kit';
 import { PipelineUseCases } from './pipeline-controller.service.js';
 import { checkParent } from './queries.js';
 import { QuotaUseCases } from './quotas/quotas.service.js';
@@ -38,12 +39,12 @@ export class PipelineController implements ServiceHandlers<typeof PipelineServic
     return { violations: [...violations], ...(graph ? { graph } : {}) };
   }
 
-  async getRun({ name }: GetRunRequest) {
-    return { run: await this.annotations.annotate(await this.useCases.get(name)) };
+  async getRun({ name, view }: GetRunRequest) {
+    return { run: await this.annotations.annotate(await this.useCases.get(name, view)) };
   }
 
-  async listSteps() {
-    return notYet('ListSteps');
+  async listSteps(request: ListStepsRequest) {
+    return this.useCases.listSteps(request);
   }
 
   async explainStep(request: ExplainStepRequest) {

@@ -4,13 +4,16 @@ import {
   type GraphSpec,
   type ListRunEventsRequest,
   type ListRunsRequest,
+  type ListStepsRequest,
   type PhaseDescriptor,
   type Run,
   type RunEvent,
+  RunView,
+  type Step,
   type WatchRunRequest,
 } from '@agentforge/contracts';
 import { isAppError } from '@agentforge/errors';
-import { toRun } from '@agentforge/events';
+import { fittingSteps, type RunRecord, toRun } from '@agentforge/events';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { Injectable } from '@nestjs/common';
 import { matches } from './domain/filter.js';
@@ -28,6 +31,8 @@ import { RequestIndexPort } from './ports/request-index.port.js';
 import { RunHistory } from './ports/run-history.port.js';
 import { ReadModel } from './projection/read-model.js';
 import { RUN_FIELDS, runFields } from './projection/run-index.js';
+import { summaryRun } from './projection/run-summary.js';
+import { STEP_FIELDS, stepFields } from './projection/step-fields.js';
 import {
   checkFilter,
   checkPageToken,
@@ -37,9 +42,11 @@ import {
   takePage,
 } from './queries.js';
 import { reaching } from './reaching.js';
-import { watchRun } from './watch.js';
+import { RunFeeds } from './watch/run-feeds.js';
+import { watchRun } from './watch/watch-run.js';
 
 const RUN_PAGE = { standard: 50, most: 1_000 };
+const STEP_PAGE = { standard: 100, most: 1_000 };
 const EVENT_PAGE = { standard: 100, most: 1_000 };
 /** Codes after which it is certain that no run was created: the request itself is wrong. */
 const REFUSALS: ReadonlySet<string> = new Set(['INVALID_ARGUMENT', 'UNIMPLEMENTED']);
@@ -50,13 +57,17 @@ const RUN_ID = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 /** What callers can do with runs and phases. */
 @Injectable()
 export class PipelineUseCases {
+  readonly #feeds: RunFeeds;
+
   constructor(
     private readonly engine: EnginePort,
     private readonly history: RunHistory,
     private readonly readModel: ReadModel,
     private readonly phases: PhaseRegistryPort,
     private readonly requests: RequestIndexPort,
-  ) {}
+  ) {
+    this.#feeds = new RunFeeds(history);
+  }
 
   /** Accepts a run. The same request id gives the same run. @throws what the engine throws; INVALID_ARGUMENT, ALREADY_EXISTS */
   async create(request: CreateRunRequest): Promise<Run> {
@@ -97,10 +108,35 @@ export class PipelineUseCases {
   }
 
   /** @throws NOT_FOUND, INVALID_ARGUMENT */
-  async get(name: string): Promise<Run> {
-    const record = await this.readModel.run(checkRunName(name));
-    if (record === undefined) throw new RunNotFoundError(name);
-    return toRun(record);
+  async get(name: string, view: RunView): Promise<Run> {
+    const entry = view === RunView.BASIC ? this.readModel.runs.entry(checkRunName(name)) : undefined;
+    if (entry) return summaryRun(entry.summary);
+    return toRun(await this.#record(name), { view: view === RunView.BASIC ? 'basic' : 'full' });
+  }
+
+  /** One page of a run's steps, in the order of the specification. @throws NOT_FOUND, INVALID_ARGUMENT */
+  async listSteps(request: ListStepsRequest): Promise<StepPage> {
+    const { parent, filter, pageSize, pageToken } = request;
+    const violations = pageSizeViolations(pageSize, STEP_PAGE);
+    if (violations.length > 0) throw new InvalidRequestError(violations);
+    const terms = checkFilter(filter, STEP_FIELDS);
+    const query = ['steps', parent, filter];
+    const from = checkPageToken(query, pageToken)?.offset ?? 0;
+    const record = await this.#record(parent, 'parent');
+    const wanted = takePage(
+      record.steps.from(from),
+      pageSize || STEP_PAGE.standard,
+      (step) => terms.length === 0 || matches(terms, stepFields(step)),
+    );
+    const steps = fittingSteps(wanted.page);
+    const last = wanted.page[steps.length - 1];
+    const hasMore = wanted.hasMore || steps.length < wanted.page.length;
+    return {
+      steps,
+      nextPageToken:
+        hasMore && last ? encodePageToken(query, { sequence: 0n, offset: last.position + 1 }) : '',
+      revision: record.revision,
+    };
   }
 
   /** One page of runs. @throws INVALID_ARGUMENT */
@@ -118,11 +154,11 @@ export class PipelineUseCases {
     const { page, hasMore } = takePage(
       this.readModel.runs.entries(project, isDescending, from),
       request.pageSize || RUN_PAGE.standard,
-      ({ record }) => terms.length === 0 || matches(terms, runFields(record)),
+      (entry) => terms.length === 0 || matches(terms, runFields(entry)),
     );
     const last = page.at(-1);
     return {
-      runs: page.map(({ record }) => toRun(record, { view: 'basic' })),
+      runs: page.map(({ summary }) => summaryRun(summary)),
       nextPageToken: hasMore && last ? encodePageToken(query, last) : '',
     };
   }
@@ -137,8 +173,7 @@ export class PipelineUseCases {
     if (violations.length > 0) throw new InvalidRequestError(violations);
     const query = ['events', name];
     const from = checkPageToken(query, request.pageToken) ?? { sequence: 0n, offset: 0 };
-    const record = await this.readModel.run(name);
-    if (record === undefined) throw new RunNotFoundError(name);
+    const record = await this.#record(name);
     const size = request.pageSize || EVENT_PAGE.standard;
     const events: RunEvent[] = [];
     if (from.sequence > record.revision) return { events, nextPageToken: '' };
@@ -148,6 +183,9 @@ export class PipelineUseCases {
     const afterRevision = from.sequence > 0n ? from.sequence - 1n : 0n;
     try {
       for await (const batch of this.history.tailRun(name, { afterRevision, signal: stop })) {
+        if (batch.problem && events.length === 0) throw batch.problem;
+        if (batch.problem)
+          return { events, nextPageToken: encodePageToken(query, { sequence: batch.revision, offset: 0 }) };
         const skip = batch.revision === from.sequence ? from.offset : 0;
         const taken = batch.events.slice(skip, skip + size - events.length);
         events.push(...taken);
@@ -170,14 +208,10 @@ export class PipelineUseCases {
 
   /** The run, then what happens to it. @throws NOT_FOUND, INVALID_ARGUMENT */
   async *watch(request: WatchRunRequest, signal: AbortSignal, draining: AbortSignal) {
-    const record = await this.readModel.run(checkRunName(request.name));
-    if (record === undefined) throw new RunNotFoundError(request.name);
+    const record = await this.#record(request.name);
     const { afterRevision, includeProgress: includesProgress } = request;
-    yield* watchRun(
-      { record, afterRevision, includesProgress, signal, draining },
-      this.history,
-      this.readModel.runs,
-    );
+    const sources = { history: this.history, feeds: this.#feeds, index: this.readModel.runs };
+    yield* watchRun({ record, afterRevision, includesProgress, signal, draining }, sources);
   }
 
   async pause(name: string): Promise<Run> {
@@ -217,11 +251,25 @@ export class PipelineUseCases {
     return phase;
   }
 
+  /** @throws NOT_FOUND, INVALID_ARGUMENT */
+  async #record(name: string, field = 'name'): Promise<RunRecord> {
+    const record = await this.readModel.run(checkRunName(name, field));
+    if (record === undefined) throw new RunNotFoundError(name);
+    return record;
+  }
+
   /** Waits until queries of this replica see what the engine did. */
   async #shown(run: Run): Promise<Run> {
     await this.readModel.runs.waitFor(run.name, run.revision, READ_YOUR_WRITES_MS);
     return run;
   }
+}
+
+/** A page of steps, and the revision of the run that it shows. */
+export interface StepPage {
+  readonly steps: Step[];
+  readonly nextPageToken: string;
+  readonly revision: bigint;
 }
 
 const normalized = (orderBy: string): string => orderBy.trim().replace(/\s+/g, ' ');

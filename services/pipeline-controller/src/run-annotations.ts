@@ -20,7 +20,7 @@ export class RunAnnotations {
 
   /** Says of each step of a live run why it waits. A run is shown without that while the engine cannot be asked. */
   async annotate(run: Run): Promise<Run> {
-    if (isTerminalRun(run.state)) return run;
+    if (isTerminalRun(run.state) || run.steps.length === 0) return run;
     try {
       const waits = await this.status.explainRun(run.name);
       for (const step of run.steps) step.waits = waits.get(step.spec?.id ?? '') ?? [];

@@ -9,12 +9,14 @@ import {
   PhaseDescriptorSchema,
   PipelineService,
   RunState,
+  RunView,
   StepProgressSchema,
+  StepState,
   WaitKind,
   type WatchRunResponse,
 } from '@agentforge/contracts';
 import { attemptIdOf, type Events, type RunEventInit } from '@agentforge/events';
-import { connectForTest, startNatsServer } from '@agentforge/events/testing';
+import { connectForTest, publishRaw, startNatsServer } from '@agentforge/events/testing';
 import { type Client, createClient, createService, type RunningService } from '@agentforge/service-kit';
 import { create } from '@bufbuild/protobuf';
 import { timestampNow } from '@bufbuild/protobuf/wkt';
@@ -152,6 +154,21 @@ describe('pipeline-controller', () => {
     });
   });
 
+  it('shows a run whose log is damaged as it was before, with the reason', async () => {
+    const name = await createRun();
+    const subject = `forge.runs.p.${name.split('/').at(-1)}`;
+    await publishRaw(nats.url, { subject, data: Buffer.from([0xff, 0xff]) });
+    const shown = async () => (await client.getRun({ name })).run;
+    while (!(await shown())?.quarantine) await sleep(20);
+    expect(await shown()).toMatchObject({
+      state: RunState.PENDING,
+      quarantine: { code: 'DATA_LOSS', reason: 'EVENT_LOG_CORRUPT' },
+    });
+    expect(await collect({ name }).catch((error: unknown) => error)).toMatchObject({ code: 'DATA_LOSS' });
+    const page = await client.listRunEvents({ name });
+    expect(page.events.map(({ payload }) => payload.case)).toEqual(['runCreated']);
+  });
+
   it('passes specifications, commands and their refusals on', async () => {
     expect((await client.validateRunSpec({})).violations).toHaveLength(1);
     expect((await client.validateRunSpec({ graph: GRAPH })).graph?.steps).toHaveLength(1);
@@ -212,10 +229,14 @@ describe('pipeline-controller', () => {
       expect(await pages({ filter: 'phase = bitnet' })).toEqual([]);
     });
 
-    it('lists all projects under "-", and steps by their state only', async () => {
+    it('lists all projects under "-", and counts of their steps only', async () => {
       const { runs } = await client.listRuns({ parent: 'projects/-', filter: 'state = COMPLETED' });
       expect(runs.map((run) => run.name)).toContain(names[3]);
-      expect(runs[0]?.steps[0]?.attempts).toEqual([]);
+      expect(runs[0]).toMatchObject({
+        steps: [],
+        stepCount: 1,
+        stepCounts: [{ state: StepState.COMPLETED, count: 1 }],
+      });
       expect(runs[0]?.graph).toBeUndefined();
     });
 
@@ -233,6 +254,76 @@ describe('pipeline-controller', () => {
           code: 'INVALID_ARGUMENT',
         });
     });
+  });
+
+  describe('of a large graph', () => {
+    const steps = Array.from({ length: 2_500 }, (_, i) => ({
+      id: `s${i}`,
+      phase: i % 5 === 0 ? 'fifth' : 'noop',
+      config: { text: 'x'.repeat(100) },
+    }));
+
+    it('GetRun gives what fits, BASIC no steps, and WatchRun begins with no more', async () => {
+      const name = await createRun({ graph: { steps } });
+      const full = (await client.getRun({ name })).run;
+      expect(full).toMatchObject({ stepCount: 2_500 });
+      expect(full?.steps).toHaveLength(1_000);
+      expect(full?.graph?.steps.map(({ id }) => id)).toEqual(full?.steps.map(({ spec }) => spec?.id));
+      const basic = (await client.getRun({ name, view: RunView.BASIC })).run;
+      expect(basic).toMatchObject({
+        name,
+        steps: [],
+        revision: full?.revision,
+        stepCounts: [{ state: StepState.PENDING, count: 2_500 }],
+      });
+      for await (const { update } of client.watchRun({ name })) {
+        expect(update.case === 'run' && update.value.steps).toHaveLength(1_000);
+        break;
+      }
+    });
+
+    it('GetRun and ListSteps stay below the size of a message, however large the steps are', async () => {
+      const large = Array.from({ length: 40 }, (_, i) => ({
+        id: `s${i}`,
+        phase: 'noop',
+        config: { text: 'x'.repeat(90_000) },
+      }));
+      const name = await createRun({ graph: { steps: large.slice(0, 8) } });
+      for (let at = 8; at < large.length; at += 8)
+        await commit(events, name, [{ case: 'stepsAdded', value: { steps: large.slice(at, at + 8) } }]);
+      const full = (await client.getRun({ name })).run;
+      expect(full).toMatchObject({ stepCount: 40 });
+      expect(full?.steps.length).toBeLessThan(40);
+      expect(await idsOf(name, { pageSize: 1_000 })).toEqual(large.map(({ id }) => id));
+    });
+
+    it('ListSteps pages through all, and filters by state and phase', async () => {
+      const name = await createRun({ graph: { steps } });
+      expect(await idsOf(name, { pageSize: 1_000 })).toEqual(steps.map(({ id }) => id));
+      const fifths = steps.filter(({ phase }) => phase === 'fifth').map(({ id }) => id);
+      expect(await idsOf(name, { filter: 'phase = fifth AND state = PENDING' })).toEqual(fifths);
+      expect(await idsOf(name, { filter: 'state = FAILED' })).toEqual([]);
+      const page = await client.listSteps({ parent: name });
+      expect(page.steps).toHaveLength(100);
+      expect(page.revision).toBe((await client.getRun({ name })).run?.revision);
+      for (const bad of [{ pageSize: 1_001 }, { filter: 'id = x' }, { pageToken: 'x' }])
+        await expect(client.listSteps({ parent: name, ...bad })).rejects.toMatchObject({
+          code: 'INVALID_ARGUMENT',
+        });
+      await expect(client.listSteps({ parent: 'projects/p/runs/none' })).rejects.toMatchObject({
+        code: 'NOT_FOUND',
+      });
+    });
+
+    const idsOf = async (parent: string, request: object): Promise<(string | undefined)[]> => {
+      const ids: (string | undefined)[] = [];
+      for (let pageToken = ''; ; ) {
+        const page = await client.listSteps({ parent, pageToken, ...request });
+        ids.push(...page.steps.map(({ spec }) => spec?.id));
+        if (page.nextPageToken === '') return ids;
+        pageToken = page.nextPageToken;
+      }
+    };
   });
 
   describe('ListRunEvents', () => {

@@ -86,8 +86,8 @@ function quote(text: string): string {
 }
 
 function doneOf(run: Run): string {
-  const done = run.steps.filter(
-    ({ state }) => state === StepState.COMPLETED || state === StepState.SKIPPED,
-  ).length;
-  return `${done}/${run.steps.length}`;
+  const done = run.stepCounts
+    .filter(({ state }) => state === StepState.COMPLETED || state === StepState.SKIPPED)
+    .reduce((sum, { count }) => sum + count, 0);
+  return `${done}/${run.stepCount}`;
 }

@@ -1,7 +1,7 @@
 import { type RunEvent, type RunRetried, RunState, type StepSpec, StepState } from '@agentforge/contracts';
 import { create } from '@bufbuild/protobuf';
 import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
-import { IllegalTransitionError } from '../events.errors.js';
+import { EventLogGapError, IllegalTransitionError } from '../events.errors.js';
 import { foldStepEvent } from './fold-step.js';
 import { addSteps, checkRetryClosure, resetSteps } from './graph.js';
 import { PersistentList } from './persistent-list.js';
@@ -12,6 +12,8 @@ import { RUN_TRANSITIONS, type RunLevelCase, type StepPayload } from './transiti
 export interface EventBatch {
   readonly run: string;
   readonly events: readonly RunEvent[];
+  /** Revision of the run before them; absent when their writer did not say. */
+  readonly previousRevision?: bigint | undefined;
 }
 
 /**
@@ -20,12 +22,17 @@ export interface EventBatch {
  * @param state     undefined before the first batch
  * @param revision  sequence of the batch; above that of the state
  * @throws IllegalTransitionError  FAILED_PRECONDITION: the state does not allow an event
+ * @throws EventLogGapError  DATA_LOSS: the batch follows another one than the state does
  */
 export function foldRun(state: RunRecord | undefined, batch: EventBatch, revision: bigint): RunRecord {
   if (state && batch.run !== state.name)
     throw new IllegalTransitionError(state.name, 'batch', `it belongs to ${batch.run}`);
   if (state && revision <= state.revision)
     throw new IllegalTransitionError(state.name, 'batch', `revision ${revision} after ${state.revision}`);
+  const { previousRevision } = batch;
+  const known = state?.revision ?? 0n;
+  if (previousRevision !== undefined && previousRevision !== known)
+    throw new EventLogGapError(batch.run, revision, previousRevision, known);
   let draft = state && draftOf(state);
   for (const event of batch.events) draft = applyEvent(draft, batch.run, event);
   if (!draft || batch.events.length === 0)
@@ -66,6 +73,36 @@ function isRunPayload(payload: RunPayload | StepPayload): payload is RunPayload 
   return Object.hasOwn(RUN_TRANSITIONS, payload.case);
 }
 
+/** A run of which nothing is known but its name. */
+export function blankRun(name: string, time: Timestamp): RunRecord {
+  return {
+    name,
+    displayName: '',
+    labels: {},
+    seed: 0n,
+    maxParallelSteps: 0,
+    priority: 0,
+    deadline: undefined,
+    state: RunState.PENDING,
+    steps: PersistentList.from([]),
+    createTime: time,
+    startTime: undefined,
+    endTime: undefined,
+    failure: undefined,
+    cancelReason: '',
+    requestId: '',
+    requestDigest: '',
+    schedule: '',
+    totalSteps: 0,
+    wasScheduled: false,
+    revision: 0n,
+    eventCount: 0n,
+    quarantine: undefined,
+    positions: new Map(),
+    byState: new Map(),
+  };
+}
+
 function createRun(
   name: string,
   created: Extract<RunEvent['payload'], { case: 'runCreated' }>['value'],
@@ -76,30 +113,18 @@ function createRun(
   if (created.totalSteps !== 0 && created.totalSteps < graph.steps.length)
     throw new IllegalTransitionError(name, 'runCreated', `more than its ${created.totalSteps} steps`);
   const empty: RunRecord = {
-    name,
+    ...blankRun(name, time),
     displayName: created.displayName,
     labels: created.labels,
     seed: graph.seed,
     maxParallelSteps: graph.maxParallelSteps,
     priority: graph.priority,
     deadline: graph.deadline,
-    state: RunState.PENDING,
-    steps: PersistentList.from([]),
-    createTime: time,
-    startTime: undefined,
-    endTime: undefined,
-    failure: undefined,
-    cancelReason: '',
     requestId: created.requestId,
     requestDigest: created.requestDigest,
     schedule: created.schedule,
     totalSteps: created.totalSteps || graph.steps.length,
-    wasScheduled: false,
-    revision: 0n,
     eventCount: 1n,
-    quarantine: undefined,
-    positions: new Map(),
-    byState: new Map(),
   };
   return addSteps(empty, graph.steps, 'runCreated');
 }

@@ -49,6 +49,17 @@ export class PersistentList<T> implements Iterable<T> {
     return this.toArray()[Symbol.iterator]();
   }
 
+  /** The first elements, as an array of its own. */
+  first(count: number): T[] {
+    const length = Math.min(count, this.length);
+    return Array.from({ length }, (_, position) => this.at(position) as T);
+  }
+
+  /** The elements from a position on. */
+  *from(position: number): Generator<T, void, undefined> {
+    for (let at = position; at < this.length; at++) yield this.at(at) as T;
+  }
+
   /** The elements as an array of its own. */
   toArray(): T[] {
     let level: Node<T> = this.root;

@@ -76,7 +76,11 @@ export async function* tailMessages(
  */
 export async function* readMessages(
   connection: Connection,
-  options: ReadOptions & { readonly untilSequence?: number; readonly signal?: AbortSignal | undefined },
+  options: ReadOptions & {
+    readonly untilSequence?: number;
+    readonly bufferSize?: number;
+    readonly signal?: AbortSignal | undefined;
+  },
 ): AsyncGenerator<StreamMessage, void, undefined> {
   const { untilSequence, signal, ...rest } = options;
   const end = new AbortController();

@@ -26,7 +26,11 @@ export class NatsRunLog extends RunLog {
     return reaching(this.events.runs.revisionOf(run));
   }
 
-  tail(options: { readonly signal: AbortSignal; readonly onCaughtUp: () => void }): AsyncIterable<RunBatch> {
+  tail(options: {
+    readonly afterSequence: bigint;
+    readonly signal: AbortSignal;
+    readonly onCaughtUp: () => void;
+  }): AsyncIterable<RunBatch> {
     return this.events.runs.tail(options);
   }
 }

@@ -1,12 +1,15 @@
 import { AttemptState, FailureClass, RunState, StepState } from '@agentforge/contracts';
-import { isTerminalRun, openAttempt, RELEASED_REASON, stepsIn } from '@agentforge/events';
+import { isTerminalRun, isWhole, openAttempt, RELEASED_REASON, stepsIn } from '@agentforge/events';
 import { durationMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { IllegalRunStateError, InvalidFieldError, StepNotFoundError } from '../orchestrator.errors.js';
 import type { EngineInput } from './inputs.js';
 import { runStateName, type Transition } from './transition.js';
 
 /** An input that a caller asked for. */
-export type Command = Extract<EngineInput, { kind: 'create' | 'pause' | 'resume' | 'cancel' | 'retry' }>;
+export type Command = Extract<
+  EngineInput,
+  { kind: 'create' | 'add-steps' | 'pause' | 'resume' | 'cancel' | 'retry' }
+>;
 
 /** Decides a command; throws when the run's state does not allow it. */
 export function decideCommand(transition: Transition, command: Command): void {
@@ -20,8 +23,13 @@ export function decideCommand(transition: Transition, command: Command): void {
           graph: command.graph,
           requestId: command.requestId,
           requestDigest: command.requestDigest,
+          totalSteps: command.totalSteps ?? 0,
         },
       });
+      return;
+    case 'add-steps':
+      if (transition.state.steps.length === command.from)
+        transition.emit({ case: 'stepsAdded', value: { steps: [...command.steps] } });
       return;
     case 'pause':
       pause(transition);
@@ -91,6 +99,8 @@ function retry(transition: Transition, command: Extract<Command, { kind: 'retry'
       'retry',
       'COMPLETED, FAILED or CANCELLED',
     );
+  if (!isWhole(state))
+    throw new IllegalRunStateError(transition.run, 'incomplete', 'retry', 'complete; create it again');
   refusePassedDeadline(transition);
   const unknown = [...command.stepIds, ...Object.keys(command.configOverrides)].filter(
     (id) => transition.step(id) === undefined,

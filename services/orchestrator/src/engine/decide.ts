@@ -42,11 +42,15 @@ export function decide(
 
 /** Inputs after which every step is looked at, not only those next to a change. */
 const needsThoroughness = (input: EngineInput): boolean =>
-  input.kind === 'create' || input.kind === 'retry' || (input.kind === 'tick' && input.isThorough);
+  input.kind === 'create' ||
+  input.kind === 'add-steps' ||
+  input.kind === 'retry' ||
+  (input.kind === 'tick' && input.isThorough);
 
 function decideOne(transition: Transition, input: EngineInput): void {
   switch (input.kind) {
     case 'create':
+    case 'add-steps':
     case 'pause':
     case 'resume':
     case 'cancel':

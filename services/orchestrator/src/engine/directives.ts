@@ -11,6 +11,8 @@ export function directiveFor(
   heartbeat: TaskHeartbeat,
   formerWorkers: ReadonlySet<string> | undefined,
 ): TaskAction {
+  // What the run is now is not known here, perhaps elsewhere: the worker is not disturbed.
+  if (state?.quarantine) return TaskAction.CONTINUE;
   const step = state && stepOf(state, heartbeat.stepId);
   const attempt = step && openAttempt(step);
   if (attempt?.id !== heartbeat.attemptId || attempt.fencingToken !== heartbeat.fencingToken)

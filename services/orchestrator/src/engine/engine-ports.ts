@@ -50,4 +50,6 @@ export interface EngineOptions {
   readonly patienceMs: number;
   /** How long a run that has ended stays in memory. */
   readonly idleMs: number;
+  /** Time between notes of the runs that go on. */
+  readonly snapshotIntervalMs: number;
 }

@@ -2,6 +2,7 @@ import {
   type CacheExplanation,
   CachePolicy,
   type StepReport,
+  type StepSpec,
   TaskAction,
   type TaskDirective,
   TaskDirectiveSchema,
@@ -9,6 +10,7 @@ import {
 } from '@agentforge/contracts';
 import {
   isTerminalRun,
+  isWhole,
   type RunBatch,
   type RunRecord,
   stepOf,
@@ -28,11 +30,15 @@ import { explainCache } from './cache/explain-cache.js';
 import { directiveFor } from './directives.js';
 import { type EngineOptions, type EnginePorts, engineTimeMs } from './engine-ports.js';
 import { Explainer, type StepWaits } from './explain-run.js';
+import { inDependencyOrder, needsParts, nextPart } from './graph-parts.js';
 import type { CreateInput, EngineInput } from './inputs.js';
+import type { OpenRuns } from './open-runs.js';
 import { RunActor } from './run-actor.js';
 
 /** When to try again after too many runs were active. */
 const RETRY_AFTER_MS = 5_000;
+/** Logs of runs that are read at the same time at the start. */
+const READERS = 16;
 
 /**
  * The engine of one replica: keeps every run that has not ended in memory by following the log of all runs, takes
@@ -53,6 +59,7 @@ export class Engine {
   constructor(
     private readonly ports: EnginePorts,
     private readonly options: EngineOptions,
+    private readonly openRuns: OpenRuns,
   ) {
     this.#explainer = new Explainer(this.#actors, ports.workers);
     const { actor, leaseMs, patienceMs } = options;
@@ -71,8 +78,9 @@ export class Engine {
 
   /** Resolves when the log has been read and every run that was in flight goes on. */
   async start(): Promise<void> {
+    const afterSequence = await this.#restore();
     await new Promise<void>((resolve, reject) => {
-      this.#following = this.#follow(resolve).catch(reject);
+      this.#following = this.#follow(afterSequence, resolve).catch(reject);
     });
     for (const actor of this.#actors.values()) {
       this.ports.logger.info('run.recovered', { runId: actor.run });
@@ -85,6 +93,7 @@ export class Engine {
       ({ run, attemptId }) => this.#actors.get(run)?.effects.sign(attemptId),
     );
     this.#sweeper = setInterval(() => this.#sweep(), this.options.sweepMs);
+    this.openRuns.every(this.options.snapshotIntervalMs);
   }
 
   /** Takes no more reports, and lets go of timers. What is in flight goes on at the next start, or elsewhere. */
@@ -95,11 +104,24 @@ export class Engine {
     this.#stop.abort();
     for (const actor of this.#actors.values()) actor.effects.stop();
     await this.#following;
+    await this.openRuns.stop();
+  }
+
+  /** When the newest snapshot of the runs that go on was written. */
+  get savedAt(): Date | undefined {
+    return this.openRuns.savedAt;
   }
 
   /** Runs that have not ended. */
   get activeRuns(): number {
     return this.census.active;
+  }
+
+  /** Runs whose log cannot be followed. */
+  get quarantinedRuns(): number {
+    let count = 0;
+    for (const actor of this.#actors.values()) if (actor.isQuarantined) count++;
+    return count;
   }
 
   /**
@@ -124,7 +146,7 @@ export class Engine {
     this.#checkRoom(project, starting);
     this.#starting.set(project, starting + 1);
     try {
-      return await this.#actorOf(run, undefined).post(input);
+      return await this.#write(run, input);
     } finally {
       const left = (this.#starting.get(project) ?? 1) - 1;
       if (left > 0) this.#starting.set(project, left);
@@ -149,6 +171,35 @@ export class Engine {
       });
       throw new QuotaExceededError(project, 'max_queued_runs', limit, queued, RETRY_AFTER_MS);
     }
+  }
+
+  /** Writes a graph in as many parts as it needs. */
+  async #write(run: string, input: CreateInput): Promise<RunRecord> {
+    const { steps } = input.graph;
+    if (!needsParts(steps)) return this.#actorOf(run, undefined).post(input);
+    const ordered = inDependencyOrder(steps);
+    const graph = { ...input.graph, steps: nextPart(ordered, 0) };
+    await this.#actorOf(run, undefined).post({ ...input, graph, totalSteps: steps.length });
+    return this.complete(run, ordered);
+  }
+
+  /**
+   * Adds the steps that a run was created with and does not have yet. Whoever has them may go on where another one
+   * stopped, or several at the same time.
+   * @throws NOT_FOUND, FAILED_PRECONDITION when the run was stopped, UNAVAILABLE
+   */
+  async complete(run: string, steps: readonly StepSpec[]): Promise<RunRecord> {
+    const ordered = inDependencyOrder(steps);
+    const actor = await this.#existing(run);
+    if (actor?.state === undefined) throw new RunNotFoundError(run);
+    let { state } = actor;
+    while (!isWhole(state)) {
+      const { positions } = state;
+      const missing = ordered.filter(({ id }) => !positions.has(id));
+      const from = state.steps.length;
+      state = await actor.post({ kind: 'add-steps', from, steps: nextPart(missing, 0) });
+    }
+    return state;
   }
 
   /** Hands an input to a run that exists. @throws NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE */
@@ -211,12 +262,29 @@ export class Engine {
     return actor;
   }
 
-  async #follow(onCaughtUp: () => void): Promise<void> {
+  /** Loads the runs that go on, from a snapshot. @returns the sequence up to which the log need not be followed */
+  async #restore(): Promise<bigint> {
+    const snapshot = await this.openRuns.restore();
+    if (snapshot === undefined) return 0n;
+    const names = snapshot.openRuns.values();
+    const readers = Array.from({ length: READERS }, async () => {
+      for (const run of names) {
+        const state = await this.ports.log.load(run);
+        if (state && !isTerminalRun(state.state)) this.#actorOf(run, state);
+      }
+    });
+    await Promise.all(readers);
+    return snapshot.upTo;
+  }
+
+  async #follow(afterSequence: bigint, onCaughtUp: () => void): Promise<void> {
     const caughtUp = () => {
       this.#isCaughtUp = true;
       onCaughtUp();
     };
-    for await (const batch of this.ports.log.tail({ signal: this.#stop.signal, onCaughtUp: caughtUp })) {
+    const { signal } = this.#stop;
+    for await (const batch of this.ports.log.tail({ afterSequence, signal, onCaughtUp: caughtUp })) {
+      this.openRuns.observe(batch);
       try {
         this.#observe(batch);
       } catch (error) {
@@ -235,7 +303,7 @@ export class Engine {
     if (actor !== undefined) actor.observe(batch);
     else if (batch.events[0]?.payload.case === 'runCreated')
       this.#actorOf(batch.run, undefined).observe(batch);
-    else if (batch.events.some(({ payload }) => payload.case === 'runRetried'))
+    else if (batch.problem || batch.events.some(({ payload }) => payload.case === 'runRetried'))
       this.#existing(batch.run).catch((error: unknown) =>
         this.ports.logger.error('events.handler_failed', { runId: batch.run, operation: 'load', error }),
       );

@@ -1,4 +1,4 @@
-import type { Failure, GraphSpec, StepReport, Verdict } from '@agentforge/contracts';
+import type { Failure, GraphSpec, StepReport, StepSpec, Verdict } from '@agentforge/contracts';
 import type { StepRecord } from '@agentforge/events';
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { BreakerAnswer } from './admission/breaker.js';
@@ -14,11 +14,20 @@ export interface CreateInput {
   readonly graph: GraphSpec;
   readonly requestId: string;
   readonly requestDigest: string;
+  /** Steps of the whole graph, when `graph` has the first ones only and `add-steps` brings the rest. */
+  readonly totalSteps?: number;
 }
 
 /** What can happen to a run. Everything that changes a run enters as one of these. */
 export type EngineInput =
   | CreateInput
+  | {
+      /** More of the steps that the run was created with. */
+      readonly kind: 'add-steps';
+      /** Steps that the run has before; another number means that somebody else added them. */
+      readonly from: number;
+      readonly steps: readonly StepSpec[];
+    }
   | { readonly kind: 'pause' }
   | { readonly kind: 'resume' }
   | { readonly kind: 'cancel'; readonly reason: string }

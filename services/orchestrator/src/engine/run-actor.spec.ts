@@ -1,6 +1,7 @@
 import {
   GraphSpecSchema,
   type RunEvent,
+  RunEventSchema,
   StepReportSchema,
   type StepTask,
   TaskAction,
@@ -8,6 +9,7 @@ import {
 } from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
 import {
+  CorruptEventLogError,
   foldRun,
   MessageTooLargeError,
   type RunBatch,
@@ -16,6 +18,7 @@ import {
 } from '@agentforge/events';
 import { createLogger, createMetrics } from '@agentforge/telemetry';
 import { create } from '@bufbuild/protobuf';
+import { timestampNow } from '@bufbuild/protobuf/wkt';
 import { SharedCapacity } from '../../test/fake-capacity.js';
 import { RUN } from '../../test/story.js';
 import { Judge } from '../ports/judge.port.js';
@@ -129,6 +132,7 @@ describe('RunActor', () => {
       sweepMs: 100,
       maxActiveRuns: 10,
       idleMs: 1_000,
+      snapshotIntervalMs: 1_000,
       leaseMs: 1_000,
       patienceMs: 1_000,
     };
@@ -187,6 +191,34 @@ describe('RunActor', () => {
       'fulfilled',
     ]);
     expect(log.appends).toBeLessThanOrEqual(3);
+  });
+
+  it('decides nothing any more when the log has a gap or an unreadable batch', async () => {
+    for (const damage of ['gap', 'unreadable']) {
+      const { log, workers, actor } = set();
+      const one = actor();
+      await one.post(creation);
+      await new Promise((resolve) => setImmediate(resolve));
+      const events = [
+        create(RunEventSchema, { time: timestampNow(), payload: { case: 'runPaused', value: {} } }),
+      ];
+      const place = { run: RUN, revision: 3n, time: new Date(), pending: 0 };
+      one.observe(
+        damage === 'gap'
+          ? { ...place, events, previousRevision: 2n }
+          : { ...place, events: [], problem: new CorruptEventLogError(RUN, 3n, new Error('cut')) },
+      );
+      expect(one.isQuarantined).toBe(true);
+      expect(one.state?.revision).toBe(1n);
+      for (const input of [
+        { kind: 'pause' as const },
+        { kind: 'report' as const, report: report('started') },
+      ])
+        await expect(one.post(input)).rejects.toMatchObject({ code: 'DATA_LOSS', reason: 'RUN_QUARANTINED' });
+      one.sweep(Date.now() + 60_000);
+      expect(log.appends).toBe(1);
+      expect(workers.tasks).toHaveLength(1);
+    }
   });
 
   it('reads what another replica committed first, and decides again', async () => {

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { CachePolicy, FailureClass, type RunEvent, TaskFailedSchema } from '@agentforge/contracts';
 import { AppError, isAppError } from '@agentforge/errors';
-import { foldRun, isTerminalRun, type RunBatch, type RunRecord } from '@agentforge/events';
+import { followRun, isTerminalRun, type RunBatch, type RunRecord } from '@agentforge/events';
 import { create } from '@bufbuild/protobuf';
+import { RunQuarantinedError } from '../orchestrator.errors.js';
 import { RunLeases } from '../scheduling/run-leases.js';
 import { type Scheduling, settleLeases } from '../scheduling/settle-leases.js';
 import { decide } from './decide.js';
@@ -75,6 +76,11 @@ export class RunActor {
     return this.#state !== undefined && isTerminalRun(this.#state.state);
   }
 
+  /** Whether the log of the run cannot be followed: nothing is decided any more. */
+  get isQuarantined(): boolean {
+    return this.#state?.quarantine !== undefined;
+  }
+
   /** Resolves with the state after the input is committed, also when it changes nothing; rejects when it is refused. */
   post(input: EngineInput): Promise<RunRecord> {
     return new Promise((resolve, reject) => {
@@ -93,13 +99,16 @@ export class RunActor {
 
   /** Takes in a batch that was committed, by this replica or another one. */
   observe(batch: RunBatch): void {
+    const isFirst = batch.events[0]?.payload.case === 'runCreated';
+    // Of a run that is not loaded yet, a later batch says nothing: whoever needs the run reads its log.
+    if (this.#state === undefined && !isFirst) return;
     if (this.#isWorking) this.#observed.push(batch);
     else this.#fold(batch);
   }
 
   /** Looks for what is due. Leaves a run alone while another replica looks after it. */
   sweep(nowMs: number): void {
-    if (this.#state === undefined || this.hasEnded) return;
+    if (this.#state === undefined || this.hasEnded || this.isQuarantined) return;
     const isTakeover = !this.#isMine && this.#isLeftToMe(nowMs - this.#lastChangeMs);
     if (!this.#isMine && !isTakeover) return;
     this.effects.redo(this.#state, isTakeover, nowMs - this.options.takeoverMs);
@@ -113,7 +122,7 @@ export class RunActor {
   recover(): void {
     if (!this.#isLeftToMe(Number.POSITIVE_INFINITY)) return;
     this.#isMine = true;
-    if (this.#state === undefined || this.hasEnded) return;
+    if (this.#state === undefined || this.hasEnded || this.isQuarantined) return;
     this.effects.redo(this.#state, true, Number.POSITIVE_INFINITY);
     this.tell({ kind: 'tick', isThorough: true });
   }
@@ -133,9 +142,19 @@ export class RunActor {
 
   #fold(batch: RunBatch): void {
     if (batch.revision <= (this.#state?.revision ?? 0n)) return;
-    this.#state = foldRun(this.#state, batch, batch.revision);
+    const wasQuarantined = this.isQuarantined;
+    const state = followRun(this.#state, batch);
+    this.#state = state;
     this.#isMine = false;
-    this.#committed(batch.events);
+    if (state.quarantine === undefined) this.#committed(batch.events);
+    else if (!wasQuarantined) {
+      this.scheduling.census.observe(state);
+      this.ports.logger.error('run.quarantined', {
+        runId: this.run,
+        revision: String(batch.revision),
+        error: new RunQuarantinedError(this.run, state.quarantine),
+      });
+    }
   }
 
   #committed(events: readonly RunEvent[]): void {
@@ -204,6 +223,7 @@ export class RunActor {
 
   async #decideAndAppend(pending: readonly Pending[]): Promise<void> {
     const before = this.#state;
+    if (before?.quarantine) throw new RunQuarantinedError(this.run, before.quarantine);
     const { transition, refusals } = decide(
       this.run,
       before,
@@ -263,7 +283,7 @@ export class RunActor {
 /** Callers are told at once that the outcome is unknown; reports and ticks are tried again, which harms nothing. */
 function rejectCommands(pending: readonly Pending[], error: AppError): Pending[] {
   return pending.filter(({ input, reject }) => {
-    const isCommand = ['create', 'pause', 'resume', 'cancel', 'retry'].includes(input.kind);
+    const isCommand = ['create', 'add-steps', 'pause', 'resume', 'cancel', 'retry'].includes(input.kind);
     if (isCommand) reject(error);
     return !isCommand;
   });

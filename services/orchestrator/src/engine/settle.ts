@@ -14,6 +14,9 @@ import { hasSlot, heldSlots } from './admission/explain.js';
 import { freeSlots } from './admission/run.js';
 import { countTerminal, type FailureInit, type Transition } from './transition.js';
 
+/** Time in which all steps of a run must be there: far more than it takes to write them, or to ask again. */
+const CREATION_TIME_MS = 60_000;
+
 /**
  * Draws the conclusions of what was decided: steps become ready, are blocked or stopped, attempts are scheduled into
  * free slots, the run ends. Looks only at steps next to a change, unless it is to be thorough; a batch that is full
@@ -21,8 +24,10 @@ import { countTerminal, type FailureInit, type Transition } from './transition.j
  */
 export function settle(transition: Transition, isThorough: boolean): void {
   if (isTerminalRun(transition.state.state)) return;
+  const isAbandoned = isCreationAbandoned(transition);
   const isOverdue = isDeadlinePassed(transition);
-  if (transition.state.state === RunState.CANCELLING || isOverdue) stopSteps(transition, isOverdue);
+  if (transition.state.state === RunState.CANCELLING || isOverdue || isAbandoned)
+    stopSteps(transition, isOverdue);
   else if (isWhole(transition.state)) {
     if (isThorough) releasePending(transition);
     let followed = followChanges(transition, 0);
@@ -161,7 +166,11 @@ function finish(transition: Transition, isOverdue: boolean): void {
   else if (countTerminal(state) < total) return;
   else if (state.state === RunState.CANCELLING) transition.emit({ case: 'runCancelled', value: {} });
   else {
-    const failure = isOverdue ? deadlineFailure(transition) : failureOf(transition);
+    const failure = isOverdue
+      ? deadlineFailure(transition)
+      : isWhole(state)
+        ? failureOf(transition)
+        : abandonedFailure(transition);
     transition.emit({ case: 'runFailed', value: { failure } });
   }
 }
@@ -176,6 +185,22 @@ function failureOf(transition: Transition): FailureInit {
     failureClass: step?.failure?.failureClass ?? FailureClass.PERMANENT,
     fieldViolations: step?.failure?.fieldViolations ?? [],
   };
+}
+
+function abandonedFailure(transition: Transition): FailureInit {
+  const { steps, totalSteps } = transition.state;
+  return {
+    code: 'ABORTED',
+    message: `the creation of the run was not finished: ${steps.length} of ${totalSteps} steps came within ${CREATION_TIME_MS / 1_000} s; create it again`,
+    reason: 'CREATION_INCOMPLETE',
+    failureClass: FailureClass.PERMANENT,
+  };
+}
+
+/** Whether whoever created the run went away before all of its steps were there. */
+function isCreationAbandoned(transition: Transition): boolean {
+  const { state, context } = transition;
+  return !isWhole(state) && context.nowMs > timestampMs(state.createTime) + CREATION_TIME_MS;
 }
 
 function deadlineFailure(transition: Transition): FailureInit {

@@ -17,6 +17,7 @@ export abstract class RunLog {
   abstract revisionOf(run: string): Promise<bigint>;
   /** Every batch of every run, without gaps, for ever. */
   abstract tail(options: {
+    readonly afterSequence: bigint;
     readonly signal: AbortSignal;
     readonly onCaughtUp: () => void;
   }): AsyncIterable<RunBatch>;

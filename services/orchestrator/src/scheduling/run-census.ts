@@ -32,9 +32,9 @@ export class RunCensus {
     return this.#steps.size;
   }
 
-  /** Takes in a run as it stands now. */
+  /** Takes in a run as it stands now; one in quarantine does nothing any more. */
   observe(run: RunRecord): void {
-    if (isTerminalRun(run.state)) {
+    if (isTerminalRun(run.state) || run.quarantine) {
       this.forget(run.name);
       return;
     }

@@ -1,4 +1,4 @@
-import type { Events, RunBatch, RunRecord } from '@agentforge/events';
+import type { Events, RunBatch, RunRange, RunRecord } from '@agentforge/events';
 import { type ProgressStream, RunHistory } from '../ports/run-history.port.js';
 
 /** Logs and progress in JetStream. */
@@ -7,8 +7,16 @@ export class NatsRunHistory extends RunHistory {
     super();
   }
 
-  tail(options: { readonly signal: AbortSignal; readonly onCaughtUp: () => void }): AsyncIterable<RunBatch> {
+  tail(options: {
+    readonly afterSequence: bigint;
+    readonly signal: AbortSignal;
+    readonly onCaughtUp: () => void;
+  }): AsyncIterable<RunBatch> {
     return this.events.runs.tail(options);
+  }
+
+  batches(run: string, range: RunRange): AsyncIterable<RunBatch> {
+    return this.events.runs.batches(run, range);
   }
 
   tailRun(
@@ -18,8 +26,8 @@ export class NatsRunHistory extends RunHistory {
     return this.events.runs.tailRun(run, options);
   }
 
-  load(run: string): Promise<RunRecord | undefined> {
-    return this.events.runs.load(run);
+  load(run: string, options?: { readonly untilRevision?: bigint }): Promise<RunRecord | undefined> {
+    return this.events.runs.load(run, options);
   }
 
   progress(run: string, signal: AbortSignal): ProgressStream {

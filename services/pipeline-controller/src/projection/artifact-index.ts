@@ -20,6 +20,7 @@ export interface ArtifactEntry extends Ordered {
 export class ArtifactIndex {
   readonly #all = new SortedLog<ArtifactEntry>();
   readonly #byDigest = new Map<string, ArtifactEntry>();
+  readonly #byRun = new Map<string, ArtifactEntry[]>();
   /** Bytes that count for projects. */
   readonly bytes = new ProjectBytes();
 
@@ -48,6 +49,20 @@ export class ArtifactIndex {
     this.#add({ ref, timeMs, offset: Number.parseInt(ref.digest.slice(-8), 16) });
   }
 
+  /** What a run produced so far, in order. */
+  ofRun(run: string): readonly ArtifactEntry[] {
+    return this.#byRun.get(run) ?? [];
+  }
+
+  /** Takes in what a run produced, from a snapshot; what is known of it already comes first and stays. */
+  restore(run: string, entries: readonly Omit<ArtifactEntry, 'sequence'>[]): void {
+    const project = parseRunName(run)?.project ?? '';
+    for (const entry of entries.slice(this.ofRun(run).length)) {
+      this.bytes.add(project, entry.ref);
+      this.#add(entry);
+    }
+  }
+
   /** What is known of a digest: the first mention, which is what produced it. */
   get(digest: string): ArtifactEntry | undefined {
     return this.#byDigest.get(digest);
@@ -62,6 +77,12 @@ export class ArtifactIndex {
   #add(entry: Omit<ArtifactEntry, 'sequence'>): void {
     const placed = { ...entry, sequence: BigInt(entry.timeMs) };
     this.#all.add(placed);
+    const run = entry.producer?.run;
+    if (run !== undefined) {
+      const own = this.#byRun.get(run) ?? [];
+      this.#byRun.set(run, own);
+      own.push(placed);
+    }
     if (!this.#byDigest.has(entry.ref.digest)) this.#byDigest.set(entry.ref.digest, placed);
   }
 }

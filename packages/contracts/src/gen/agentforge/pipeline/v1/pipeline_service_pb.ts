@@ -262,7 +262,7 @@ export const ListRunsRequestSchema: GenMessage<ListRunsRequest> = /*@__PURE__*/
  */
 export type ListRunsResponse = Message<"agentforge.pipeline.v1.ListRunsResponse"> & {
   /**
-   * The runs. Steps carry their state only.
+   * The runs as in the view BASIC: with the counts of their steps, without steps and graph.
    *
    * @generated from field: repeated agentforge.orchestration.v1.Run runs = 1;
    */
@@ -861,7 +861,7 @@ export enum RunView {
   BASIC = 1,
 
   /**
-   * With its steps and graph. Of a run with more than 1,000 steps the first 1,000; ListSteps has all.
+   * With its steps and graph: at most the first 1,000 steps, fewer when they are large; ListSteps has all.
    *
    * @generated from enum value: RUN_VIEW_FULL = 2;
    */
@@ -944,7 +944,7 @@ export const PipelineService: GenService<{
     output: typeof ExplainStepResponseSchema;
   },
   /**
-   * ListRuns lists runs, newest first, without their steps' details.
+   * ListRuns lists runs, newest first, with the counts of their steps.
    *
    * INVALID_ARGUMENT: a bad page size, page token, filter or order.
    *
@@ -968,10 +968,11 @@ export const PipelineService: GenService<{
     output: typeof ListRunEventsResponseSchema;
   },
   /**
-   * WatchRun streams a run: first the run as it stands, then every event and progress, until the run ends. A reader
-   * that is slow loses progress, never events.
+   * WatchRun streams a run: first the run as it stands (as GetRun's view FULL gives it), then every event and progress,
+   * until the run ends. A reader that is slow loses progress, never events.
    *
-   * NOT_FOUND: no such run.
+   * NOT_FOUND: no such run. DATA_LOSS: the log of the run is damaged. UNAVAILABLE: the service stops; watch again after
+   * the last revision.
    *
    * @generated from rpc agentforge.pipeline.v1.PipelineService.WatchRun
    */
