@@ -81,6 +81,8 @@ try {
 } finally {
   if (isKept) say(`kept: ${system.folder}`);
   await system.stop(isKept);
+  // Clients that were waiting for a server when it ended may still hold timers and sockets.
+  process.exit();
 }
 
 async function chaos() {
