@@ -71,6 +71,8 @@ export class Connection {
           pingInterval: PING_INTERVAL_MS,
           maxPingOut: 2,
           ignoreClusterUpdates: false,
+          // Two errors with stack traces for every request, in case it fails, are a tenth of an orchestrator's time.
+          noAsyncTraces: true,
         });
         const manager = await jetstreamManager(nats, { checkAPI: false, timeout: API_TIMEOUT_MS });
         options.logger?.info('events.connected', { url: nats.getServer(), name: options.name });
