@@ -1,0 +1,153 @@
+// pnpm bench:engine: what the engine does in a second, and what a step waits for it. See README.md.
+import { existsSync, writeFileSync } from 'node:fs';
+import { arch, availableParallelism, cpus, loadavg, platform, release, totalmem } from 'node:os';
+import { parseArgs } from 'node:util';
+import { curvesSvg } from './curves.mjs';
+import { documentOf, lineOf, tableOf } from './report.mjs';
+import { judged } from './targets.mjs';
+
+/** By name, in the order they run. Each runs in turn, with a system of its own. */
+const SECTIONS = [
+  'overhead',
+  'throughput',
+  'rpc',
+  'watchers',
+  'resume',
+  'large',
+  'telemetry',
+  'idle',
+  'start',
+];
+/** Numbers that can be set, with what they are usually. */
+const NUMBERS = {
+  seconds: [10, 'length of a measurement at a steady rate'],
+  steps: [200, 'steps of a chain, for the overhead of a step'],
+  runs: [64, 'runs that go on at once, for steps per second'],
+  watchers: [100, 'watchers of one run'],
+  kills: [10, 'workers that are killed'],
+  large: [10_000, 'steps of the large graph'],
+  rounds: [5, 'interleaved rounds with and without telemetry'],
+  idle: [900, 'runs that wait, for their memory'],
+  finished: [2_000, 'finished runs on record, for the time to start'],
+};
+
+const HELP = `Usage: pnpm bench:engine [options]
+  --only a,b        sections to run: ${SECTIONS.join(', ')} (default all)
+  --rates a,b       requests per second (default 1000,5000)
+${Object.entries(NUMBERS)
+  .map(([name, [usual, what]]) => `  ${`--${name} N`.padEnd(17)} ${what} (default ${usual})`)
+  .join('\n')}
+  --profile DIR     write CPU profiles of orchestrator and front door under load, and print where the time goes
+  --json FILE       write machine and figures as JSON; - is the standard output
+  --table FILE      write the figures as a Markdown table
+  --svg FILE        write the distributions of the latencies
+`;
+
+function fail(message) {
+  console.error(`bench:engine: ${message}\n\n${HELP}`);
+  process.exit(2);
+}
+
+function settings() {
+  const numbers = Object.entries(NUMBERS).map(([name, [usual]]) => [
+    name,
+    { type: 'string', default: String(usual) },
+  ]);
+  let values;
+  try {
+    ({ values } = parseArgs({
+      options: {
+        only: { type: 'string', default: SECTIONS.join(',') },
+        rates: { type: 'string', default: '1000,5000' },
+        ...Object.fromEntries(numbers),
+        profile: { type: 'string' },
+        json: { type: 'string' },
+        table: { type: 'string' },
+        svg: { type: 'string' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    }));
+  } catch (error) {
+    fail(error.message);
+  }
+  if (values.help) {
+    console.log(HELP);
+    process.exit(0);
+  }
+  const sections = values.only.split(',');
+  const rates = values.rates.split(',');
+  const isCount = (text) => /^[1-9]\d{0,6}$/.test(text);
+  const wrong = [
+    ...sections
+      .filter((name) => !SECTIONS.includes(name))
+      .map((name) => `--only: there is no section ${name}`),
+    ...rates.filter((rate) => !isCount(rate)).map((rate) => `--rates: ${rate} is not a number of requests`),
+    ...Object.keys(NUMBERS)
+      .filter((name) => !isCount(values[name]))
+      .map((name) => `--${name}: ${values[name]} is not a number from 1 to 9,999,999`),
+    ...(values.svg && !sections.includes('rpc') ? ['--svg needs the section rpc'] : []),
+  ];
+  if (wrong.length > 0) fail(wrong.join('\n  '));
+  const counts = Object.fromEntries(Object.keys(NUMBERS).map((name) => [name, Number(values[name])]));
+  return { ...values, ...counts, sections, rates: rates.map(Number) };
+}
+
+const options = settings();
+if (!existsSync('/proc/self/stat'))
+  fail('CPU time and memory of the processes are read from /proc, which only Linux has');
+const machine = {
+  cpu: cpus()[0]?.model ?? 'unknown',
+  logicalCpus: availableParallelism(),
+  memoryBytes: totalmem(),
+  platform: `${platform()} ${release()} ${arch()}`,
+  node: process.version,
+  loadBefore: loadavg()[0],
+};
+const say = options.json === '-' ? console.error : console.log;
+say(`${machine.cpu}, ${machine.logicalCpus} cores, node ${machine.node}`);
+if (machine.loadBefore > 0.5 * machine.logicalCpus)
+  say(`The machine is busy (load ${machine.loadBefore.toFixed(1)}): these figures say little.`);
+const figures = [];
+const curves = [];
+const context = {
+  ...options,
+  cores: machine.logicalCpus,
+  say,
+  notify: (line) => say(`  ${line}`),
+  /** Judges, prints and keeps a figure: name, shape, value, unit, and what bounds it. */
+  record(figure) {
+    const one = judged(figure);
+    figures.push(one);
+    say(lineOf(one));
+  },
+  /** Keeps a distribution for the drawing. */
+  curve(name, samples) {
+    curves.push({ name, samples });
+  },
+};
+const failed = [];
+for (const name of SECTIONS.filter((section) => options.sections.includes(section))) {
+  const { run } = await import(`./sections/${name}.mjs`);
+  say(`\n${name}`);
+  const before = figures.length;
+  try {
+    await run(context);
+  } catch (error) {
+    failed.push(name);
+    say(`  section ${name} failed: ${error.stack ?? error}`);
+  }
+  for (const bound of new Set(figures.slice(before).map((figure) => figure.bound)))
+    if (bound) say(`  ${bound}`);
+}
+
+if (options.json === '-') process.stdout.write(documentOf(machine, figures));
+else if (options.json !== undefined) writeFileSync(options.json, documentOf(machine, figures));
+if (options.table !== undefined) writeFileSync(options.table, tableOf(figures));
+if (options.svg !== undefined)
+  writeFileSync(options.svg, curvesSvg(`Latency of unary calls, ${machine.cpu}`, curves, 50));
+const missed = figures.filter(({ met }) => met === false);
+say(
+  `\n${figures.length} figures, ${figures.filter(({ met }) => met).length} targets met, ${missed.length} not met` +
+    (failed.length > 0 ? `; failed: ${failed.join(', ')}` : ''),
+);
+process.exitCode = failed.length > 0 ? 1 : 0;

@@ -1,0 +1,121 @@
+import { CreateRunRequestSchema, GetRunRequestSchema } from '@agentforge/contracts';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { lanes } from '../graphs.mjs';
+import { busyCores } from '../processes.mjs';
+import { profiled } from '../profile.mjs';
+import { Samples } from '../samples.mjs';
+import { BenchSystem, eventually, PROJECT } from '../system.mjs';
+
+const SERVICE = '/agentforge.pipeline.v1.PipelineService';
+/** Runs that exist; requests ask for them in turn. */
+const RUNS = 20;
+/** Requests per second that one generator sends without being late itself. */
+const RATE_PER_GENERATOR = 2_500;
+const CONNECTIONS = 4;
+/** Time until all generators begin together, ms. */
+const LEAD_MS = 500;
+const WARM_UP = { rate: 300, durationMs: 3_000 };
+/** Creations per second: each is an append, and a run that is executed. */
+const CREATE_RATE = 20;
+
+/** Unary calls through the front door at fixed rates. */
+export async function run(context) {
+  const system = await BenchSystem.start(context);
+  try {
+    const worker = await system.fastWorker();
+    const requests = await finishedRuns(system, worker);
+    await load(system, { method: 'GetRun', requests, ...WARM_UP });
+    for (const rate of context.rates) await atRate(system, context, 'GetRun', requests, rate);
+    const graph = lanes('instant', 1, 1);
+    const creation = toBinary(
+      CreateRunRequestSchema,
+      create(CreateRunRequestSchema, { parent: PROJECT, graph }),
+    );
+    await atRate(system, context, 'CreateRun', [creation], CREATE_RATE);
+  } finally {
+    await system.stop();
+  }
+}
+
+async function atRate(system, context, method, requests, rate) {
+  const { seconds, record, cores } = context;
+  const asked = { method, requests, rate, durationMs: seconds * 1000 };
+  const result = await profiled(system, ['pipeline-controller'], context, `rpc-${method}-${rate}`, () =>
+    load(system, asked),
+  );
+  const { used } = result;
+  const { latencies, lags, failures, total, answered, achievedRate } = result;
+  const shape = `${method}, ${rate.toLocaleString('en-US')} req/s`;
+  const bound = `${shape}: ${busyCores(used, cores)}; requests were sent ${lags.quantile(0.99).toFixed(1)} ms late or less (p99)`;
+  for (const [share, name] of [
+    [0.5, 'p50'],
+    [0.99, 'p99'],
+    [0.999, 'p99.9'],
+  ])
+    record({ name: `unary RPC ${name}`, shape, value: latencies.quantile(share), unit: 'ms', bound });
+  record({ name: 'unary RPC achieved', shape, value: achievedRate, unit: '/s', bound });
+  record({ name: 'unary RPC failed', shape, value: ((total - answered) * 100) / total, unit: '%', bound });
+  record({ name: 'generator lag p99', shape, value: lags.quantile(0.99), unit: 'ms', bound });
+  record({
+    name: 'front door CPU of a request',
+    shape,
+    value: (used.cpu['pipeline-controller'] * 1000) / total,
+    unit: 'ms',
+    bound,
+  });
+  for (const [code, count] of failures) context.say(`  ${count} requests failed: ${code}`);
+  context.curve(shape, latencies);
+}
+
+/** All generators together send at a rate; their samples are one set. */
+async function load(system, { method, requests, rate, durationMs }) {
+  const count = Math.ceil(rate / RATE_PER_GENERATOR);
+  const generators = await system.generators(count);
+  const startAtMs = Date.now() + LEAD_MS;
+  try {
+    const window = system.cpuWindow();
+    const results = await Promise.all(
+      generators.map((generator, i) =>
+        generator.call('rpc', {
+          server: system.server,
+          path: `${SERVICE}/${method}`,
+          requests,
+          rate: rate / count,
+          durationMs,
+          // Their requests fall between each other.
+          startAtMs: startAtMs + (i * 1000) / rate,
+          connectionCount: CONNECTIONS,
+          tenant: `bench-${i + 1}`,
+        }),
+      ),
+    );
+    const used = window.read();
+    const failures = new Map();
+    for (const [code, times] of results.flatMap((one) => [...one.failures]))
+      failures.set(code, (failures.get(code) ?? 0) + times);
+    const sum = (name) => results.reduce((total, one) => total + one[name], 0);
+    return {
+      latencies: Samples.merged(results.map(({ latencies }) => new Samples(latencies))),
+      lags: Samples.merged(results.map(({ lags }) => new Samples(lags))),
+      failures,
+      used,
+      total: sum('total'),
+      answered: sum('answered'),
+      achievedRate: sum('achievedRate'),
+    };
+  } finally {
+    await Promise.all(generators.map((generator) => system.dismiss(generator)));
+  }
+}
+
+/** Requests for runs that have ended, encoded. */
+async function finishedRuns({ pipeline }, worker) {
+  const graph = lanes('instant', 3, 3);
+  const names = [];
+  for (let i = 0; i < RUNS; i++) names.push((await worker.call('create', { graph })).name);
+  await eventually('end of the runs', async () => {
+    const last = await pipeline.getRun({ name: names.at(-1), view: 1 });
+    return last.run.endTime !== undefined;
+  });
+  return names.map((name) => toBinary(GetRunRequestSchema, create(GetRunRequestSchema, { name })));
+}

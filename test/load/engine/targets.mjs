@@ -1,0 +1,45 @@
+/**
+ * What is aimed for, by the name (and shape) of a figure, and what others publish for the same. A figure without a line
+ * here is information.
+ */
+const TARGETS = [
+  {
+    name: /^step overhead, engine p50$/,
+    most: 10,
+    reference: 'Temporal TypeScript SDK, published',
+    referenceValue: 76,
+  },
+  { name: /^step overhead, end to end p50$/, most: 10 },
+  { name: /^step overhead, .* p99$/, most: 50 },
+  {
+    name: /^steps per second$/,
+    least: 500,
+    reference: 'Hatchet on 4 vCPU, published',
+    referenceValue: 60,
+  },
+  {
+    name: /^unary RPC p99$/,
+    shape: / 1,000 req\/s$/,
+    most: 50,
+    reference: 'requirement',
+    referenceValue: 200,
+  },
+  { name: /^resume after SIGKILL p99$/, most: 5, reference: 'Hatchet, published', referenceValue: 38 },
+  { name: /^page of .* steps, slowest$/, most: 300 },
+  { name: /^telemetry, throughput lost$/, most: 1 },
+  { name: /^start with finished runs$/, shape: /^100,000 runs/, most: 5 },
+];
+
+/**
+ * The figure with its reference, target and verdict, in the order in which they are printed. A ratio above 1 means that
+ * ours is better; what is aimed for has a direction: at most, or at least.
+ */
+export function judged({ name, shape = '', value, unit, bound = '' }) {
+  const line = TARGETS.find((one) => one.name.test(name) && (one.shape?.test(shape) ?? true));
+  const { reference = null, referenceValue = null, most, least } = line ?? {};
+  const target = most ?? least ?? null;
+  const ratio =
+    referenceValue === null ? null : most === undefined ? value / referenceValue : referenceValue / value;
+  const met = target === null ? null : most === undefined ? value >= least : value <= most;
+  return { name, shape, value, unit, reference, referenceValue, ratio, target, met, bound };
+}
