@@ -14,6 +14,7 @@ import { Replicas } from './replicas.js';
 import { Reports } from './reports.js';
 import { RequestIndex } from './request-index.js';
 import { RunLog } from './run-log.js';
+import { ScheduleStore } from './schedule-store.js';
 import { readServerTime, type ServerTime } from './server-clock.js';
 import { type SnapshotName, SnapshotStore } from './snapshots.js';
 import { StepCache } from './step-cache.js';
@@ -54,6 +55,7 @@ export class Events {
   readonly uploads: UploadIndex;
   readonly replicas: Replicas;
   readonly stepCache: StepCache;
+  readonly schedules: ScheduleStore;
 
   private constructor(
     private readonly connection: Connection,
@@ -78,6 +80,7 @@ export class Events {
     this.leases = new LeaseLedger(connection, buckets.leases, logger);
     this.quotas = new QuotaBook(connection, buckets.quotas, logger);
     this.requests = new RequestIndex(buckets.requests);
+    this.schedules = new ScheduleStore(connection, buckets.schedules, logger);
     this.uploads = new UploadIndex(connection, buckets.uploads, logger);
     this.stepCache = new StepCache(buckets.stepCache, logger);
   }

@@ -81,8 +81,8 @@ function parseField(text: string, field: Field, problems: string[]): Set<number>
       continue;
     }
     const [, star, low = '', high, step] = match;
-    const from = star ? field.min : valueOf(low, field);
-    const lastOf = () => (high === undefined ? from : valueOf(high, field));
+    const from = star ? field.min : fieldValue(low, field);
+    const lastOf = () => (high === undefined ? from : fieldValue(high, field));
     const to = star || (high === undefined && step !== undefined) ? field.max : lastOf();
     const width = step === undefined ? 1 : Number(step);
     if (from === undefined || to === undefined)
@@ -97,7 +97,7 @@ function parseField(text: string, field: Field, problems: string[]): Set<number>
   return values;
 }
 
-function valueOf(text: string, { min, max, words }: Field): number | undefined {
+function fieldValue(text: string, { min, max, words }: Field): number | undefined {
   const word = words?.indexOf(text.toUpperCase()) ?? -1;
   if (word >= 0) return word + min;
   const value = /^\d{1,2}$/.test(text) ? Number(text) : Number.NaN;
