@@ -25,7 +25,6 @@ const OPTIONS: RuntimeOptions = {
   artifactDirectory: '',
   device: 'cpu' as const,
   concurrency: 2,
-  device: 'cpu',
   tasksPerThread: 1,
   threads: 1,
   heartbeatMs: 10,
