@@ -46,6 +46,7 @@ export const settings = defineSettings({
     default: 16 * 2 ** 20,
     unit: 'bytes',
     description: 'Largest gRPC message, in either direction: a graph of 10,000 steps has some 5 MB',
+  }),
   scheduleTickMs: setting({
     env: 'FORGE_SCHEDULE_TICK_MS',
     schema: zDurationMs.min(10).max(30_000),
