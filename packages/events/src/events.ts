@@ -14,6 +14,7 @@ import { Replicas } from './replicas.js';
 import { Reports } from './reports.js';
 import { RequestIndex } from './request-index.js';
 import { RunLog } from './run-log.js';
+import { ScheduleStore } from './schedule-store.js';
 import { readServerTime, type ServerTime } from './server-clock.js';
 import { type SnapshotName, SnapshotStore } from './snapshots.js';
 import { StepCache } from './step-cache.js';
@@ -29,6 +30,9 @@ export interface EventsOptions extends ConnectionOptions {
   readonly metrics?: Metrics | undefined;
   readonly topology?: TopologyOptions;
 }
+
+/** Age up to which one reading of the queues serves several gauges, ms. */
+const READING_AGE_MS = 1_000;
 
 /** Every bucket, opened. */
 type Buckets = Readonly<Record<keyof typeof BUCKETS, Awaited<ReturnType<Kvm['open']>>>>;
@@ -51,6 +55,7 @@ export class Events {
   readonly uploads: UploadIndex;
   readonly replicas: Replicas;
   readonly stepCache: StepCache;
+  readonly schedules: ScheduleStore;
 
   private constructor(
     private readonly connection: Connection,
@@ -75,6 +80,7 @@ export class Events {
     this.leases = new LeaseLedger(connection, buckets.leases, logger);
     this.quotas = new QuotaBook(connection, buckets.quotas, logger);
     this.requests = new RequestIndex(buckets.requests);
+    this.schedules = new ScheduleStore(connection, buckets.schedules, logger);
     this.uploads = new UploadIndex(connection, buckets.uploads, logger);
     this.stepCache = new StepCache(buckets.stepCache, logger);
   }
@@ -121,23 +127,27 @@ export class Events {
     return readTaskQueue(this.connection, phase);
   }
 
-  /** Lets a scrape read the queues; while NATS is away they have no values. */
+  /**
+   * Lets a scrape read the queues, once for all gauges; while NATS is away they have no values. Every replica that does
+   * so exports the same series: aggregate them by max.
+   */
   registerMetrics(metrics: Metrics): void {
-    const read = async () => (this.isConnected() ? await this.queueReadings().catch(() => []) : []);
+    let reading: { readonly atMs: number; readonly queues: Promise<QueueReading[]> } | undefined;
+    const read = async () => {
+      if (!this.isConnected()) return [];
+      const nowMs = performance.now();
+      if (reading === undefined || nowMs - reading.atMs > READING_AGE_MS)
+        reading = { atMs: nowMs, queues: this.queueReadings().catch(() => []) };
+      return reading.queues;
+    };
     const labels = ({ stream, phase }: QueueReading) => ({ stream, phase });
-    metrics.gauge('deadLettersPresent').collect(async () => {
-      const counts = this.isConnected() ? await this.deadLetters.counts().catch(() => new Map()) : new Map();
-      return [...counts].map(([stream, value]) => ({ labels: { stream }, value }));
-    });
     metrics
       .gauge('queueLag')
-      .collect(async () =>
-        (await read()).map((reading) => ({ labels: labels(reading), value: reading.waiting })),
-      );
+      .collect(async () => (await read()).map((one) => ({ labels: labels(one), value: one.waiting })));
     metrics
       .gauge('queueOldestAge')
       .collect(async () =>
-        (await read()).map((reading) => ({ labels: labels(reading), value: reading.oldestAgeMs / 1000 })),
+        (await read()).map((one) => ({ labels: labels(one), value: one.oldestAgeMs / 1000 })),
       );
   }
 

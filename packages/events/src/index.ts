@@ -76,6 +76,7 @@ export { type Membership, REPLICA_BEAT_MS, type Replicas, type ReplicaWord } fro
 export type { DeliveredReport, ReportConsumeOptions, Reports } from './reports.js';
 export type { RequestIndex } from './request-index.js';
 export type { LogExtent, RunBatch, RunEventInit, RunLog, RunRange } from './run-log.js';
+export type { KeptSchedule, ScheduleChange, ScheduleEntry, ScheduleStore } from './schedule-store.js';
 export type { ServerTime } from './server-clock.js';
 export {
   CHUNK_ENTRIES,

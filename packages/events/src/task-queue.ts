@@ -68,6 +68,14 @@ export class TaskQueue {
   }
 
   /**
+   * Makes sure that the queue of a phase has its consumer, so that what waits in it is known before any worker came.
+   * One that exists stays as its workers want it.
+   */
+  async ensureQueue(phase: string): Promise<void> {
+    await ensureTasksConsumer(this.context.connection, phase, this.topology.ackWaitMs, false);
+  }
+
+  /**
    * Takes tasks of a phase until stopped. A handler that ends without a word has done its task. A task that cannot be
    * processed, or of which workers die, becomes a dead letter, and the engine is told that its attempt failed.
    */

@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
 import {
   FailureClass,
   PhaseService,
@@ -15,6 +17,9 @@ import { countingPhase } from './fixtures/counting-phase.mjs';
 
 /** Long enough to be interrupted, short enough to wait for. */
 const LONG = { count: 400, busy_ms: 5 };
+
+/** A worker as it is set up when nobody sets anything. */
+const DEFAULTS = { FORGE_TASK_ACK_WAIT_MS: '0', FORGE_HEARTBEAT_MS: '1000' };
 
 let bench: PhaseBench;
 
@@ -227,6 +232,30 @@ describe('an interrupted task', () => {
       .map(({ payload }) => payload.value);
     expect(starts).toMatchObject([{ delivery: 1 }, { delivery: 2 }]);
     expect(digests.join()).toBe(await undisturbed());
+  });
+
+  it('is missed after three beats by default: another worker goes on', async () => {
+    const child = bench.startProcess(new URL('./fixtures/counting-service.mjs', import.meta.url), DEFAULTS);
+    const task = await submit(LONG);
+    await eventually(() => bench.kinds(task).includes('checkpointed'));
+    await bench.startService(DEFAULTS);
+    child.kill('SIGKILL');
+    const killedMs = performance.now();
+    await eventually(() => bench.kinds(task).filter((kind) => kind === 'started').length === 2);
+    // The promise is 5 s; what this says is that the default is made of beats, not of the former 30 s.
+    expect(performance.now() - killedMs).toBeLessThan(15_000);
+    await bench.report(task, 'succeeded');
+  });
+
+  it('is not taken from a worker whose machine is busy', async () => {
+    await bench.startService(DEFAULTS);
+    await bench.startService(DEFAULTS);
+    const url = new URL('./fixtures/spinning.worker.mjs', import.meta.url);
+    const spinning = Array.from({ length: 2 * availableParallelism() }, () => new Worker(url));
+    const task = await submit({ count: 80, busy_ms: 100 });
+    await bench.report(task, 'succeeded');
+    await Promise.all(spinning.map((worker) => worker.terminate()));
+    expect(bench.kinds(task).filter((kind) => kind === 'started')).toHaveLength(1);
   });
 
   it.each([

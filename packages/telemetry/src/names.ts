@@ -366,13 +366,13 @@ export const METRICS = {
   queueLag: {
     kind: 'gauge',
     name: 'forge_queue_lag',
-    help: 'Messages that wait for a consumer',
+    help: 'Messages that wait for a consumer; every replica exports all queues: aggregate by max',
     labels: ['stream', 'phase'],
   },
   queueOldestAge: {
     kind: 'gauge',
     name: 'forge_queue_oldest_age_seconds',
-    help: 'Age of the oldest waiting message',
+    help: 'Age of the oldest waiting message; every replica exports all queues: aggregate by max',
     labels: ['stream', 'phase'],
   },
   quotaUsed: {

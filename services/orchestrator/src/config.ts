@@ -40,7 +40,7 @@ export const settings = defineSettings({
   ackWaitMs: setting({
     env: 'FORGE_ACK_WAIT_MS',
     schema: zDurationMs.min(100),
-    default: 30_000,
+    default: 5_000,
     unit: 'ms',
     description: 'Silence of a consumer after which its message is delivered again',
   }),

@@ -104,7 +104,7 @@ export class OrchestratorUseCases {
     if (verdict.graph === undefined)
       throw new InvalidGraphError(prefixed(verdict.violations), verdict.isOnlyUnimplemented);
     try {
-      const { displayName, labels, requestId } = request;
+      const { displayName, labels, requestId, schedule } = request;
       const { graph } = verdict;
       if (existing !== undefined)
         return await this.#complete(sameRun(existing, request, requestDigest), graph);
@@ -115,6 +115,7 @@ export class OrchestratorUseCases {
         graph,
         requestId,
         requestDigest,
+        schedule,
       });
     } catch (error) {
       if (!isAppError(error) || error.code !== 'FAILED_PRECONDITION') throw error;

@@ -29,6 +29,10 @@ import { ReadModel } from './projection/read-model.js';
 import { QuotaStore } from './quotas/quota-store.port.js';
 import { QuotaUseCases } from './quotas/quotas.service.js';
 import { RunAnnotations } from './run-annotations.js';
+import { ScheduleBook } from './schedules/schedule-book.js';
+import { ScheduleRunner } from './schedules/schedule-runner.js';
+import { ScheduleRuns } from './schedules/schedule-runs.js';
+import { ScheduleUseCases } from './schedules/schedules.service.js';
 import { ScheduleController } from './schedules.controller.js';
 
 /** Composition root: binds ports to NATS, gRPC and the artifact store, starts the read model. */
@@ -99,6 +103,11 @@ import { ScheduleController } from './schedules.controller.js';
       inject: [RunHistory, UploadLog, Snapshots, Logger, Metrics, Drain, SERVICE_CONFIG],
       useFactory: startReadModel,
     },
+    {
+      provide: ScheduleUseCases,
+      inject: [Events, EnginePort, ReadModel, Logger, Metrics, SERVICE_CONFIG, Drain],
+      useFactory: startSchedules,
+    },
   ],
 })
 export class AppModule {}
@@ -121,6 +130,26 @@ async function startEvents(
   });
   drain.on('close', 'nats', () => events.close());
   return events;
+}
+
+async function startSchedules(
+  events: Events,
+  engine: EnginePort,
+  readModel: ReadModel,
+  logger: Logger,
+  metrics: Metrics,
+  { scheduleTickMs: tickMs }: Config,
+  drain: Drain,
+): Promise<ScheduleUseCases> {
+  const store = events.schedules;
+  const book = new ScheduleBook(store);
+  await book.start();
+  const runs = new ScheduleRuns(engine, readModel);
+  const runner = new ScheduleRunner({ book, store, runs, logger, metrics, tickMs });
+  runner.start();
+  drain.on('stop-pulling', 'schedules', () => runner.stop());
+  drain.on('hand-back', 'schedules', () => book.stop());
+  return new ScheduleUseCases(book, store, runs, engine, logger);
 }
 
 async function startReadModel(

@@ -47,6 +47,13 @@ export const settings = defineSettings({
     unit: 'bytes',
     description: 'Largest gRPC message, in either direction: a graph of 10,000 steps has some 5 MB',
   }),
+  scheduleTickMs: setting({
+    env: 'FORGE_SCHEDULE_TICK_MS',
+    schema: zDurationMs.min(10).max(30_000),
+    default: 1_000,
+    unit: 'ms',
+    description: 'Time between looks for schedules that are due',
+  }),
 });
 
 /** The parsed settings. */

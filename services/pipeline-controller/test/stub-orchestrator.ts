@@ -46,9 +46,9 @@ class StubController {
     return graph ? { graph } : { violations: [{ field: 'graph', description: 'is missing' }] };
   }
 
-  async startExecution({ name, displayName, labels, graph, requestId }: StartExecutionRequest) {
+  async startExecution({ name, displayName, labels, graph, requestId, schedule }: StartExecutionRequest) {
     if (displayName === 'refuse') throw new AppError('INVALID_ARGUMENT', 'the graph is wrong');
-    const value = { displayName, labels, requestId, ...(graph ? { graph } : {}) };
+    const value = { displayName, labels, requestId, schedule, ...(graph ? { graph } : {}) };
     // A second request of the same name loses the race and gets the run that exists.
     await this.events.runs.append(name, [event({ case: 'runCreated', value })], 0n).catch(() => undefined);
     const run = await this.events.runs.load(name);

@@ -11,12 +11,10 @@ import { ServicePlan } from './service-plan.js';
 const STOP_GRACE_MS = 8_000;
 /**
  * Settings that differ from those of a cluster, unless the environment has them: a drain is shorter than the grace, so
- * that a service ends by itself; and a worker that was killed is missed soon, because no network can be slow here.
+ * that a service ends by itself.
  */
 const LOCAL_SETTINGS = {
   FORGE_DRAIN_TIMEOUT_MS: '6000',
-  FORGE_TASK_ACK_WAIT_MS: '8000',
-  FORGE_ACK_WAIT_MS: '8000',
 };
 const ROTATE_EVERY_MS = 5_000;
 

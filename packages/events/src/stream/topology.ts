@@ -19,7 +19,7 @@ import { API_CODES, apiCodeOf, isTransient } from './server-reply.js';
 export interface TopologyOptions {
   /** Copies of everything, 1, 3 or 5; more than 1 needs a cluster. Default 1. */
   readonly replicas?: number;
-  /** Silence after which an unacknowledged task or report is delivered again, ms. Default 30,000. */
+  /** Silence after which an unacknowledged task or report is delivered again, ms. Default 5,000. */
   readonly ackWaitMs?: number;
   /** Most bytes of the run log; -1 no limit. Default -1. */
   readonly maxRunBytes?: number;
@@ -57,7 +57,7 @@ const LOG_EVERY_MS = 10_000;
 export function topologyOf(options: TopologyOptions = {}): Topology {
   return {
     replicas: 1,
-    ackWaitMs: 30_000,
+    ackWaitMs: 5_000,
     maxRunBytes: -1,
     maxTaskBytes: 1024 * MIB,
     maxReportBytes: 1024 * MIB,
@@ -93,7 +93,7 @@ export async function ensureTopology(
       bucket,
       () => ensureBucket(connection, bucket, topology, entryAgeMs(bucket, topology)),
     ]),
-    [REPORTS_CONSUMER, () => ensureReportsConsumer(connection, topology.ackWaitMs)],
+    [REPORTS_CONSUMER, () => ensureReportsConsumer(connection, topology.ackWaitMs, false)],
   ];
   for (const [name, ensure] of steps) {
     await untilReady(name, ensure, logger, signal);
@@ -101,24 +101,41 @@ export async function ensureTopology(
   }
 }
 
-/** Creates or adapts the durable consumer of a phase's tasks. */
-export function ensureTasksConsumer(connection: Connection, phase: string, ackWaitMs: number): Promise<void> {
-  return ensureConsumer(connection, STREAMS.tasks, {
+/**
+ * Creates the durable consumer of a phase's tasks.
+ * @param adapts  whether one that exists takes over the settings: those of the workers count, not those of an onlooker
+ */
+export function ensureTasksConsumer(
+  connection: Connection,
+  phase: string,
+  ackWaitMs: number,
+  adapts = true,
+): Promise<void> {
+  const config = {
     ...workConsumer(ackWaitMs),
     durable_name: tasksConsumer(phase),
     name: tasksConsumer(phase),
     filter_subject: taskSubjects(phase),
-  });
+  };
+  return ensureConsumer(connection, STREAMS.tasks, config, adapts);
 }
 
-/** Creates or adapts the durable consumer of all reports. */
-export function ensureReportsConsumer(connection: Connection, ackWaitMs: number): Promise<void> {
-  return ensureConsumer(connection, STREAMS.reports, {
+/**
+ * Creates the durable consumer of all reports.
+ * @param adapts  whether one that exists takes over the settings: those of the orchestrators count
+ */
+export function ensureReportsConsumer(
+  connection: Connection,
+  ackWaitMs: number,
+  adapts = true,
+): Promise<void> {
+  const config = {
     ...workConsumer(ackWaitMs),
     durable_name: REPORTS_CONSUMER,
     name: REPORTS_CONSUMER,
     filter_subject: 'forge.reports.*',
-  });
+  };
+  return ensureConsumer(connection, STREAMS.reports, config, adapts);
 }
 
 function streamsOf(topology: Topology): (Partial<StreamConfig> & { name: string; subjects: string[] })[] {
@@ -226,7 +243,9 @@ async function ensureConsumer(
   connection: Connection,
   stream: string,
   config: Partial<ConsumerConfig> & { durable_name: string },
+  adapts: boolean,
 ): Promise<void> {
+  if (!adapts && (await hasConsumer(connection, stream, config.durable_name))) return;
   try {
     await connection.manager.consumers.add(stream, config);
   } catch (error) {
@@ -238,6 +257,16 @@ async function ensureConsumer(
       ...(max_ack_pending === undefined ? {} : { max_ack_pending }),
       ...(filter_subject === undefined ? {} : { filter_subject }),
     });
+  }
+}
+
+async function hasConsumer(connection: Connection, stream: string, name: string): Promise<boolean> {
+  try {
+    await connection.manager.consumers.info(stream, name);
+    return true;
+  } catch (error) {
+    if (apiCodeOf(error) !== API_CODES.consumerNotFound) throw error;
+    return false;
   }
 }
 

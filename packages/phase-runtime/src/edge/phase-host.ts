@@ -13,6 +13,10 @@ import { PoolAdvertiser, poolOf } from './pool-advertiser.js';
 /** How often the descriptor is written again, so that it survives a lost registry. */
 const REGISTER_EVERY_MS = 60_000;
 
+/** Beats that a worker may miss. */
+const MISSED_BEATS = 3;
+const MIN_ACK_WAIT_MS = 500;
+
 /** Wait before a start that failed is tried again. */
 const RESTART_MS = 2000;
 
@@ -94,7 +98,6 @@ export class PhaseHost {
       logger: log,
       metrics,
       signal: this.waiting.signal,
-      topology: { ackWaitMs: config.ackWaitMs },
       onStatus: (status) => readiness.report('nats', status === 'connected', status),
     });
     await this.register();
@@ -120,6 +123,11 @@ export class PhaseHost {
   }
 }
 
+/** A worker that misses three beats loses its task. */
+function ackWaitOf({ ackWaitMs, heartbeatMs }: PhaseServiceConfig): number {
+  return ackWaitMs === 0 ? Math.max(MISSED_BEATS * heartbeatMs, MIN_ACK_WAIT_MS) : ackWaitMs;
+}
+
 function runtimeOptions(config: PhaseServiceConfig, device: RuntimeOptions['device']): RuntimeOptions {
   return {
     device,
@@ -130,6 +138,7 @@ function runtimeOptions(config: PhaseServiceConfig, device: RuntimeOptions['devi
     heartbeatMs: config.heartbeatMs,
     checkpointIntervalMs: config.checkpointIntervalMs,
     grace: { abortMs: config.cancelGraceMs, releaseMs: config.releaseGraceMs },
-    ackWaitMs: config.ackWaitMs,
+    tasksPerThread: config.tasksPerThread,
+    ackWaitMs: ackWaitOf(config),
   };
 }

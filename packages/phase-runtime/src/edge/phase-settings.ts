@@ -29,6 +29,14 @@ export function phaseSettings(ports: DefaultPorts) {
       unit: 'tasks',
       description: 'Tasks that one replica executes at once',
     }),
+    tasksPerThread: setting({
+      env: 'FORGE_TASKS_PER_THREAD',
+      schema: zCount.max(100_000),
+      default: 100,
+      unit: 'tasks',
+      description:
+        'Tasks after which a worker thread is replaced; 1 gives each task a thread that has done nothing before',
+    }),
     computeThreads: setting({
       env: 'FORGE_COMPUTE_THREADS',
       schema: zCount.max(1024),
@@ -57,10 +65,14 @@ export function phaseSettings(ports: DefaultPorts) {
     }),
     ackWaitMs: setting({
       env: 'FORGE_TASK_ACK_WAIT_MS',
-      schema: zCount.min(500),
-      default: 30_000,
+      schema: z.coerce
+        .number()
+        .int()
+        .refine((ms) => ms === 0 || ms >= 500, 'must be 0 or at least 500'),
+      default: 0,
       unit: 'ms',
-      description: 'Silence of a worker after which its task is delivered to another one',
+      description:
+        'Silence of a worker after which its task is delivered to another one; 0 means three heartbeats, at least 500 ms',
     }),
     checkpointIntervalMs: setting({
       env: 'FORGE_CHECKPOINT_INTERVAL_MS',

@@ -1,7 +1,15 @@
 import type { WorkerMessage } from '../worker/messages.js';
 import { ComputeJob } from './compute-job.js';
+import { ThreadPool } from './thread-pool.js';
 
 const url = new URL('../../test/fixtures/scripted.worker.mjs', import.meta.url);
+
+let threads: ThreadPool;
+
+beforeEach(() => {
+  threads = new ThreadPool(url, 'scripted', { size: 1, tasksPerThread: 3 });
+});
+afterEach(() => threads.close());
 
 function start(mode: string, abortMs = 200) {
   const messages: WorkerMessage[] = [];
@@ -19,7 +27,7 @@ function start(mode: string, abortMs = 200) {
     device: 'cpu' as const,
     threads: 1,
   };
-  const job = new ComputeJob(url, input, { abortMs, releaseMs: abortMs }, (message) =>
+  const job = new ComputeJob(threads, input, { abortMs, releaseMs: abortMs }, (message) =>
     messages.push(message),
   );
   return { job, messages };
@@ -28,7 +36,10 @@ function start(mode: string, abortMs = 200) {
 describe('ComputeJob', () => {
   it('passes messages on and ends with the result', async () => {
     const { job, messages } = start('succeed');
-    expect(await job.ended).toMatchObject({ kind: 'succeeded', result: { outcome: 'done' } });
+    expect(await job.ended).toMatchObject({
+      kind: 'succeeded',
+      result: { outcome: expect.stringMatching(/#1$/) },
+    });
     expect(messages).toMatchObject([{ kind: 'progress', fraction: 0.5 }]);
   });
 
@@ -58,5 +69,78 @@ describe('ComputeJob', () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     job.stop('cancel');
     expect(await job.ended).toEqual({ kind: 'stopped', reason: 'cancel' });
+  });
+
+  it('passes on what a worker said before it died', async () => {
+    const { job, messages } = start('exit');
+    await job.ended;
+    expect(messages).toMatchObject([{ kind: 'progress', stage: 'last words' }]);
+  });
+});
+
+describe('ThreadPool', () => {
+  /** Which thread did it, and its how manieth task it was. */
+  const threadOf = async (mode: string) => {
+    const end = await start(mode).job.ended;
+    return end.kind === 'succeeded' ? end.result.outcome : end.kind;
+  };
+
+  it('gives short work to the same thread until that has done its share', async () => {
+    const done = [];
+    for (let i = 0; i < 4; i++) done.push(await threadOf('succeed'));
+    const [first = ''] = done[0]?.split('#') ?? [];
+    expect(done.slice(0, 3)).toEqual([`${first}#1`, `${first}#2`, `${first}#3`]);
+    expect(done[3]).toMatch(/#1$/);
+    expect(done[3]).not.toBe(done[0]);
+  });
+
+  it.each(['fail', 'exit', 'throw', 'succeed-slowly'])(
+    'replaces a thread whose work ended with %s, and goes on',
+    async (mode) => {
+      const before = await threadOf('succeed');
+      await threadOf(mode);
+      const after = await threadOf('succeed');
+      expect(after).toMatch(/#1$/);
+      expect(after.split('#')[0]).not.toBe(before.split('#')[0]);
+    },
+  );
+
+  it('hurts nobody else when a thread crashes', async () => {
+    threads = new ThreadPool(url, 'scripted', { size: 2, tasksPerThread: 3 });
+    const neighbour = start('poll', 60_000).job;
+    expect(await start('exit').job.ended).toMatchObject({ kind: 'failed' });
+    neighbour.stop('release');
+    expect(await neighbour.ended).toEqual({ kind: 'stopped', reason: 'release' });
+  });
+
+  it('lets nobody hear what earlier work still says', async () => {
+    await start('say-late').job.ended;
+    const { job, messages } = start('poll', 60_000);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    job.stop('cancel');
+    await job.ended;
+    expect(messages).toEqual([]);
+  });
+
+  it('keeps threads ready, never more than its size, and none after its end', async () => {
+    threads.fill();
+    threads.fill();
+    expect(threads.counts).toEqual({ waiting: 1, working: 0 });
+    const { job } = start('poll', 60_000);
+    expect(threads.counts).toEqual({ waiting: 0, working: 1 });
+    await threads.close();
+    job.stop('cancel');
+    await job.ended;
+    expect(threads.counts).toEqual({ waiting: 0, working: 0 });
+  });
+
+  it('does not start threads over and over that cannot start', async () => {
+    threads = new ThreadPool(new URL('./no-such-worker.mjs', import.meta.url), 'missing', {
+      size: 1,
+      tasksPerThread: 3,
+    });
+    threads.fill();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(await threadOf('succeed')).toBe('failed');
   });
 });

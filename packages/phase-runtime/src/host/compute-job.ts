@@ -1,8 +1,9 @@
-import { Worker } from 'node:worker_threads';
 import { AppError, type FieldViolation } from '@agentforge/errors';
 import { STOP, StopFlag, type StopReason } from '../worker/control.js';
 import type { ErrorMessage, WorkerInput, WorkerMessage, WorkerResult } from '../worker/messages.js';
 import { toAppError } from '../worker/system-error.js';
+import { LONG_WORK_MS, type ThreadPool } from './thread-pool.js';
+import type { WorkerThread } from './worker-thread.js';
 
 /** How long a worker may take to end by itself before its thread is terminated. */
 export interface StopGrace {
@@ -41,36 +42,38 @@ class ReportedError extends AppError {
   }
 }
 
-/** One computation in its own worker thread. */
+/** One computation in a worker thread that does nothing else meanwhile. */
 export class ComputeJob {
-  /** Resolves when the thread is gone; never rejects. */
+  /** Resolves when the computation has ended; never rejects. */
   readonly ended: Promise<JobEnd>;
-  private readonly stopFlag: StopFlag;
-  private readonly worker: Worker;
+  private readonly stopFlag = new StopFlag();
+  private readonly thread: WorkerThread;
+  private readonly beganMs = performance.now();
   private timer: NodeJS.Timeout | undefined;
-  private end: JobEnd | undefined;
+  private resolve: (end: JobEnd) => void = () => undefined;
+  private hasEnded = false;
 
   /**
-   * Starts the thread.
+   * Starts the computation.
    * @param onMessage  called for everything that is not the end; must not throw
    */
   constructor(
-    url: URL,
+    private readonly threads: ThreadPool,
     input: Omit<WorkerInput, 'stop'>,
     private readonly grace: StopGrace,
     private readonly onMessage: (message: WorkerMessage) => void,
   ) {
-    this.stopFlag = new StopFlag();
-    const workerData: WorkerInput = { ...input, stop: this.stopFlag.buffer };
-    this.worker = new Worker(url, { workerData, name: `phase-${input.phase}`, execArgv: [] });
     this.ended = new Promise((resolve) => {
-      this.worker.on('message', (message: WorkerMessage) => this.receive(message));
-      this.worker.on('error', (error) => this.settle(crash(error)));
-      this.worker.on('exit', (code) => {
-        clearTimeout(this.timer);
-        resolve(this.end ?? this.stoppedOrCrashed(code));
-      });
+      this.resolve = resolve;
     });
+    this.thread = threads.take();
+    this.thread.work(
+      { ...input, stop: this.stopFlag.buffer },
+      {
+        onMessage: (message) => this.receive(message),
+        onExit: (exitCode, error) => this.end(this.stoppedOrCrashed(exitCode, error)),
+      },
+    );
   }
 
   /**
@@ -78,28 +81,35 @@ export class ComputeJob {
    * (cancel after release, abandon after cancel) replaces a weaker one.
    */
   stop(reason: StopReason): void {
+    if (this.hasEnded) return;
     const before = this.stopFlag.reason;
     this.stopFlag.raise(reason);
     const now = this.stopFlag.reason;
     if (now === before || now === undefined) return;
     clearTimeout(this.timer);
     const graceMs = now === STOP.release ? this.grace.releaseMs : this.grace.abortMs;
-    this.timer = setTimeout(() => void this.worker.terminate(), graceMs);
+    this.timer = setTimeout(() => void this.thread.terminate(), graceMs);
   }
 
   private receive(message: WorkerMessage): void {
-    if (message.kind === 'succeeded') this.settle({ kind: 'succeeded', result: message.result });
-    else if (message.kind === 'stopped') this.settle({ kind: 'stopped', reason: message.reason });
-    else if (message.kind === 'failed')
-      this.settle({ kind: 'failed', error: new ReportedError(message.error) });
-    else this.onMessage(message);
+    if (message.kind === 'succeeded') this.end({ kind: 'succeeded', result: message.result });
+    else if (message.kind === 'stopped') this.end({ kind: 'stopped', reason: message.reason });
+    else if (message.kind === 'failed') this.end({ kind: 'failed', error: new ReportedError(message.error) });
+    else if (!this.hasEnded) this.onMessage(message);
   }
 
-  private settle(end: JobEnd): void {
-    this.end ??= end;
+  private end(end: JobEnd): void {
+    if (this.hasEnded) return;
+    this.hasEnded = true;
+    clearTimeout(this.timer);
+    this.thread.rest();
+    const wasShort = end.kind === 'succeeded' && performance.now() - this.beganMs < LONG_WORK_MS;
+    this.threads.give(this.thread, wasShort);
+    this.resolve(end);
   }
 
-  private stoppedOrCrashed(exitCode: number): JobEnd {
+  private stoppedOrCrashed(exitCode: number, error: unknown): JobEnd {
+    if (error !== undefined) return crash(error);
     const reason = this.stopFlag.reason;
     if (reason) return { kind: 'stopped', reason };
     return { kind: 'failed', error: new WorkerCrashedError(`exit code ${exitCode}`) };

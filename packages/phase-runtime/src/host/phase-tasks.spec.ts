@@ -5,6 +5,7 @@ import { create } from '@bufbuild/protobuf';
 import { z } from 'zod';
 import { definePhase } from '../definition/phase-definition.js';
 import { PhaseTasks } from './phase-tasks.js';
+import type { RuntimeOptions } from './runtime-options.js';
 
 const phase = definePhase({
   name: 'scripted',
@@ -19,11 +20,12 @@ const phase = definePhase({
   workerUrl: new URL('../../test/fixtures/scripted.worker.mjs', import.meta.url),
 });
 
-const OPTIONS = {
+const OPTIONS: RuntimeOptions = {
   workerId: 'w',
   artifactDirectory: '',
   device: 'cpu' as const,
   concurrency: 2,
+  tasksPerThread: 1,
   threads: 1,
   heartbeatMs: 10,
   checkpointIntervalMs: 1_000,

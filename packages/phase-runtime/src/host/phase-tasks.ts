@@ -6,6 +6,7 @@ import type { PhaseDefinition } from '../definition/phase-definition.js';
 import { STOP } from '../worker/control.js';
 import type { RuntimeOptions } from './runtime-options.js';
 import { TaskExecution } from './task-execution.js';
+import { ThreadPool } from './thread-pool.js';
 
 /** A task that this replica does not execute. */
 export class TaskNotFoundError extends AppError {
@@ -21,16 +22,24 @@ export class PhaseTasks {
   private readonly ends = new Map<string, Promise<void>>();
   private consumption: Consumption | undefined;
   private isDraining = false;
+  private readonly threads: ThreadPool;
 
   constructor(
     private readonly phase: PhaseDefinition,
     private readonly options: RuntimeOptions,
     private readonly log: Logger,
     private readonly metrics: Metrics,
-  ) {}
+  ) {
+    const { concurrency, tasksPerThread } = options;
+    this.threads = new ThreadPool(phase.workerUrl, `phase-${phase.name}`, {
+      size: concurrency,
+      tasksPerThread,
+    });
+  }
 
   /** Begins to pull tasks. */
   async start(events: Events): Promise<void> {
+    if (!this.isDraining) this.threads.fill();
     const { concurrency, ackWaitMs } = this.options;
     this.consumption = await events.tasks.consume(
       this.phase.name,
@@ -71,6 +80,7 @@ export class PhaseTasks {
   async release(): Promise<void> {
     for (const execution of this.executions.values()) execution.stop(STOP.release);
     await this.consumption?.finished();
+    await this.threads.close();
   }
 
   /**
@@ -92,7 +102,13 @@ export class PhaseTasks {
   private async executeOnce(delivered: DeliveredTask, events: Events): Promise<void> {
     const { attemptId, run, stepId } = delivered.task;
     const log = this.log.child({ runId: run, stepId, attemptId, phase: this.phase.name });
-    const execution = new TaskExecution(delivered, { phase: this.phase, events, options: this.options, log });
+    const execution = new TaskExecution(delivered, {
+      phase: this.phase,
+      events,
+      options: this.options,
+      log,
+      threads: this.threads,
+    });
     this.executions.set(attemptId, execution);
     if (this.isDraining) execution.stop(STOP.release);
     const labels = { phase: this.phase.name };

@@ -9,6 +9,8 @@ export interface RuntimeOptions {
   readonly concurrency: number;
   /** What computes. */
   readonly device: 'cpu' | 'cuda';
+  /** Tasks after which a worker thread is replaced. */
+  readonly tasksPerThread: number;
   /** Threads of the compute pool of one task. */
   readonly threads: number;
   /** Time between two heartbeats of a task. */

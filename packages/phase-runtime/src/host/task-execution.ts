@@ -22,6 +22,7 @@ import type { RuntimeOptions } from './runtime-options.js';
 import { toStepResult } from './step-result.js';
 import { checkTask } from './task-check.js';
 import { TaskFeed } from './task-feed.js';
+import type { ThreadPool } from './thread-pool.js';
 
 /** How an execution ended: the outcome label of metrics. */
 export type ExecutionEnd = 'succeeded' | 'failed' | 'cancelled' | 'released' | 'abandoned';
@@ -32,6 +33,7 @@ export interface ExecutionDependencies {
   readonly events: Events;
   readonly options: RuntimeOptions;
   readonly log: Logger;
+  readonly threads: ThreadPool;
 }
 
 type Payload = NonNullable<MessageInitShape<typeof StepReportSchema>['payload']>;
@@ -92,7 +94,7 @@ export class TaskExecution {
       this.delivered.delivery,
     );
     const job = new ComputeJob(
-      phase.workerUrl,
+      this.deps.threads,
       {
         phase: phase.name,
         version: phase.version,

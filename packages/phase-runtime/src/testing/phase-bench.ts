@@ -93,9 +93,9 @@ export class PhaseBench {
   }
 
   /** Starts a compiled main file as a process of its own, to be killed. */
-  startProcess(main: URL): ChildProcess {
+  startProcess(main: URL, env: Record<string, string> = {}): ChildProcess {
     const child = spawn(process.execPath, [fileURLToPath(main)], {
-      env: { ...process.env, ...this.env },
+      env: { ...process.env, ...this.env, ...env },
       stdio: 'ignore',
     });
     this.children.push(child);

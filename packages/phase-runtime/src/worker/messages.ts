@@ -1,9 +1,10 @@
+import type { MessagePort } from 'node:worker_threads';
 import type { ArtifactRef } from '@agentforge/contracts';
 import type { CanonicalCode, FieldViolation } from '@agentforge/errors';
 import type { StopReason } from './control.js';
 import type { CurvePoint, LogLevel, PhaseMetricValue, PhaseOutput } from './phase-context.js';
 
-/** What a worker thread is started with. */
+/** What a worker thread is given to do. */
 export interface WorkerInput {
   readonly phase: string;
   readonly version: string;
@@ -25,6 +26,13 @@ export interface WorkerInput {
   readonly threads: number;
   /** Memory of the {@link StopFlag}. */
   readonly stop: SharedArrayBuffer;
+}
+
+/** What the host tells a thread that waits for work. */
+export interface HostMessage {
+  readonly input: WorkerInput;
+  /** Where the work says what it has to say; the thread closes it after the last message. */
+  readonly port: MessagePort;
 }
 
 /** An error on its way from the worker to the host. */

@@ -1,6 +1,6 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { FolderArtifactStore } from '@agentforge/artifacts';
-import type { ErrorMessage, WorkerInput, WorkerMessage } from './messages.js';
+import type { ErrorMessage, HostMessage, WorkerInput, WorkerMessage } from './messages.js';
 import type { PhaseContext, PhaseResult } from './phase-context.js';
 import { toAppError } from './system-error.js';
 import { StoppedError } from './worker.errors.js';
@@ -10,16 +10,16 @@ import { WorkerContext } from './worker-context.js';
 export type PhaseWork<Config> = (context: PhaseContext<Config>) => Promise<PhaseResult>;
 
 /**
- * Runs a phase in the worker thread that loaded this module: the only statement of a worker's entry file. Whatever
- * happens, the host gets exactly one last message.
+ * Serves a phase in the worker thread that loaded this module: the only statement of a worker's entry file. Runs what the
+ * host gives it, one piece of work after another. Whatever happens, the host gets exactly one last message for each.
  */
 export async function servePhase<Config>(work: PhaseWork<Config>): Promise<void> {
-  const port = parentPort;
-  if (!port) throw new Error('servePhase() runs in worker threads only');
-  const input = workerData as WorkerInput;
-  const last = await runPhase(input, work, (message) => port.postMessage(message));
-  port.postMessage(last);
-  port.close();
+  if (!parentPort) throw new Error('servePhase() runs in worker threads only');
+  parentPort.on('message', async ({ input, port }: HostMessage) => {
+    const last = await runPhase(input, work, (message) => port.postMessage(message));
+    port.postMessage(last);
+    port.close();
+  });
 }
 
 /** Runs a phase in the calling thread. @returns the last message */

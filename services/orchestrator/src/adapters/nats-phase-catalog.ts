@@ -15,7 +15,7 @@ export class NatsPhaseCatalog extends PhaseCatalog {
   static async watch(events: Events, logger: Logger, signal: AbortSignal): Promise<NatsPhaseCatalog> {
     const catalog = new NatsPhaseCatalog();
     await new Promise<void>((resolve, reject) => {
-      catalog.#follow(events, signal, resolve).catch((error: unknown) => {
+      catalog.#follow(events, logger, signal, resolve).catch((error: unknown) => {
         if (!signal.aborted) logger.error('events.handler_failed', { operation: 'watch phases', error });
         reject(error);
       });
@@ -31,10 +31,18 @@ export class NatsPhaseCatalog extends PhaseCatalog {
     return [...this.#phases.values()];
   }
 
-  async #follow(events: Events, signal: AbortSignal, onCaughtUp: () => void): Promise<void> {
+  async #follow(events: Events, logger: Logger, signal: AbortSignal, onCaughtUp: () => void): Promise<void> {
     for await (const { name, descriptor } of events.phases.watch({ signal, onCaughtUp })) {
       if (descriptor === undefined) this.#phases.delete(name);
-      else this.#phases.set(name, descriptor);
+      else {
+        this.#phases.set(name, descriptor);
+        // Whoever scales workers by what waits in a queue needs the queue before the first worker.
+        events.tasks
+          .ensureQueue(name)
+          .catch((error: unknown) =>
+            logger.warn('events.handler_failed', { operation: 'ensure queue', phase: name, error }),
+          );
+      }
     }
   }
 }

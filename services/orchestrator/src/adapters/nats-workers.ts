@@ -7,6 +7,7 @@ const CONCURRENCY = 256;
 
 /** Workers behind JetStream and core NATS. */
 export class NatsWorkers extends Workers {
+  readonly #queues = new Map<string, Promise<void>>();
   #reports: Consumption | undefined;
   #heartbeats: { stop(): Promise<void> }[] = [];
 
@@ -17,8 +18,9 @@ export class NatsWorkers extends Workers {
     super();
   }
 
-  dispatch(task: StepTask): Promise<void> {
-    return this.events.tasks.publish(task);
+  async dispatch(task: StepTask): Promise<void> {
+    await this.#ensureQueue(task.phase);
+    await this.events.tasks.publish(task);
   }
 
   direct(directive: TaskDirective): void {
@@ -50,6 +52,16 @@ export class NatsWorkers extends Workers {
   ): void {
     const { directives } = this.events;
     this.#heartbeats = [directives.answer(answer), directives.observe(observe)];
+  }
+
+  /** Asks once for each phase; once more when that failed. */
+  #ensureQueue(phase: string): Promise<void> {
+    const known = this.#queues.get(phase);
+    if (known) return known;
+    const ensuring = this.events.tasks.ensureQueue(phase);
+    this.#queues.set(phase, ensuring);
+    ensuring.catch(() => this.#queues.delete(phase));
+    return ensuring;
   }
 
   async stop(): Promise<void> {

@@ -24,6 +24,7 @@ export function decideCommand(transition: Transition, command: Command): void {
           requestId: command.requestId,
           requestDigest: command.requestDigest,
           totalSteps: command.totalSteps ?? 0,
+          schedule: command.schedule ?? '',
         },
       });
       return;

@@ -16,6 +16,8 @@ export interface CreateInput {
   readonly requestDigest: string;
   /** Steps of the whole graph, when `graph` has the first ones only and `add-steps` brings the rest. */
   readonly totalSteps?: number;
+  /** The schedule that creates the run; absent for none. */
+  readonly schedule?: string;
 }
 
 /** What can happen to a run. Everything that changes a run enters as one of these. */

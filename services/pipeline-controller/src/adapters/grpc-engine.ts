@@ -10,8 +10,11 @@ export class GrpcEngine extends EnginePort {
     super();
   }
 
-  async start({ name, displayName, labels, graph, requestId }: NewRun): Promise<Run> {
-    const request = { name, displayName, labels: { ...labels }, requestId, ...(graph ? { graph } : {}) };
+  async start({ name, displayName, labels, graph, requestId, schedule = '' }: NewRun): Promise<Run> {
+    const request = {
+      ...{ name, displayName, labels: { ...labels }, requestId, schedule },
+      ...(graph ? { graph } : {}),
+    };
     return present(await this.client.startExecution(request));
   }
 

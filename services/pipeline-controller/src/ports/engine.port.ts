@@ -8,6 +8,8 @@ export interface NewRun {
   readonly labels: Readonly<Record<string, string>>;
   readonly graph: GraphSpec | undefined;
   readonly requestId: string;
+  /** The schedule that creates it; absent for none. */
+  readonly schedule?: string;
 }
 
 /** The durable engine. Its errors are meant for callers and pass through. */

@@ -1,0 +1,68 @@
+import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import type { HostMessage, WorkerInput, WorkerMessage } from '../worker/messages.js';
+
+/** Listens to one piece of work in a thread. */
+export interface WorkListener {
+  /** What the work says, in order; nothing that an earlier piece of work still has to say. */
+  onMessage(message: WorkerMessage): void;
+  /** The thread ended, after everything that the work said. */
+  onExit(exitCode: number, error: unknown): void;
+}
+
+/** A thread that has loaded the modules of a phase, or is loading them, and works for one listener at a time. */
+export class WorkerThread {
+  /** Pieces of work that it was given. */
+  tasks = 0;
+  isGone = false;
+  private readonly worker: Worker;
+  private error: unknown;
+  private listener: { readonly port: MessagePort; readonly words: WorkListener } | undefined;
+
+  constructor(url: URL, name: string) {
+    this.worker = new Worker(url, { name, execArgv: [] });
+    // A thread that only waits does not keep the process alive.
+    this.worker.unref();
+    this.worker.on('error', (error) => {
+      this.error ??= error;
+    });
+    this.worker.on('exit', (exitCode) => this.exited(exitCode));
+  }
+
+  /** Gives it work. What it says comes on a channel of its own, so that late words of earlier work reach nobody. */
+  work(input: WorkerInput, words: WorkListener): void {
+    const { port1, port2 } = new MessageChannel();
+    this.tasks += 1;
+    this.listener = { port: port1, words };
+    this.worker.ref();
+    port1.on('message', (message: WorkerMessage) => words.onMessage(message));
+    const message: HostMessage = { input, port: port2 };
+    this.worker.postMessage(message, [port2]);
+  }
+
+  /** Its work has ended. */
+  rest(): void {
+    this.listener?.port.close();
+    this.listener = undefined;
+    this.worker.unref();
+  }
+
+  /** Ends it, whatever it is doing. */
+  async terminate(): Promise<void> {
+    await this.worker.terminate();
+  }
+
+  private exited(exitCode: number): void {
+    this.isGone = true;
+    const { listener } = this;
+    if (!listener) return;
+    for (;;) {
+      const received = receiveMessageOnPort(listener.port);
+      if (!received) break;
+      listener.words.onMessage(received.message as WorkerMessage);
+    }
+    this.rest();
+    listener.words.onExit(exitCode, this.error);
+  }
+}
+
+type MessagePort = MessageChannel['port1'];

@@ -1,0 +1,234 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  MissedRunsPolicy,
+  OverlapPolicy,
+  PipelineService,
+  type Schedule,
+  ScheduleSchema,
+  ScheduleService,
+} from '@agentforge/contracts';
+import type { Events } from '@agentforge/events';
+import { connectForTest, startNatsServer } from '@agentforge/events/testing';
+import { type Client, createClient, createService, type RunningService } from '@agentforge/service-kit';
+import { create } from '@bufbuild/protobuf';
+import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { AppModule } from '../src/app.module.js';
+import { settings } from '../src/config.js';
+import { commit, startStubOrchestrator } from './stub-orchestrator.js';
+
+const parent = 'projects/p';
+const HOUR_MS = 3_600_000;
+const template = { graph: { steps: [{ id: 'a', phase: 'noop' }] }, labels: { team: 'x' } };
+
+describe('schedules of the front door', () => {
+  let nats: Awaited<ReturnType<typeof startNatsServer>>;
+  let events: Events;
+  let directory: string;
+  let stub: RunningService;
+  const services: RunningService[] = [];
+  let client: Client<typeof ScheduleService>;
+  let other: Client<typeof ScheduleService>;
+  let pipeline: Client<typeof PipelineService>;
+  let count = 0;
+
+  const startService = async () => {
+    const service = await createService(AppModule, {
+      name: 'pipeline-controller',
+      settings,
+      env: {
+        FORGE_GRPC_PORT: '0',
+        FORGE_HTTP_PORT: '0',
+        FORGE_LOG_LEVEL: 'silent',
+        FORGE_NATS_URL: nats.url,
+        FORGE_ARTIFACT_DIR: directory,
+        FORGE_ORCHESTRATOR_ADDRESS: stub.grpcAddress,
+        FORGE_SCHEDULE_TICK_MS: '20',
+      },
+    });
+    services.push(service);
+    return service.grpcAddress;
+  };
+
+  beforeAll(async () => {
+    nats = await startNatsServer();
+    events = await connectForTest(nats.url);
+    directory = await mkdtemp(join(tmpdir(), 'schedules-'));
+    stub = await startStubOrchestrator(events);
+    const [one, two] = await Promise.all([startService(), startService()]);
+    client = createClient(ScheduleService, one);
+    other = createClient(ScheduleService, two);
+    pipeline = createClient(PipelineService, one);
+  }, 60_000);
+  afterAll(async () => {
+    for (const one of [client, other, pipeline]) one.close();
+    for (const service of services) await service.drain('test');
+    await stub.drain('test');
+    await events.close();
+    await nats.stop();
+    await rm(directory, { recursive: true, force: true });
+  }, 60_000);
+
+  /** A schedule that was last looked at some hours ago, as if every replica had been away since. */
+  const neglected = async (
+    hours: number,
+    fields: Partial<Pick<Schedule, 'cron' | 'missedRunsPolicy' | 'overlapPolicy' | 'paused'>>,
+  ): Promise<string> => {
+    const name = `${parent}/schedules/s${++count}`;
+    const decidedMs = Date.now() - hours * HOUR_MS;
+    const time = timestampFromMs(decidedMs);
+    const schedule = create(ScheduleSchema, {
+      ...{ name, cron: '@hourly', createTime: time, updateTime: time, template },
+      startDeadline: durationFromMs(7 * 24 * HOUR_MS),
+      ...fields,
+    });
+    await events.schedules.create({ schedule, decidedMs });
+    return name;
+  };
+  const runsOf = async (schedule: string) => {
+    const id = schedule.split('/').at(-1);
+    return (await pipeline.listRuns({ parent, filter: `labels.schedule=${id}`, pageSize: 100 })).runs;
+  };
+  const until = async (name: string, isMet: (schedule: Schedule) => boolean): Promise<Schedule> => {
+    for (let tries = 0; tries < 500; tries++, await sleep(20)) {
+      const { schedule } = await client.getSchedule({ name });
+      if (schedule && isMet(schedule)) return schedule;
+    }
+    throw new Error(`${name} did not get there`);
+  };
+  /** Waits until every time up to now is decided, and a little longer for whoever would do it twice. */
+  const settled = async (name: string) => {
+    for (let tries = 0; tries < 500; tries++, await sleep(20)) {
+      const entry = await events.schedules.get(name);
+      if (
+        entry &&
+        Date.now() - entry.decidedMs < 2 * HOUR_MS - 1 &&
+        Number(entry.decidedMs) > Date.now() - HOUR_MS
+      )
+        break;
+    }
+    await sleep(300);
+  };
+
+  it('are created, read, listed, changed, paused, resumed and deleted, on whichever replica', async () => {
+    const { schedule } = await client.createSchedule({
+      parent,
+      scheduleId: 'nightly',
+      schedule: { cron: '30 2 * * *', timeZone: 'Europe/Zurich', template },
+    });
+    const name = `${parent}/schedules/nightly`;
+    expect(schedule).toMatchObject({ name, cron: '30 2 * * *', paused: false });
+    expect(Number(schedule?.nextTime?.seconds)).toBeGreaterThan(Date.now() / 1_000);
+    await expect(
+      other.createSchedule({ parent, scheduleId: 'nightly', schedule: { cron: '@daily', template } }),
+    ).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
+    const mask = { paths: ['cron', 'display_name'] };
+    const etag = schedule?.etag ?? '';
+    const change = { name, cron: '@daily', displayName: 'every night', etag };
+    expect((await other.updateSchedule({ schedule: change, updateMask: mask })).schedule).toMatchObject({
+      cron: '@daily',
+      timeZone: 'Europe/Zurich',
+      displayName: 'every night',
+    });
+    await expect(client.updateSchedule({ schedule: change, updateMask: mask })).rejects.toMatchObject({
+      code: 'ABORTED',
+    });
+    expect((await client.pauseSchedule({ name })).schedule).toMatchObject({ paused: true });
+    expect((await client.getSchedule({ name })).schedule?.nextTime).toBeUndefined();
+    expect((await other.resumeSchedule({ name })).schedule?.nextTime).toBeDefined();
+    await client.createSchedule({ parent, scheduleId: 'weekly', schedule: { cron: '@weekly', template } });
+    const first = await client.listSchedules({ parent, pageSize: 1 });
+    expect(first.schedules.map((one) => one.name)).toEqual([name]);
+    const { nextPageToken: pageToken } = first;
+    const rest = await client.listSchedules({ parent, pageToken });
+    expect(rest.schedules.map((one) => one.name)).toEqual([`${parent}/schedules/weekly`]);
+    await client.deleteSchedule({ name });
+    await expect(other.getSchedule({ name })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await client.deleteSchedule({ name: `${parent}/schedules/weekly` });
+  });
+
+  it('are refused with every violation', async () => {
+    const schedule = { cron: '61 * * * FOO', timeZone: 'Mars/Olympus', startDeadline: { seconds: 0n } };
+    await expect(
+      client.createSchedule({ parent, scheduleId: 'Bad', schedule: { ...schedule, template: {} } }),
+    ).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      fieldViolations: [
+        { field: 'schedule_id' },
+        { field: 'schedule.cron' },
+        { field: 'schedule.cron' },
+        { field: 'schedule.time_zone' },
+        { field: 'schedule.start_deadline' },
+        { field: 'schedule.template.graph' },
+      ],
+    });
+  });
+
+  it('create each missed run once, whatever the number of replicas', async () => {
+    const name = await neglected(5, {
+      missedRunsPolicy: MissedRunsPolicy.ALL,
+      overlapPolicy: OverlapPolicy.ALLOW,
+    });
+    await settled(name);
+    const runs = await runsOf(name);
+    expect(runs).toHaveLength(5);
+    expect(new Set(runs.map((run) => run.name)).size).toBe(5);
+    expect(runs[0]).toMatchObject({ schedule: name, labels: { team: 'x' } });
+  });
+
+  it.each([
+    [MissedRunsPolicy.SKIP, 0],
+    [MissedRunsPolicy.ONE, 1],
+  ])('under missed-runs policy %d create %d runs', async (missedRunsPolicy, expected) => {
+    const name = await neglected(5, { missedRunsPolicy, overlapPolicy: OverlapPolicy.ALLOW });
+    await settled(name);
+    // The top of the hour may be on time when the test begins right after it.
+    const late = (await runsOf(name)).length;
+    const isOnTheHour = Date.now() % HOUR_MS < 90_000;
+    expect(late === expected || (isOnTheHour && late <= expected + 1)).toBe(true);
+  });
+
+  it('leave out, queue or replace what would overlap', async () => {
+    const missedRunsPolicy = MissedRunsPolicy.ALL;
+    const [skip, queue, replace] = await Promise.all(
+      [OverlapPolicy.SKIP, OverlapPolicy.QUEUE, OverlapPolicy.REPLACE].map((overlapPolicy) =>
+        neglected(4, { missedRunsPolicy, overlapPolicy }),
+      ),
+    );
+    for (const name of [skip, queue, replace]) await settled(name ?? '');
+    expect(await runsOf(skip ?? '')).toHaveLength(1);
+    const [first] = await runsOf(queue ?? '');
+    expect(await runsOf(queue ?? '')).toHaveLength(1);
+    await commit(events, first?.name ?? '', [
+      { case: 'runCancelRequested', value: {} },
+      { case: 'stepCancelled', value: { stepId: 'a' } },
+      { case: 'runCancelled', value: {} },
+    ]);
+    await until(queue ?? '', ({ lastRun }) => lastRun !== first?.name);
+    expect(await runsOf(queue ?? '')).toHaveLength(2);
+    const replaced = await runsOf(replace ?? '');
+    expect(replaced.length).toBeGreaterThanOrEqual(2);
+  });
+
+  it('create no second run when a replica went away between creating it and saying so', async () => {
+    const name = await neglected(0.2, { cron: '0 0 1 1 *', overlapPolicy: OverlapPolicy.ALLOW });
+    const entry = await events.schedules.get(name);
+    const once = await client.triggerSchedule({ name, requestId: '7d9f3a52-1f5d-4c8e-9a2b-000000000001' });
+    // The word that says so is taken back.
+    const written = await events.schedules.get(name);
+    if (entry && written) await events.schedules.update(entry, written.revision);
+    const again = await other.triggerSchedule({ name, requestId: '7d9f3a52-1f5d-4c8e-9a2b-000000000001' });
+    expect(again.run).toBe(once.run);
+    expect(await runsOf(name)).toHaveLength(1);
+  });
+
+  it('are triggered by hand, unless the run before goes on and must not be overlapped', async () => {
+    const name = await neglected(0.2, { cron: '0 0 1 1 *', paused: true });
+    const { run } = await client.triggerSchedule({ name });
+    expect((await pipeline.getRun({ name: run })).run).toMatchObject({ schedule: name });
+    await expect(other.triggerSchedule({ name })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
+    expect((await client.getSchedule({ name })).schedule).toMatchObject({ lastRun: run });
+  });
+});
