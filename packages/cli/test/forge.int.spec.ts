@@ -93,6 +93,25 @@ describe('forge run explain', () => {
   });
 });
 
+describe('forge artifact lineage', () => {
+  it('draws what an artifact was made from, or nothing beyond it', async () => {
+    const digest = digestOf('e');
+    const up = await forge(`artifact lineage ${digest}`);
+    expect(up.code).toBe(0);
+    expect(up.io.out.text.trimEnd().split('\n')).toEqual([
+      expect.stringMatching(/^\S+ {2}model {2}evolved$/),
+      '└─ model default/demo evolve  evomerge 1.0.0 · seed 7',
+      expect.stringMatching(/^ {3}├─ models \S+ {2}model {2}founder-reasoning$/),
+      expect.stringMatching(/^ {3}└─ models \S+ {2}model {2}founder-memory$/),
+    ]);
+    const down = await forge(`artifact lineage ${digest} --down`);
+    expect(down.io.out.text.trimEnd().split('\n')).toHaveLength(1);
+    const json = await forge(`artifact lineage ${digest} --depth 2 -o json`);
+    expect(JSON.parse(json.io.out.text).edges).toHaveLength(3);
+    expect((await forge(`artifact lineage ${digest} --up --down`)).code).toBe(2);
+  });
+});
+
 describe('forge run explain --cache', () => {
   it('says whether a step takes an earlier result, and what differs from the nearest', async () => {
     state().cache.set('founders', {

@@ -38,6 +38,7 @@ export { connectEvents, Events, type EventsOptions } from './events.js';
 export { type EventBatch, foldEvent, foldRun } from './fold/fold-run.js';
 export { followRun, type LoggedBatch } from './fold/follow-run.js';
 export type { PersistentList } from './fold/persistent-list.js';
+export { resolveInputs } from './fold/resolve-inputs.js';
 export {
   countIn,
   currentAttempt,

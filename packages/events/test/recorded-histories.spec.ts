@@ -49,7 +49,7 @@ describe('a recorded history', () => {
     let revision = 0n;
     for await (const batch of sizeDelimitedDecodeStream(RunEventBatchSchema, once(bytes))) {
       for (const { payload } of batch.events) seen.add(payload.case ?? 'unknown');
-      state = foldRun(state, batch, ++revision);
+      state = foldRun(state, { run: batch.run, events: batch.events }, ++revision);
     }
     if (state === undefined) throw new Error(`${name}.binpb has no events`);
     const expected: unknown = JSON.parse(await readFile(join(FOLDER, `${name}.json`), 'utf8'));

@@ -11,6 +11,7 @@ import { ArtifactController } from './artifacts.controller.js';
 import { ArtifactUseCases } from './artifacts.service.js';
 import { CapacityController } from './capacity.controller.js';
 import type { Config } from './config.js';
+import { LineageUseCases } from './lineage.service.js';
 import { OperationsController } from './operations.controller.js';
 import { OperationsUseCases } from './operations.service.js';
 import { PipelineController } from './pipeline-controller.controller.js';
@@ -49,6 +50,7 @@ import { ScheduleController } from './schedules.controller.js';
     ArtifactUseCases,
     OperationsUseCases,
     QuotaUseCases,
+    LineageUseCases,
     RunAnnotations,
     { provide: QuotaStore, inject: [Events], useFactory: (events: Events) => events.quotas },
     { provide: Events, inject: [SERVICE_CONFIG, Logger, Metrics, Readiness, Drain], useFactory: startEvents },

@@ -2,17 +2,22 @@ import {
   ArtifactService,
   type DownloadArtifactRequest,
   type GetArtifactRequest,
+  type GetLineageRequest,
   type ListArtifactsRequest,
   type UploadArtifactRequest,
   type VerifyArtifactRequest,
 } from '@agentforge/contracts';
-import { type CallContext, GrpcService, notYet, type ServiceHandlers } from '@agentforge/service-kit';
+import { type CallContext, GrpcService, type ServiceHandlers } from '@agentforge/service-kit';
 import { ArtifactUseCases } from './artifacts.service.js';
+import { LineageUseCases } from './lineage.service.js';
 
 /** gRPC edge of artifacts. */
 @GrpcService(ArtifactService)
 export class ArtifactController implements ServiceHandlers<typeof ArtifactService> {
-  constructor(private readonly useCases: ArtifactUseCases) {}
+  constructor(
+    private readonly useCases: ArtifactUseCases,
+    private readonly lineage: LineageUseCases,
+  ) {}
 
   async getArtifact({ digest }: GetArtifactRequest) {
     return { artifact: await this.useCases.get(digest) };
@@ -30,8 +35,8 @@ export class ArtifactController implements ServiceHandlers<typeof ArtifactServic
     for await (const chunk of this.useCases.download(digest, path, call.signal)) yield { chunk };
   }
 
-  async getLineage() {
-    return notYet('GetLineage');
+  async getLineage(request: GetLineageRequest) {
+    return this.lineage.get(request);
   }
 
   async verifyArtifact({ digest }: VerifyArtifactRequest) {

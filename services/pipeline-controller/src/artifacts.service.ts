@@ -109,7 +109,8 @@ export class ArtifactUseCases {
   }
 }
 
-function checkDigest(digest: string): void {
+/** Refuses what is no digest. @throws INVALID_ARGUMENT */
+export function checkDigest(digest: string): void {
   if (!isDigest(digest))
     throw new InvalidRequestError([
       {

@@ -19,6 +19,7 @@ import { Injectable } from '@nestjs/common';
 import { matches } from './domain/filter.js';
 import { encodePageToken } from './domain/page-token.js';
 import { newRunId, runIdOfRequest } from './domain/run-id.js';
+import type { Ordered } from './domain/sorted-log.js';
 import {
   InvalidRequestError,
   PhaseNotFoundError,
@@ -148,19 +149,27 @@ export class PipelineUseCases {
     ];
     if (violations.length > 0) throw new InvalidRequestError(violations);
     const terms = checkFilter(request.filter, RUN_FIELDS);
-    const isDescending = !/^create_time( asc)?$/.test(normalized(request.orderBy));
-    const query = ['runs', project, request.filter, String(isDescending)];
+    const order = orderOf(request.orderBy);
+    const query = ['runs', project, request.filter, order.field, String(order.isDescending)];
     const from = checkPageToken(query, request.pageToken);
     const { page, hasMore } = takePage(
-      this.readModel.runs.entries(project, isDescending, from),
+      this.#ordered(project, order, from),
       request.pageSize || RUN_PAGE.standard,
-      (entry) => terms.length === 0 || matches(terms, runFields(entry)),
+      ({ entry }) => terms.length === 0 || matches(terms, runFields(entry)),
     );
     const last = page.at(-1);
     return {
-      runs: page.map(({ summary }) => summaryRun(summary)),
+      runs: page.map(({ entry }) => summaryRun(entry.summary)),
       nextPageToken: hasMore && last ? encodePageToken(query, last) : '',
     };
+  }
+
+  *#ordered(project: string, { field, isDescending }: RunOrder, from: Ordered | undefined) {
+    const { runs } = this.readModel;
+    if (field === 'end_time') yield* runs.byEnd(project, isDescending, from);
+    else
+      for (const entry of runs.entries(project, isDescending, from))
+        yield { entry, sequence: entry.sequence, offset: entry.offset };
   }
 
   /** One page of a run's events. @throws NOT_FOUND, INVALID_ARGUMENT */
@@ -274,12 +283,23 @@ export interface StepPage {
 
 const normalized = (orderBy: string): string => orderBy.trim().replace(/\s+/g, ' ');
 
+interface RunOrder {
+  readonly field: 'create_time' | 'end_time';
+  readonly isDescending: boolean;
+}
+
+/** The order of a list of runs: newest first unless it says otherwise. */
+const orderOf = (orderBy: string): RunOrder => ({
+  field: normalized(orderBy).startsWith('end_time') ? 'end_time' : 'create_time',
+  isDescending: !/^(create|end)_time( asc)?$/.test(normalized(orderBy)),
+});
+
 const orderViolations = (orderBy: string) =>
-  /^(|create_time|create_time (asc|desc))$/.test(normalized(orderBy))
+  /^(|(create|end)_time( (asc|desc))?)$/.test(normalized(orderBy))
     ? []
     : [
         {
           field: 'order_by',
-          description: `is ${JSON.stringify(orderBy.slice(0, 80))}; must be "create_time" or "create_time desc"`,
+          description: `is ${JSON.stringify(orderBy.slice(0, 80))}; must be "create_time" or "end_time", with " desc" for the newest first`,
         },
       ];

@@ -229,6 +229,17 @@ describe('pipeline-controller', () => {
       expect(await pages({ filter: 'phase = bitnet' })).toEqual([]);
     });
 
+    it('filters by outcome and by when runs started and ended, and orders by the end', async () => {
+      expect(await pages({ filter: 'outcome = COMPLETED' })).toEqual([names[3]]);
+      expect(await pages({ filter: 'outcome = NONE' })).toHaveLength(6);
+      expect(await pages({ filter: 'end_time > "2020-01-01T00:00:00Z"' })).toEqual([names[3]]);
+      expect(await pages({ filter: 'end_time < "2020-01-01T00:00:00Z"' })).toEqual([]);
+      expect(await pages({ filter: 'start_time > "2020-01-01T00:00:00Z"' })).toEqual([names[3]]);
+      const goingOn = names.filter((name) => name !== names[3]);
+      expect(await pages({ orderBy: 'end_time' })).toEqual([names[3], ...goingOn]);
+      expect(await pages({ orderBy: 'end_time desc' })).toEqual([...goingOn.reverse(), names[3]]);
+    });
+
     it('lists all projects under "-", and counts of their steps only', async () => {
       const { runs } = await client.listRuns({ parent: 'projects/-', filter: 'state = COMPLETED' });
       expect(runs.map((run) => run.name)).toContain(names[3]);
@@ -562,6 +573,81 @@ describe('pipeline-controller', () => {
       expect(listed.artifacts).toMatchObject([
         { ref: { name: 'made-by-run' }, producer: { run: name, stepId: 'a', output: 'report' } },
       ]);
+    });
+
+    it('are followed to what they were made from and what was made from them', async () => {
+      const digest = (digit: string) => `sha256:${digit.repeat(64)}`;
+      const outputsOf = (digit: string) => [
+        { port: 'model', artifacts: [{ digest: digest(digit), name: digit }] },
+      ];
+      const stepOf = (digit: string) => ({
+        steps: [
+          {
+            id: 'a',
+            phase: 'noop',
+            config: { n: 1 },
+            seed: 7n,
+            inputs: [
+              {
+                port: 'model',
+                source: { case: 'artifacts' as const, value: { refs: [{ digest: digest(digit) }] } },
+              },
+            ],
+          },
+        ],
+      });
+      const first = await createRun({ graph: stepOf('6') });
+      await commit(events, first, complete(first, { outcome: 'done', outputs: outputsOf('7') }));
+      const second = await createRun({ graph: stepOf('7') });
+      await commit(events, second, complete(second, { outcome: 'done', outputs: outputsOf('8') }));
+      const idOf = (run: string) => `${run}/steps/a`;
+      for (const end = Date.now() + 10_000; Date.now() < end; await sleep(20)) {
+        const known = await artifacts
+          .getLineage({ digest: digest('7'), direction: 2 })
+          .catch(() => undefined);
+        if (known?.edges.length === 2) break;
+      }
+      const up = await artifacts.getLineage({ digest: digest('8') });
+      expect(up.edges.map(({ from, to, port }) => [from, to, port])).toEqual([
+        [idOf(second), digest('8'), 'model'],
+        [digest('7'), idOf(second), 'model'],
+        [idOf(first), digest('7'), 'model'],
+        [digest('6'), idOf(first), 'model'],
+      ]);
+      expect(up.nodes.map(({ id }) => id)).toEqual([
+        digest('8'),
+        idOf(second),
+        digest('7'),
+        idOf(first),
+        digest('6'),
+      ]);
+      expect(up.nodes[1]?.node).toMatchObject({
+        case: 'step',
+        value: { run: second, stepId: 'a', phase: 'noop', config: { n: 1 }, seed: 7n },
+      });
+      const down = await artifacts.getLineage({ digest: digest('6'), direction: 2 });
+      expect(down.edges).toHaveLength(4);
+      expect(
+        (await artifacts.getLineage({ digest: digest('6'), direction: 2, maxDepth: 1 })).edges,
+      ).toHaveLength(2);
+      const nodes: string[] = [];
+      for (let pageToken = ''; ; ) {
+        const page = await artifacts.getLineage({ digest: digest('8'), pageSize: 1, pageToken });
+        expect(page.edges).toHaveLength(1);
+        nodes.push(...page.nodes.map(({ id }) => id));
+        if (page.nextPageToken === '') break;
+        pageToken = page.nextPageToken;
+      }
+      expect(nodes).toEqual(up.nodes.map(({ id }) => id));
+      for (const request of [
+        { digest: 'x' },
+        { digest: digest('8'), maxDepth: 65 },
+        { digest: digest('8'), pageSize: -1 },
+      ])
+        await expect(artifacts.getLineage(request)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      await expect(artifacts.getLineage({ digest: digest('5') })).rejects.toMatchObject({
+        code: 'NOT_FOUND',
+      });
     });
 
     it('are listed in pages', async () => {

@@ -8,6 +8,7 @@ import { createClient, createService, type RunningService } from '@agentforge/se
 import { timestampNow } from '@bufbuild/protobuf/wkt';
 import { AppModule } from '../src/app.module.js';
 import { settings } from '../src/config.js';
+import { HISTORY_VERSION } from '../src/projection/history-entry.js';
 import { startStubOrchestrator } from './stub-orchestrator.js';
 
 const parent = 'projects/p';
@@ -83,7 +84,13 @@ describe('snapshots of the front door', () => {
         runs.slice(0, 5).map(async ({ name }) => (await client.getRun({ name })).run),
       );
       const made = (await artifacts.listArtifacts({ pageSize: 1_000 })).artifacts;
-      return { runs, thirds: thirds.map(({ name }) => name), full, made };
+      const origins = await Promise.all(
+        made
+          .slice(0, 10)
+          .map(async ({ ref }) => (await artifacts.getLineage({ digest: ref?.digest ?? '' })).edges),
+      );
+      const ended = (await client.listRuns({ parent, orderBy: 'end_time', pageSize: 1_000 })).runs;
+      return { runs, thirds: thirds.map(({ name }) => name), full, made, origins, ended };
     } finally {
       client.close();
       artifacts.close();
@@ -98,7 +105,7 @@ describe('snapshots of the front door', () => {
     await stop(service);
     return seen;
   };
-  const head = () => events.snapshots('history', 1).load();
+  const head = () => events.snapshots('history', HISTORY_VERSION).load();
 
   beforeAll(async () => {
     nats = await startNatsServer();
@@ -143,7 +150,7 @@ describe('snapshots of the front door', () => {
     const before = await head();
     const { chunks } = before ?? { chunks: [] };
     expect(chunks).toHaveLength(1);
-    const store = events.snapshots('history', 1);
+    const store = events.snapshots('history', HISTORY_VERSION);
     const entries: unknown[] = [];
     if (before) for await (const some of store.entries(before)) entries.push(...some);
     const marked = entries.map((entry) => {
@@ -188,7 +195,7 @@ describe('snapshots of the front door', () => {
         const known = await head();
         await events['buckets'].snapshots.delete('history.head');
         await events
-          .snapshots('history', 2)
+          .snapshots('history', HISTORY_VERSION + 1)
           .save({ upTo: known?.upTo ?? 0n, openRuns: [] }, [{ other: 1 }], undefined);
       },
     ],
@@ -196,7 +203,7 @@ describe('snapshots of the front door', () => {
       'it goes further than the log',
       async () => {
         const known = await head();
-        await events.snapshots('history', 1).save({ upTo: 10n ** 9n, openRuns: [] }, [], known);
+        await events.snapshots('history', HISTORY_VERSION).save({ upTo: 10n ** 9n, openRuns: [] }, [], known);
       },
     ],
   ])(

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Io } from '../session.js';
 import { action, wholeNumber } from './action.js';
 import * as artifacts from './artifact.actions.js';
+import { type LineageOptions, showLineage } from './artifact-lineage.actions.js';
 
 /** `forge artifact …` */
 export function addArtifactCommands(program: Command, io: Io): void {
@@ -30,6 +31,18 @@ export function addArtifactCommands(program: Command, io: Io): void {
       '\nThe first six digits of a digest are enough.\n\nExamples:\n  $ forge artifact get 4f2a91 --to ./model',
     )
     .action(action<artifacts.GetOptions>(io, artifacts.getArtifact));
+
+  artifact
+    .command('lineage <digest>')
+    .description('Show what an artifact was made from, or what was made from it')
+    .option('--up', 'to what it was made from (default)')
+    .option('--down', 'to what was made from it')
+    .option('--depth <steps>', 'at most this many steps in a row', wholeNumber(1, 64), 16)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ forge artifact lineage 4f2a91\n  $ forge artifact lineage 4f2a91 --down --depth 2 -o json',
+    )
+    .action(action<LineageOptions>(io, showLineage));
 
   artifact
     .command('verify <digest>')

@@ -13,6 +13,7 @@ import {
   type GetDeadLetterRequest,
   type GetPhaseRequest,
   type GetRunRequest,
+  type LineageDirection,
   type ListDeadLettersRequest,
   type ListRunsRequest,
   OperationsService,
@@ -38,6 +39,7 @@ import {
 } from '@agentforge/service-kit';
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
 import { Module } from '@nestjs/common';
+import { lineageOf } from './sample-lineage.js';
 import { completedRun, pendingRun, wholeStory } from './sample-run.js';
 
 /** What the fake front door remembers, and what it is told to do. */
@@ -196,8 +198,8 @@ class FakeArtifactController {
     yield { chunk: state.current.damaged ? Buffer.concat([bytes, Buffer.from('!')]) : bytes };
   }
 
-  getLineage() {
-    return notYet('GetLineage');
+  getLineage({ digest, direction }: { digest: string; direction: LineageDirection }) {
+    return lineageOf(digest, direction);
   }
 
   verifyArtifact({ digest }: { digest: string }) {

@@ -8,7 +8,14 @@ import {
   TaskDirectiveSchema,
 } from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
-import { openAttempt, type RunRecord, type StepRecord, stepOf, stepsIn } from '@agentforge/events';
+import {
+  openAttempt,
+  type RunRecord,
+  resolveInputs,
+  type StepRecord,
+  stepOf,
+  stepsIn,
+} from '@agentforge/events';
 import { create } from '@bufbuild/protobuf';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { CacheDesk } from './cache/cache-desk.js';
@@ -18,7 +25,7 @@ import { type Effect, effectsOf } from './effects.js';
 import { type EnginePorts, engineTimeMs } from './engine-ports.js';
 import type { EngineInput } from './inputs.js';
 import { record } from './run-telemetry.js';
-import { resolveInputs, taskOf } from './tasks.js';
+import { taskOf } from './tasks.js';
 
 /** Codes of the judge that another try may not meet again. */
 const WORTH_ANOTHER_TRY: ReadonlySet<string> = new Set([

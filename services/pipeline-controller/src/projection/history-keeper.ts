@@ -3,6 +3,7 @@ import type { Logger } from '@agentforge/telemetry';
 import type { Snapshots } from '../ports/snapshots.port.js';
 import type { ArtifactIndex } from './artifact-index.js';
 import { type HistoryEntry, historyEntry } from './history-entry.js';
+import type { LineageIndex } from './lineage-index.js';
 import type { RunIndex } from './run-index.js';
 
 /**
@@ -24,6 +25,7 @@ export class HistoryKeeper {
     private readonly snapshots: Snapshots,
     private readonly runs: RunIndex,
     private readonly artifacts: ArtifactIndex,
+    private readonly lineage: LineageIndex,
     private readonly logger: Logger,
   ) {}
 
@@ -106,7 +108,7 @@ export class HistoryKeeper {
   #entryOf(name: string): HistoryEntry | undefined {
     const run = this.runs.entry(name);
     if (run === undefined || run.live) return undefined;
-    const entry = historyEntry(run, this.artifacts.ofRun(name));
+    const entry = historyEntry(run, this.artifacts.ofRun(name), this.lineage.ofRun(name));
     if (entry === undefined) this.#large.add(name);
     return entry;
   }

@@ -6,6 +6,7 @@ import type { UploadLog } from '../ports/upload-log.port.js';
 import { ArtifactIndex } from './artifact-index.js';
 import { artifactsOf, type HistoryEntry } from './history-entry.js';
 import { HistoryKeeper } from './history-keeper.js';
+import { LineageIndex } from './lineage-index.js';
 import { RunIndex } from './run-index.js';
 
 /** Logs of runs that are read at the same time at the start. */
@@ -15,6 +16,7 @@ const READERS = 16;
 export class ReadModel {
   runs = new RunIndex();
   artifacts = new ArtifactIndex();
+  lineage = new LineageIndex();
   readonly #stop = new AbortController();
   readonly #loading = new Map<string, Promise<RunRecord | undefined>>();
   #keeper: HistoryKeeper;
@@ -97,6 +99,7 @@ export class ReadModel {
       this.logger.warn('snapshot.failed', { operation: 'read', error });
       this.runs = new RunIndex();
       this.artifacts = new ArtifactIndex();
+      this.lineage = new LineageIndex();
       this.#keeper = this.#newKeeper();
       return 0n;
     }
@@ -109,6 +112,7 @@ export class ReadModel {
         if (open.has(entry.run.name)) continue;
         this.runs.restore(entry.run, BigInt(entry.sequence));
         this.artifacts.restore(entry.run.name, artifactsOf(entry));
+        this.lineage.restore(entry.run.name, entry.lineage);
       }
     }
     const names = open.values();
@@ -136,7 +140,9 @@ export class ReadModel {
   #apply(batch: RunBatch, before: RunRecord | undefined): void {
     try {
       const record = this.runs.apply(batch, before);
-      if (record) this.artifacts.apply(batch, record);
+      if (!record) return;
+      this.artifacts.apply(batch, record);
+      this.lineage.apply(batch, record);
     } catch (error) {
       this.logger.error('events.handler_failed', {
         runId: batch.run,
@@ -147,6 +153,6 @@ export class ReadModel {
   }
 
   #newKeeper(): HistoryKeeper {
-    return new HistoryKeeper(this.snapshots, this.runs, this.artifacts, this.logger);
+    return new HistoryKeeper(this.snapshots, this.runs, this.artifacts, this.lineage, this.logger);
   }
 }

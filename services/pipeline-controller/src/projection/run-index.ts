@@ -3,6 +3,7 @@ import { followRun, isTerminalRun, type RunBatch, type RunRecord } from '@agentf
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { FieldValues } from '../domain/filter.js';
 import { type Ordered, SortedLog } from '../domain/sorted-log.js';
+import { EndOrder, type EndPlace } from './end-order.js';
 import { RecordCache } from './record-cache.js';
 import { type RunSummary, summaryOf } from './run-summary.js';
 
@@ -80,6 +81,7 @@ export class RunIndex {
   readonly #byRequest = new Map<string, string>();
   readonly #waiters = new Map<string, Set<Waiter>>();
   readonly #ended = new RecordCache(CACHED_STEPS);
+  readonly #endOrder = new EndOrder<RunEntry>();
 
   /**
    * Takes in a batch of the log; returns the run after it, or undefined when it was known.
@@ -98,9 +100,10 @@ export class RunIndex {
 
   /** Takes in a run that has ended, from a snapshot. @param sequence  of its first batch */
   restore(summary: RunSummary, sequence: bigint): void {
-    const entry = this.#entries.get(summary.name);
-    if (entry) entry.replace(summary);
-    else this.#add(new Entry(summary.name, sequence, summary), summary.requestId);
+    const entry = this.#entries.get(summary.name) ?? new Entry(summary.name, sequence, summary);
+    if (this.#entries.has(summary.name)) entry.replace(summary);
+    else this.#add(entry, summary.requestId);
+    this.#endOrder.add(entry, summary.endMs ?? summary.createMs);
   }
 
   /** Keeps a run that has ended and was read from its log, for whoever asks next. */
@@ -139,6 +142,17 @@ export class RunIndex {
     return isDescending ? log.descending(from) : log.ascending(from);
   }
 
+  /** Runs of a project ("-" for all) by when they ended, from a place on; those that go on end last. */
+  *byEnd(
+    project: string,
+    isDescending: boolean,
+    from: Ordered | undefined,
+  ): Generator<EndPlace<RunEntry>, void, undefined> {
+    const byCreation = this.entries(project, isDescending, undefined);
+    for (const place of this.#endOrder.from(from, isDescending, byCreation))
+      if (project === '-' || place.entry.project === project) yield place;
+  }
+
   /** Names of the runs that have not ended. */
   liveRuns(): string[] {
     return [...this.#entries.values()].filter(({ live }) => live !== undefined).map(({ name }) => name);
@@ -172,9 +186,10 @@ export class RunIndex {
   #put(record: RunRecord, sequence: bigint): void {
     const hasEndedNow = isTerminalRun(record.state) && record.quarantine === undefined;
     const current = hasEndedNow ? summaryOf(record) : record;
-    const entry = this.#entries.get(record.name);
-    if (entry) entry.replace(current);
-    else this.#add(new Entry(record.name, sequence, current), record.requestId);
+    const entry = this.#entries.get(record.name) ?? new Entry(record.name, sequence, current);
+    if (this.#entries.has(record.name)) entry.replace(current);
+    else this.#add(entry, record.requestId);
+    if (hasEndedNow) this.#endOrder.add(entry, timestampMs(record.endTime ?? record.createTime));
     if (hasEndedNow) this.#ended.set(record);
     else this.#ended.delete(record.name);
   }
@@ -201,12 +216,21 @@ export const RUN_FIELDS = {
   phase: 'texts',
   labels: 'map',
   create_time: 'time',
+  outcome: 'word',
+  start_time: 'time',
+  end_time: 'time',
 } as const;
 
 /** Values of a run for a filter: of its record while it goes on, else of its summary. */
 export function runFields(entry: RunEntry): FieldValues {
   const { live } = entry;
   const { state, displayName, labels } = live ?? entry.summary;
+  const times = live
+    ? {
+        startMs: live.startTime && timestampMs(live.startTime),
+        endMs: live.endTime && timestampMs(live.endTime),
+      }
+    : entry.summary;
   return {
     state: RunState[state] ?? '',
     display_name: displayName,
@@ -215,5 +239,8 @@ export function runFields(entry: RunEntry): FieldValues {
     },
     labels,
     create_time: live ? timestampMs(live.createTime) : entry.summary.createMs,
+    outcome: isTerminalRun(state) ? (RunState[state] ?? '') : 'NONE',
+    ...(times.startMs === undefined ? {} : { start_time: times.startMs }),
+    ...(times.endMs === undefined ? {} : { end_time: times.endMs }),
   };
 }

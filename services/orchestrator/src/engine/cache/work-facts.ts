@@ -1,7 +1,6 @@
 import { canonicalJson, digestOf } from '@agentforge/artifacts';
-import { type RunRecord, type StepRecord, stepOf, stepSeedOf } from '@agentforge/events';
+import { type RunRecord, resolveInputs, type StepRecord, stepOf, stepSeedOf } from '@agentforge/events';
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
-import { resolveInputs } from '../tasks.js';
 
 /** Spelling of the facts; another one gives other keys. */
 const SCHEME = 1;
