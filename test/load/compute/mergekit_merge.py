@@ -37,7 +37,7 @@ def run(method, base, models, parameters):
         tensors=GatherTensors(weight_info=ImmutableMap({name: WEIGHT for name in names})),
         parameters=ImmutableMap(values),
         tensor_parameters=ImmutableMap({name: ImmutableMap(per_tensor) for name in names}),
-        base_model=NAMES[0] if base else NAMES[1],
+        base_model=NAMES[0] if base else NAMES[1] if method == "slerp" else None,
     )
     start = time.perf_counter()
     result = task.execute(tensors=tensors)
