@@ -44,8 +44,7 @@ export interface MergeFunctions {
    * @param keys       RANDOM, DELLA: key of each model's stream as two u32, low first; else may be empty
    * @param consensus  elect a sign per entry (+ when shares cancel) and mix what has it
    * @param normalize  divide by the sum of the weights that took part
-   * Passes: 1, plus one for MAGNITUDE, BREADCRUMBS (two when many entries are equal, or for both ends), DELLA,
-   * plus one for MATCH_L1.
+   * Passes: 1, plus one for MAGNITUDE, BREADCRUMBS (two when many entries are equal), DELLA, plus one for MATCH_L1.
    */
   mergeTaskVectors(
     base: Handle,

@@ -58,6 +58,13 @@ struct Philox {
   uint64_t counter;
 };
 
+/** A random mask: bit e of `bits` is set with probability `density`, drawn with word e of the key's stream. */
+struct MergeDraw {
+  uint64_t* bits;
+  double density;
+  Philox key;
+};
+
 /** Axes of a permutation, outermost first, leading ones of length 1; strides of the source in elements. */
 struct Permutation {
   static constexpr int rank = 6;
@@ -209,17 +216,20 @@ struct Kernels {
   void (*merge_gram)(const MergeSources& sources, double* gram, double* partial);
   /** y = base + λ · mix(kept deltas). keep: one per source; the rule of the first is that of all. */
   void (*merge_task_vectors)(const MergeSources& sources, const MergeKeep* keep, const MergeMix& mix, float* y);
-  int64_t (*merge_cut_scratch)(int64_t count);
-  /** The cut above which the k largest |x − base| lie; base may be null. */
-  MergeCut (*merge_cut)(const float* base, const float* x, int64_t count, int64_t k, void* scratch);
-  /** Bit e of bits is 1 with the given probability: word e of the key's stream decides. */
-  void (*merge_bernoulli)(uint64_t* bits, int64_t count, double density, const Philox& key);
+  int64_t (*merge_cuts_scratch)(int64_t count, int64_t wanted);
+  /** cuts[w]: the ranks[w].k largest |δ| of a source, for all w in one pass; those of one source follow each other. */
+  void (*merge_cuts)(const MergeSources& sources, const MergeRank* ranks, int64_t wanted, MergeCut* cuts, void* scratch);
+  /** Bits 0..count of a random mask. */
+  void (*merge_bernoulli)(const MergeDraw& draw, int64_t count);
   int64_t (*merge_della_scratch)(int64_t width);
-  /** The same with probability density − epsilon + 2·epsilon·rank/(width − 1), rank by |x − base| within the row. */
+  /** A random mask of count = rows·width bits with probability density − epsilon + 2·epsilon·rank/(width − 1), rank by |x − base| within the row. */
   void (*merge_della)(const float* base, const float* x, int64_t rows, int64_t width, double density, double epsilon,
                       const Philox& key, uint64_t* bits, void* scratch);
-  /** sums[0] = Σ|δ|, sums[1] = Σ|kept δ| in f64; partial: 2·merge_chunks(count) doubles. */
-  void (*merge_magnitudes)(const float* base, const float* x, int64_t count, const MergeKeep& keep, double* sums,
+  /**
+   * sums[2i] = Σ|δi|, sums[2i+1] = Σ|kept δi| in f64, all in one pass; draws (may be null), those with bits: masks that
+   * are drawn on the way. partial: 2·sources·merge_chunks(count) doubles.
+   */
+  void (*merge_magnitudes)(const MergeSources& sources, const MergeKeep* keep, const MergeDraw* draws, double* sums,
                            double* partial);
   /** y = population variance of the deltas; returns how many are not 0. partial: merge_chunks(count) doubles. */
   int64_t (*merge_variance)(const MergeSources& sources, float* y, double* partial);

@@ -23,6 +23,11 @@ struct MergeCut {
 constexpr MergeCut cut_none{INT32_MAX, -1};
 constexpr MergeCut cut_all{-1, -1};
 
+/** The k largest of a source, to be found. */
+struct MergeRank {
+  int64_t source, k;
+};
+
 /** Which entries of a task vector stay, and what they are multiplied by. */
 struct MergeKeep {
   enum class Rule : uint8_t { all, band, bits } rule;

@@ -34,9 +34,44 @@ static inline hi iota_h() {
   return v;
 }
 static inline hi magnitude_bits(hf v) { return (hi)v & 0x7fffffff; }
+
+/** Truth of each element of a half vector of f32 (hm), and of its f64 (dm). */
+#if defined(__AVX512F__)
+typedef __mmask8 hm;
+typedef __mmask8 dm;
+static inline hm above(hf a, hf b) { return _mm256_cmp_ps_mask((__m256)a, (__m256)b, _CMP_GT_OQ); }
+static inline hm above(hi a, hi b) { return _mm256_cmpgt_epi32_mask((__m256i)a, (__m256i)b); }
+static inline dm above(vd a, vd b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_GT_OQ); }
+static inline dm at_least(vd a, vd b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_GE_OQ); }
+static inline dm widen(hm mask) { return mask; }
 /** v where the mask is set, 0 elsewhere. */
-static inline vd masked(vl mask, vd v) { return (vd)(mask & (vl)v); }
-static inline hf masked(hi mask, hf v) { return (hf)(mask & (hi)v); }
+static inline hf masked(hm mask, hf v) { return (hf)_mm256_maskz_mov_ps(mask, (__m256)v); }
+static inline vd choose(dm mask, vd yes, vd no) { return (vd)_mm512_mask_blend_pd(mask, (__m512d)no, (__m512d)yes); }
+/** sum + v where the mask is set; a sum that is not −0 else stays as it is. */
+static inline vd add_where(dm mask, vd sum, vd v) {
+  return (vd)_mm512_mask_add_pd((__m512d)sum, mask, (__m512d)sum, (__m512d)v);
+}
+/** Element i: bit i. */
+static inline hm mask_of(uint64_t bits) { return static_cast<hm>(bits); }
+static inline int64_t set_in(hm mask) { return __builtin_popcount(mask); }
+#else
+typedef hi hm;
+typedef vl dm;
+static inline hm above(hf a, hf b) { return a > b; }
+static inline hm above(hi a, hi b) { return a > b; }
+static inline dm above(vd a, vd b) { return a > b; }
+static inline dm at_least(vd a, vd b) { return a >= b; }
+static inline dm widen(hm mask) { return __builtin_convertvector(mask, vl); }
+static inline hf masked(hm mask, hf v) { return (hf)(mask & (hi)v); }
+static inline vd choose(dm mask, vd yes, vd no) { return mask ? yes : no; }
+static inline vd add_where(dm mask, vd sum, vd v) { return sum + (vd)(mask & (vl)v); }
+static inline hm mask_of(uint64_t bits) { return ((static_cast<int32_t>(bits) >> iota_h()) & 1) != 0; }
+static inline int64_t set_in(hm mask) {
+  int64_t set = 0;
+  for (int i = 0; i < half; ++i) set -= mask[i];
+  return set;
+}
+#endif
 
 /** Elements that reads are announced ahead of: hardware gives up prefetching at every page, and with many streams. */
 constexpr int64_t ahead = 1024;
@@ -102,23 +137,41 @@ static inline void walk(int64_t n, const F& f) {
 /** Elements of a tensor that several sums are taken of while they are in L1. */
 constexpr int64_t sum_block = 512;
 
-/** Σ f(half vector) over begin..end in 16 running sums, whatever the width of vectors: the same bytes on all. */
-template <class F>
-static inline double fixed_sum(int64_t begin, int64_t end, const F& f) {
+/**
+ * into[k] += Σ terms[k] of f(half vector, terms) over begin..end, in 16 running sums whatever the width of vectors: the
+ * same bytes on all.
+ */
+template <int Sums, class F>
+static inline void fixed_sums(int64_t begin, int64_t end, double* into, const F& f) {
   constexpr int running = 16, vectors = running / half;
-  vd sums[vectors] = {};
+  vd sums[vectors][Sums] = {};
+  const auto add = [&](int v, auto at) {
+    vd terms[Sums];
+    f(at, terms);
+    for (int k = 0; k < Sums; ++k) sums[v][k] += terms[k];
+  };
   int64_t i = begin;
   for (; i + running <= end; i += running) {
-    for (int v = 0; v < vectors; ++v) sums[v] += f(WholeHalf{i + v * half, false});
+    for (int v = 0; v < vectors; ++v) add(v, WholeHalf{i + v * half, false});
   }
   for (int v = 0; i < end; ++v, i += half) {
-    if (i + half <= end) sums[v] += f(WholeHalf{i, false});
-    else sums[v] += f(PartHalf{i, end - i});
+    if (i + half <= end) add(v, WholeHalf{i, false});
+    else add(v, PartHalf{i, end - i});
   }
+  for (int k = 0; k < Sums; ++k) {
+    double total = 0;
+    for (int v = 0; v < vectors; ++v) {
+      for (int lane = 0; lane < half; ++lane) total += sums[v][k][lane];
+    }
+    into[k] += total;
+  }
+}
+
+/** Σ f(half vector) over begin..end. */
+template <class F>
+static inline double fixed_sum(int64_t begin, int64_t end, const F& f) {
   double total = 0;
-  for (int v = 0; v < vectors; ++v) {
-    for (int lane = 0; lane < half; ++lane) total += sums[v][lane];
-  }
+  fixed_sums<1>(begin, end, &total, [&](auto at, vd* term) { *term = f(at); });
   return total;
 }
 
@@ -144,10 +197,16 @@ static inline void chunked_sums(int64_t n, int64_t slots, double* sums, double* 
 }
 
 /** Whether entries at index `at`.. with these magnitudes are among the largest of a cut. */
-static inline hi above(const MergeCut& cut, hi magnitude, int64_t at) {
+static inline hm among(const MergeCut& cut, hi magnitude, int64_t at) {
   const int64_t last = cut.last - at;  // relative: fits an i32 once limited to this vector
   const int32_t limit = static_cast<int32_t>(last < -1 ? -1 : last > half ? half : last);
+#if defined(__AVX512F__)
+  const __m256i bits = _mm256_set1_epi32(cut.bits);
+  const hm equal_counts = mask_of((uint64_t{1} << (limit + 1)) - 1);
+  return above(magnitude, (hi)_mm256_mask_sub_epi32(bits, equal_counts, bits, _mm256_set1_epi32(1)));
+#else
   return (magnitude > cut.bits) | ((magnitude == cut.bits) & (iota_h() <= limit));
+#endif
 }
 
 /** The entries of δ at index `at`.. that a rule keeps; 0 elsewhere. Not yet scaled. */
@@ -155,11 +214,12 @@ template <MergeKeep::Rule R>
 static inline hf kept(const MergeKeep& keep, hf delta, int64_t at) {
   if constexpr (R == MergeKeep::Rule::band) {
     const hi magnitude = magnitude_bits(delta);
-    return masked(above(keep.inner, magnitude, at) & ~above(keep.outer, magnitude, at), delta);
+    const hf inside = masked(among(keep.inner, magnitude, at), delta);
+    if (keep.outer.bits == cut_none.bits) return inside;
+    return masked(~among(keep.outer, magnitude, at), inside);
   } else if constexpr (R == MergeKeep::Rule::bits) {
     if (keep.bits == nullptr) return delta;
-    const int32_t bits = static_cast<int32_t>(keep.bits[at / 64] >> (at % 64));  // half divides 64
-    return masked(((bits >> iota_h()) & 1) != 0, delta);
+    return masked(mask_of(keep.bits[at / 64] >> (at % 64)), delta);  // half divides 64
   } else {
     return delta;
   }

@@ -7,17 +7,21 @@ namespace {
 template <class At>
 hf selected(const float* variance, const MergeCut& cut, hf delta, const At& at) {
   if (variance == nullptr) return delta;
-  return masked(above(cut, magnitude_bits(at.get(variance)), at.at), delta);
+  return masked(among(cut, magnitude_bits(at.get(variance)), at.at), delta);
 }
 
-hi exceeds(hf delta, hf epsilon) { return (hf)magnitude_bits(delta) > epsilon; }
+hm exceeds(hf delta, hf epsilon) { return above((hf)magnitude_bits(delta), epsilon); }
 
-/** How many sources differ from the base by more than epsilon. */
+/** Where exactly one source differs from the base by more than epsilon. */
 template <class At>
-hi contributors(const MergeSources& s, hf base, hf epsilon, const At& at) {
-  hi count = {};
-  for (int64_t i = 0; i < s.sources; ++i) count -= exceeds(at.get(s.xs[i]) - base, epsilon);
-  return count;
+hm moved_alone(const MergeSources& s, hf base, hf epsilon, const At& at) {
+  hm once = {}, twice = {};
+  for (int64_t i = 0; i < s.sources; ++i) {
+    const hm moved = exceeds(at.get(s.xs[i]) - base, epsilon);
+    twice |= once & moved;
+    once |= moved;
+  }
+  return once & ~twice;
 }
 
 }  // namespace
@@ -65,16 +69,17 @@ void merge_sce(const MergeSources& s, const double* weights, const float* varian
     vd sum = {}, positive = {}, negative = {}, positive_weight = {}, negative_weight = {};
     for (int64_t i = 0; i < s.sources; ++i) {
       const vd delta = widen(selected(variance, cut, at.get(s.xs[i]) - base, at)), weight = splat_d(weights[i]);
-      const vl is_positive = delta > zero, is_negative = delta < zero;
+      const dm is_positive = above(delta, zero), is_negative = above(zero, delta);
+      const vd share = delta * weight;
       sum += delta;
-      positive += masked(is_positive, delta * weight);
-      positive_weight += masked(is_positive, weight);
-      negative += masked(is_negative, delta * weight);
-      negative_weight += masked(is_negative, weight);
+      positive = add_where(is_positive, positive, share);
+      positive_weight = add_where(is_positive, positive_weight, weight);
+      negative = add_where(is_negative, negative, share);
+      negative_weight = add_where(is_negative, negative_weight, weight);
     }
-    const vl elected = sum >= zero;
-    const vd weight = elected ? positive_weight : negative_weight;
-    at.put(y, narrow(widen(base) + (elected ? positive : negative) / (weight < least ? least : weight)));
+    const dm elected = at_least(sum, zero);
+    const vd weight = choose(elected, positive_weight, negative_weight);
+    at.put(y, narrow(widen(base) + choose(elected, positive, negative) / choose(above(least, weight), least, weight)));
   });
 }
 
@@ -83,17 +88,15 @@ void merge_overlaps(const MergeSources& s, float epsilon, double* counts, double
   chunked_sums(s.count, 2 * s.sources, counts, partial, [&](int64_t begin, int64_t end, double* mine) {
     in_blocks(begin, end, [&](int64_t first, int64_t last) {
       for (int64_t i = 0; i < s.sources; ++i) {
-        hi shared = {}, unique = {};
+        int64_t shared = 0, unique = 0;
         walk_range(first, last, false, [&](auto at) {
           const hf base = at.get(s.base);
-          const hi moved = exceeds(at.get(s.xs[i]) - base, least), alone = contributors(s, base, least, at) == 1;
-          shared -= moved & ~alone;
-          unique -= moved & alone;
+          const hm moved = exceeds(at.get(s.xs[i]) - base, least), alone = moved_alone(s, base, least, at);
+          shared += set_in(moved & ~alone);
+          unique += set_in(moved & alone);
         });
-        for (int lane = 0; lane < half; ++lane) {
-          mine[2 * i] += shared[lane];
-          mine[2 * i + 1] += unique[lane];
-        }
+        mine[2 * i] += static_cast<double>(shared);
+        mine[2 * i + 1] += static_cast<double>(unique);
       }
     });
   });
@@ -107,14 +110,15 @@ void merge_ram(const MergeSources& s, float epsilon, const double* scales, float
     vd sum = {}, scaled = {}, count = {};
     for (int64_t i = 0; i < s.sources; ++i) {
       const hf delta = at.get(s.xs[i]) - base;
-      const hi moved = exceeds(delta, least);
+      const hm moved = exceeds(delta, least);
       const vd share = widen(masked(moved, delta));
       sum += share;
       scaled += share * splat_d(scales[i]);
-      count += widen(masked(moved, splat_h(1.0f)));
+      count = add_where(widen(moved), count, one);
     }
-    const vd mean = sum / (count < one ? one : count);
-    at.put(y, narrow(widen(base) + (count == one ? scaled : mean)));
+    // A count is 0, 1 or more; with 0 both sums are 0.
+    const dm shared = above(count, one);
+    at.put(y, narrow(widen(base) + choose(shared, sum / choose(shared, count, one), choose(at_least(count, one), scaled, sum))));
   });
 }
 

@@ -20,10 +20,34 @@ void merge_sum(const MergeSources& s, const double* factors, float* y) {
   });
 }
 
+namespace {
+
+/** mine[i, j ≥ i] += δi·δj over first..last; products of two f32 are exact in f64. */
+template <int N>
+void add_products(const MergeSources& s, int64_t first, int64_t last, double* mine) {
+  double pairs[N * (N + 1) / 2] = {};
+  fixed_sums<N * (N + 1) / 2>(first, last, pairs, [&](auto at, vd* terms) {
+    vd deltas[N];
+    for (int i = 0; i < N; ++i) deltas[i] = widened_delta(s, i, at);
+    int k = 0;
+    for (int i = 0; i < N; ++i) {
+      for (int j = i; j < N; ++j) terms[k++] = deltas[i] * deltas[j];
+    }
+  });
+  int k = 0;
+  for (int i = 0; i < N; ++i) {
+    for (int j = i; j < N; ++j) mine[i * N + j] += pairs[k++];
+  }
+}
+
+}  // namespace
+
 void merge_gram(const MergeSources& s, double* gram, double* partial) {
   const int64_t n = s.sources;
   chunked_sums(s.count, n * n, gram, partial, [&](int64_t begin, int64_t end, double* mine) {
     in_blocks(begin, end, [&](int64_t first, int64_t last) {
+      if (n == 2) return add_products<2>(s, first, last, mine);
+      if (n == 3) return add_products<3>(s, first, last, mine);
       for (int64_t i = 0; i < n; ++i) {
         for (int64_t j = i; j < n; ++j) {
           mine[i * n + j] += fixed_sum(

@@ -49,6 +49,70 @@ static inline void philox_blocks(const Philox& key, uint64_t first, uint32_t wor
   }
 }
 
+/** What the ten rounds add to a key, spread over all lanes. */
+struct RoundKeys {
+  wide_words of[10][2];
+  explicit RoundKeys(const Philox& key) {
+    uint32_t k0 = key.seed_lo, k1 = key.seed_hi;
+    for (auto& pair : of) {
+      pair[0] = wide_words{} + uint64_t{k0};
+      pair[1] = wide_words{} + uint64_t{k1};
+      k0 += 0x9E3779B9;
+      k1 += 0xBB67AE85;
+    }
+  }
+};
+
+/** Words that philox_in_order makes at once, and the blocks they are. */
+constexpr int64_t ordered_words = 64, ordered_blocks = ordered_words / 4;
+
+/**
+ * f(i, v) for i = 0, lanes, … below 64: v is words i … i + lanes − 1, in the order of the stream, of the 16 blocks
+ * from `first` on. Two groups of blocks take turns, because a round waits for its products.
+ */
+template <class F>
+static inline void philox_in_order(const RoundKeys& keys, uint64_t first, const F& f) {
+  // Blocks are dealt to lanes such that unpacking pairs of words puts them in order.
+#if defined(__AVX512F__)
+  const wide_words dealt = {0, 4, 1, 5, 2, 6, 3, 7};
+#elif defined(__AVX2__)
+  const wide_words dealt = {0, 2, 1, 3};
+#else
+  const wide_words dealt = {0, 1};
+#endif
+  constexpr int together = 2;
+  for (int64_t b = 0; b < ordered_blocks; b += together * wide_lanes) {
+    wide_words x0[together], x1[together], x2[together] = {}, x3[together] = {};
+    for (int g = 0; g < together; ++g) {
+      x0[g] = dealt + (first + static_cast<uint64_t>(b + g * wide_lanes));
+      x1[g] = x0[g] >> 32;
+    }
+    for (const auto& key : keys.of) {
+      for (int g = 0; g < together; ++g) {
+        const wide_words p0 = multiply_low(x0[g], 0xD2511F53), p1 = multiply_low(x2[g], 0xCD9E8D57);
+        x0[g] = (p1 >> 32) ^ x1[g] ^ key[0];
+        x1[g] = p1;
+        x2[g] = (p0 >> 32) ^ x3[g] ^ key[1];
+        x3[g] = p0;
+      }
+    }
+    for (int g = 0; g < together; ++g) {
+      const int64_t at = 4 * (b + g * wide_lanes);
+      const wide_words low = (x0[g] & 0xffffffff) | (x1[g] << 32), high = (x2[g] & 0xffffffff) | (x3[g] << 32);
+#if defined(__AVX512F__)
+      f(at, (vi)_mm512_unpacklo_epi64((__m512i)low, (__m512i)high));
+      f(at + lanes, (vi)_mm512_unpackhi_epi64((__m512i)low, (__m512i)high));
+#elif defined(__AVX2__)
+      f(at, (vi)_mm256_unpacklo_epi64((__m256i)low, (__m256i)high));
+      f(at + lanes, (vi)_mm256_unpackhi_epi64((__m256i)low, (__m256i)high));
+#else
+      f(at, (vi)wide_words{low[0], high[0]});
+      f(at + lanes, (vi)wide_words{low[1], high[1]});
+#endif
+    }
+  }
+}
+
 /** out[i] = the top 24 bits of word first + i of the key's stream, 0 ≤ i < n. */
 static inline void philox_top24(const Philox& key, int64_t first, int64_t n, uint32_t* out) {
   constexpr int64_t group = 4 * blocks_at_once;

@@ -13,7 +13,7 @@ namespace forge::FORGE_ISA {
   USE(kl_divergence) USE(kl_divergence_backward) USE(dropout) USE(top_k) USE(categorical) USE(linear_scan) \
   USE(linear_scan_backward) USE(ranged_attention_scratch) USE(ranged_attention) USE(ranged_attention_backward) \
   USE(adamw_grokfast) USE(svd_scratch) USE(svd) USE(merge_sum) USE(merge_gram) USE(merge_task_vectors) \
-  USE(merge_cut_scratch) USE(merge_cut) USE(merge_bernoulli) USE(merge_della_scratch) USE(merge_della) \
+  USE(merge_cuts_scratch) USE(merge_cuts) USE(merge_bernoulli) USE(merge_della_scratch) USE(merge_della) \
   USE(merge_magnitudes) USE(merge_variance) USE(merge_squares) USE(merge_sce) USE(merge_overlaps) USE(merge_ram) \
   USE(merge_nearswap) USE(merge_importance) USE(merge_choose) USE(first_not_below) USE(first_bad_code) USE(abs_sum) USE(ternary_codes) \
   USE(ternary_values) USE(absmax_codes) USE(absmax_values) USE(encode_blocks) USE(decode_blocks) \

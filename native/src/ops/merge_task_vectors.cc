@@ -65,71 +65,88 @@ Status check(const Plan& plan, int64_t method, int64_t rescale) {
   return {};
 }
 
-Status cut(const Plan& plan, size_t i, int64_t k, MergeCut& result) {
-  const int64_t count = plan.base.count();
+/** Bands that stay: all but the `outer` largest, of those the `inner` − `outer` largest; one pass for all models. */
+Status find_bands(const Plan& plan, const MergeSources& s, std::vector<MergeKeep>& keep) {
+  std::vector<MergeRank> ranks;
+  for (int64_t i = 0; i < s.sources; ++i) {
+    const double density = plan.densities[static_cast<size_t>(i)], count = static_cast<double>(s.count);
+    if (density == 1) continue;
+    const int64_t wanted = static_cast<int64_t>(density * count);
+    int64_t dropped = 0;
+    if (plan.method == Method::breadcrumbs) {
+      dropped = static_cast<int64_t>(plan.extras[static_cast<size_t>(i)] * count);
+      dropped = std::min(dropped, s.count - wanted);  // density before gamma
+    }
+    ranks.push_back({i, dropped + wanted});
+    ranks.push_back({i, dropped});
+  }
+  const auto wanted = static_cast<int64_t>(ranks.size());
   Scratch scratch;
-  FORGE_TRY(scratch.reserve(op, kernels().merge_cut_scratch(count)));
-  result = kernels().merge_cut(plan.base.f32(), plan.xs[i].f32(), count, k, scratch.f32());
+  FORGE_TRY(scratch.reserve(op, kernels().merge_cuts_scratch(s.count, wanted)));
+  std::vector<MergeCut> cuts(ranks.size());
+  kernels().merge_cuts(s, ranks.data(), wanted, cuts.data(), scratch.f32());
+  for (size_t w = 0; w < ranks.size(); w += 2) {
+    MergeKeep& kept = keep[static_cast<size_t>(ranks[w].source)];
+    kept.rule = MergeKeep::Rule::band;
+    kept.inner = cuts[w];
+    kept.outer = cuts[w + 1];
+  }
   return {};
 }
 
-/** The band that stays: all but the `outer` largest, of those the `inner` − `outer` largest. */
-Status band(const Plan& plan, size_t i, MergeKeep& keep) {
-  const int64_t count = plan.base.count();
-  int64_t wanted = static_cast<int64_t>(plan.densities[i] * static_cast<double>(count));
-  int64_t dropped = 0;
-  if (plan.method == Method::breadcrumbs) {
-    dropped = static_cast<int64_t>(plan.extras[i] * static_cast<double>(count));
-    dropped = std::min(dropped, count - wanted);  // density before gamma
+/** A mask for each model of a density below 1, drawn in the pass that scales are measured in when there is one. */
+Status find_masks(const Plan& plan, const MergeSources& s, std::vector<Scratch>& bits, std::vector<MergeKeep>& keep,
+                  std::vector<MergeDraw>& draws) {
+  for (size_t i = 0; i < keep.size(); ++i) {
+    if (plan.densities[i] == 1) continue;
+    FORGE_TRY(bits[i].reserve(op, (s.count + 63) / 64 * 8));
+    auto* words = reinterpret_cast<uint64_t*>(bits[i].f32());
+    const Philox key{static_cast<uint32_t>(plan.keys[2 * i]), static_cast<uint32_t>(plan.keys[2 * i + 1]), 0};
+    keep[i].rule = MergeKeep::Rule::bits;
+    keep[i].bits = words;
+    if (plan.method == Method::random) {
+      draws[i] = {words, plan.densities[i], key};
+      if (plan.rescale != Rescale::match_l1) kernels().merge_bernoulli(draws[i], s.count);
+      continue;
+    }
+    const Shape& shape = plan.base.shape();
+    const int64_t width = shape.rank < 2 ? s.count : shape.count(1, shape.rank);
+    Scratch scratch;
+    FORGE_TRY(scratch.reserve(op, kernels().merge_della_scratch(width)));
+    kernels().merge_della(s.base, s.xs[i], width == 0 ? 0 : s.count / width, width, plan.densities[i], plan.extras[i],
+                          key, words, scratch.f32());
   }
-  keep.rule = MergeKeep::Rule::band;
-  FORGE_TRY(cut(plan, i, dropped + wanted, keep.inner));
-  return cut(plan, i, dropped, keep.outer);
-}
-
-Status random_mask(const Plan& plan, size_t i, Scratch& bits, MergeKeep& keep) {
-  const int64_t count = plan.base.count();
-  const Philox key{static_cast<uint32_t>(plan.keys[2 * i]), static_cast<uint32_t>(plan.keys[2 * i + 1]), 0};
-  FORGE_TRY(bits.reserve(op, (count + 63) / 64 * 8));
-  auto* words = reinterpret_cast<uint64_t*>(bits.f32());
-  keep.rule = MergeKeep::Rule::bits;
-  keep.bits = words;
-  if (plan.method == Method::random) {
-    kernels().merge_bernoulli(words, count, plan.densities[i], key);
-    return {};
-  }
-  const Shape& shape = plan.base.shape();
-  const int64_t width = shape.rank < 2 ? count : shape.count(1, shape.rank);
-  Scratch scratch;
-  FORGE_TRY(scratch.reserve(op, kernels().merge_della_scratch(width)));
-  kernels().merge_della(plan.base.f32(), plan.xs[i].f32(), width == 0 ? 0 : count / width, width, plan.densities[i],
-                        plan.extras[i], key, words, scratch.f32());
   return {};
 }
 
-Status rescale(const Plan& plan, size_t i, MergeKeep& keep) {
-  if (plan.rescale == Rescale::none) return {};
+Status find_scales(const Plan& plan, const MergeSources& s, const std::vector<MergeDraw>& draws,
+                   std::vector<MergeKeep>& keep) {
   if (plan.rescale == Rescale::inverse_density) {
-    keep.scale = 1 / plan.densities[i];
+    for (size_t i = 0; i < keep.size(); ++i) keep[i].scale = 1 / plan.densities[i];
     return {};
   }
-  const int64_t count = plan.base.count();
+  const int64_t slots = 2 * s.sources;
   Scratch partial;
-  FORGE_TRY(partial.reserve(op, merge_chunks(count) * 2 * static_cast<int64_t>(sizeof(double))));
-  double sums[2];
-  kernels().merge_magnitudes(plan.base.f32(), plan.xs[i].f32(), count, keep, sums,
-                             reinterpret_cast<double*>(partial.f32()));
-  keep.scale = sums[0] < least_norm || sums[1] < least_norm ? 1 : sums[0] / sums[1];
+  FORGE_TRY(partial.reserve(op, merge_chunks(s.count) * slots * static_cast<int64_t>(sizeof(double))));
+  Numbers sums(static_cast<size_t>(slots), 0);
+  kernels().merge_magnitudes(s, keep.data(), draws.data(), sums.data(), reinterpret_cast<double*>(partial.f32()));
+  for (size_t i = 0; i < keep.size(); ++i) {
+    const double all = sums[2 * i], kept = sums[2 * i + 1];
+    if (keep[i].rule != MergeKeep::Rule::all && all >= least_norm && kept >= least_norm) keep[i].scale = all / kept;
+  }
   return {};
 }
 
-/** What stays of model i. A density of 1 keeps everything as it is, and draws nothing. */
-Status sparsify(const Plan& plan, size_t i, Scratch& bits, MergeKeep& keep) {
-  keep = {MergeKeep::Rule::all, cut_all, cut_none, nullptr, 1.0};
-  if (plan.method == Method::all || plan.densities[i] == 1) return {};
-  if (plan.method == Method::magnitude || plan.method == Method::breadcrumbs) FORGE_TRY(band(plan, i, keep));
-  else FORGE_TRY(random_mask(plan, i, bits, keep));
-  return rescale(plan, i, keep);
+/** What stays of each model. A density of 1 keeps everything as it is, and draws nothing. */
+Status sparsify(const Plan& plan, const MergeSources& s, std::vector<Scratch>& bits, std::vector<MergeKeep>& keep) {
+  std::vector<MergeDraw> draws(keep.size(), MergeDraw{});
+  if (std::all_of(plan.densities.begin(), plan.densities.end(), [](double density) { return density == 1; })) return {};
+  if (plan.method == Method::magnitude || plan.method == Method::breadcrumbs) {
+    FORGE_TRY(find_bands(plan, s, keep));
+  } else {
+    FORGE_TRY(find_masks(plan, s, bits, keep, draws));
+  }
+  return plan.rescale == Rescale::none ? Status{} : find_scales(plan, s, draws, keep);
 }
 
 }  // namespace
@@ -143,8 +160,8 @@ Status merge_task_vectors(const Tensor& base, const TensorList& xs, const Number
   const Plan plan{base, xs, static_cast<Method>(method), densities, extras, static_cast<Rescale>(rescale), keys};
   FORGE_TRY(check(plan, method, rescale));
   std::vector<Scratch> bits(xs.size());
-  std::vector<MergeKeep> keep(xs.size());
-  for (size_t i = 0; i < xs.size(); ++i) FORGE_TRY(sparsify(plan, i, bits[i], keep[i]));
+  std::vector<MergeKeep> keep(xs.size(), {MergeKeep::Rule::all, cut_all, cut_none, nullptr, 1.0});
+  if (plan.method != Method::all) FORGE_TRY(sparsify(plan, models.sources, bits, keep));
   // The kernel takes one rule for all: one that keeps everything is a band of everything, or a mask of none.
   for (const MergeKeep& other : keep) {
     if (other.rule != MergeKeep::Rule::all) keep[0].rule = other.rule;

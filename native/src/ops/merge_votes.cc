@@ -14,16 +14,31 @@ Status reserve_sums(const char* op, const Models& models, int64_t slots, Scratch
 
 double* doubles(const Scratch& scratch) { return reinterpret_cast<double*>(scratch.f32()); }
 
-/** The entry that ⌊q·(n − 1)⌋ others are below or equal to: what mergekit takes for a quantile. */
-float quantile(const Tensor& x, double q, void* scratch) {
-  const int64_t below = static_cast<int64_t>(q * static_cast<double>(x.count() - 1));
-  const MergeCut cut = kernels().merge_cut(nullptr, x.f32(), x.count(), x.count() - below, scratch);
-  if (cut.bits >= 0) {
+/** The cuts of `ranks` in one pass over the sources. */
+Status find_cuts(const char* op, const MergeSources& s, const std::vector<MergeRank>& ranks, std::vector<MergeCut>& cuts) {
+  const auto wanted = static_cast<int64_t>(ranks.size());
+  Scratch scratch;
+  FORGE_TRY(scratch.reserve(op, kernels().merge_cuts_scratch(s.count, wanted)));
+  cuts.assign(ranks.size(), cut_none);
+  kernels().merge_cuts(s, ranks.data(), wanted, cuts.data(), scratch.f32());
+  return {};
+}
+
+/** The entries that ⌊q·(n − 1)⌋ others are below or equal to: what mergekit takes for quantiles. */
+Status quantiles(const char* op, const Tensor& x, const Numbers& qs, std::vector<float>& values) {
+  std::vector<MergeRank> ranks;
+  for (const double q : qs) {
+    ranks.push_back({0, x.count() - static_cast<int64_t>(q * static_cast<double>(x.count() - 1))});
+  }
+  const float* source = x.f32();
+  std::vector<MergeCut> cuts;
+  FORGE_TRY(find_cuts(op, {nullptr, &source, 1, x.count()}, ranks, cuts));
+  for (const MergeCut& cut : cuts) {
     float value;
     std::memcpy(&value, &cut.bits, sizeof value);
-    return value;
+    values.push_back(cut.bits >= 0 ? value : *std::min_element(x.f32(), x.f32() + x.count()));
   }
-  return *std::min_element(x.f32(), x.f32() + x.count());
+  return {};
 }
 
 }  // namespace
@@ -41,10 +56,11 @@ Status merge_sce(const Tensor& base, const TensorList& xs, double select_topk, T
   if (select_topk < 1) {
     FORGE_TRY(empty(op, DType::f32, base.shape(), variance));
     const int64_t moved = kernels().merge_variance(s, variance.f32(), doubles(partial));
-    Scratch scratch;
-    FORGE_TRY(scratch.reserve(op, kernels().merge_cut_scratch(s.count)));
-    cut = kernels().merge_cut(nullptr, variance.f32(), s.count,
-                              static_cast<int64_t>(static_cast<double>(moved) * select_topk), scratch.f32());
+    const float* source = variance.f32();
+    std::vector<MergeCut> cuts;
+    FORGE_TRY(find_cuts(op, {nullptr, &source, 1, s.count},
+                        {{0, static_cast<int64_t>(static_cast<double>(moved) * select_topk)}}, cuts));
+    cut = cuts[0];
   }
   const float* chosen = variance.defined() ? variance.f32() : nullptr;
   Numbers weights(xs.size(), 0);
@@ -106,12 +122,10 @@ Status merge_arcee_fusion(const Tensor& base, const Tensor& x, Tensor& y) {
   if (base.count() > 0) {
     const int64_t width = base.shape().last();
     kernels().merge_importance(base.f32(), x.f32(), importance.f32(), base.count() / width, width);
-    Scratch scratch;
-    FORGE_TRY(scratch.reserve(op, kernels().merge_cut_scratch(base.count())));
-    const float low = quantile(importance, 0.25, scratch.f32()), middle = quantile(importance, 0.5, scratch.f32()),
-                high = quantile(importance, 0.75, scratch.f32());
-    kernels().merge_choose(base.f32(), x.f32(), importance.f32(), middle + 1.5f * (high - low), result.f32(),
-                           base.count());
+    std::vector<float> quarters;
+    FORGE_TRY(quantiles(op, importance, {0.25, 0.5, 0.75}, quarters));
+    kernels().merge_choose(base.f32(), x.f32(), importance.f32(), quarters[1] + 1.5f * (quarters[2] - quarters[0]),
+                           result.f32(), base.count());
   }
   y = std::move(result);
   return {};

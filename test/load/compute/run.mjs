@@ -7,12 +7,13 @@ import { rooflineSvg } from './roofline.mjs';
 import { judged } from './targets.mjs';
 
 /** By name, in the order they run. Each runs in turn, so that nothing else computes meanwhile. */
-const SECTIONS = ['native', 'training', 'generation', 'addon'];
+const SECTIONS = ['native', 'merging', 'training', 'generation', 'addon'];
 
 const HELP = `Usage: pnpm bench:compute [options]
   --only a,b        sections to run: ${SECTIONS.join(', ')} (default all)
   --threads N       compute threads of every side (default ${availableParallelism()})
   --torch PYTHON    python with torch, to measure training steps beside it
+  --mergekit PYTHON python with mergekit, to measure merges beside it
   --llama DIR       folder whose node_modules has node-llama-cpp, to measure generation beside it
   --models a,b      presets for training and generation (default pico,nano,small)
   --rounds N        interleaved rounds of a comparison (default 6)
@@ -33,6 +34,7 @@ function settings() {
         only: { type: 'string', default: SECTIONS.join(',') },
         threads: { type: 'string', default: String(availableParallelism()) },
         torch: { type: 'string' },
+        mergekit: { type: 'string' },
         llama: { type: 'string' },
         models: { type: 'string', default: 'pico,nano,small' },
         rounds: { type: 'string', default: '6' },

@@ -8,6 +8,7 @@ const TARGETS = [
   { name: /^matmul cube$/, shape: /^1024x/, reference: 'multiply-add peak', leastRatio: 0.85 },
   { name: /^matmul cube$/, shape: /^256x/, reference: 'multiply-add peak', leastRatio: 0.7 },
   { name: /./, shape: /models once$/, reference: 'memory copy', leastRatio: 0.7 },
+  { name: /^merge /, reference: 'mergekit', leastRatio: 5 },
   { name: /^seedlm encode M4$/, reference: 'multiply-add peak', leastRatio: 0.5 },
   { name: /^ternary row$/, reference: 'llama.cpp TQ2_0', leastRatio: 1.2 },
   { name: /^generation$/, reference: 'llama.cpp F16', leastRatio: 1 },
