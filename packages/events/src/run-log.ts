@@ -142,7 +142,7 @@ export class RunLog {
     const { afterRevision = 0n, signal } = range;
     const newest = await this.revisionOf(run);
     const { untilRevision = newest } = range;
-    const last = untilRevision > newest ? newest : untilRevision;
+    const last = Math.min(untilRevision, newest);
     if (last <= afterRevision) return;
     for await (const message of readMessages(this.connection, {
       stream: STREAMS.runs,

@@ -35,7 +35,6 @@ export {
 export { type CallContext, currentCall } from './grpc/call-context.js';
 export { GRPC_TRANSPORT, GrpcService } from './grpc/grpc-service.decorator.js';
 export type { MethodHandler, Reply, ServiceHandlers } from './grpc/handler-types.js';
-export { notYet } from './grpc/not-yet.js';
 export { ERROR_DOMAIN, fromServiceError, toWireStatus, type WireStatus } from './grpc/status.js';
 export type { Announcement } from './lifecycle/address-file.js';
 export {

@@ -33,7 +33,6 @@ import {
   createService,
   defineSettings,
   GrpcService,
-  notYet,
   type RunningService,
   serverSettings,
 } from '@agentforge/service-kit';
@@ -101,8 +100,8 @@ class FakePipelineController {
     return { run: find(name) };
   }
 
-  listSteps() {
-    return notYet('ListSteps');
+  listSteps({ parent }: { parent: string }) {
+    return { steps: find(parent).steps, nextPageToken: '' };
   }
 
   explainStep({ stepId, includeCache }: { stepId: string; includeCache: boolean }) {
