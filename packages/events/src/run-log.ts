@@ -142,7 +142,8 @@ export class RunLog {
     const { afterRevision = 0n, signal } = range;
     const newest = await this.revisionOf(run);
     const { untilRevision = newest } = range;
-    const last = Math.min(untilRevision, newest);
+    // biome-ignore lint/complexity/useMathMinMax: these are bigints
+    const last = untilRevision > newest ? newest : untilRevision;
     if (last <= afterRevision) return;
     for await (const message of readMessages(this.connection, {
       stream: STREAMS.runs,
