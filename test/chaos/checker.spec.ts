@@ -123,9 +123,9 @@ describe('check()', () => {
     expect(rules(history({ seen }))).toEqual(['lost-event']);
   });
 
-  it('finds a gap although the rest can be folded', () => {
+  it('finds a gap before anything that follows from it', () => {
     const list = logged(HONEST).filter(({ revision }) => revision !== 6n);
-    expect(rules(history({ batches: new Map([[RUN, list]]), seen: [] }))).toEqual(['gap']);
+    expect(rules(history({ batches: new Map([[RUN, list]]), seen: [] }))[0]).toBe('gap');
   });
 
   it('finds a transition that the state does not allow', () => {

@@ -70,10 +70,10 @@ priority: 7
     });
     expect(problemsOf(`${GOOD}    resources: { cpu: -1, memory: much, gpuss: 1 }\npriority: 2000\n`)).toEqual(
       [
-        '20:23 steps[1].resources.cpu -1 is not within 0 to 4096',
-        '20:35 steps[1].resources.memory expected a number of bytes, or one with a unit: 512MiB, 1.5GiB, 2GB',
-        '20:41 steps[1].resources.gpuss unknown field "gpuss"; did you mean "gpus"?',
-        '21:11 priority 2000 is not within -1000 to 1000',
+        '21:23 steps[1].resources.cpu -1 is not within 0 to 4096',
+        '21:35 steps[1].resources.memory expected a number of bytes, or one with a unit: 512MiB, 1.5GiB, 2GB',
+        '21:41 steps[1].resources.gpuss unknown field "gpuss"; did you mean "gpus"?',
+        '22:11 priority 2000 is not within -1000 to 1000',
       ],
     );
   });
