@@ -10,6 +10,7 @@ import { addPhaseCommands } from './commands/phase.commands.js';
 import { addProfileCommands } from './commands/profile.commands.js';
 import { addQuotaCommands } from './commands/quota.commands.js';
 import { addRunCommands } from './commands/run.commands.js';
+import { addScheduleCommands } from './commands/schedule.commands.js';
 import { addSpecCommands } from './commands/spec.commands.js';
 import { OUTPUT_FORMATS } from './output/format.js';
 import type { Io } from './session.js';
@@ -45,6 +46,7 @@ export function createProgram(io: Io, version: string): Command {
     })
     .exitOverride();
   addRunCommands(program, io);
+  addScheduleCommands(program, io);
   addQuotaCommands(program, io);
   addArtifactCommands(program, io);
   addModelCommands(program, io);

@@ -1,4 +1,10 @@
-import { ArtifactService, CapacityService, OperationsService, PipelineService } from '@agentforge/contracts';
+import {
+  ArtifactService,
+  CapacityService,
+  OperationsService,
+  PipelineService,
+  ScheduleService,
+} from '@agentforge/contracts';
 import type { Client } from '@agentforge/service-kit';
 import { findLocalEndpoint } from './config/endpoint.js';
 import { isServerAddress, type Profile, readProfiles } from './config/profile-file.js';
@@ -107,9 +113,20 @@ export class Session {
     return this.keep(createClient(CapacityService, await this.server()));
   }
 
+  /** Schedules behind the front door. @throws NoServerError UNAVAILABLE: no server is known */
+  async schedules(): Promise<Client<typeof ScheduleService>> {
+    const { createClient } = await import('@agentforge/service-kit');
+    return this.keep(createClient(ScheduleService, await this.server()));
+  }
+
   /** Resource name of a run: as it is, or an id within the project. */
   async runName(text: string): Promise<string> {
     return text.includes('/') ? text : `projects/${await this.project()}/runs/${text}`;
+  }
+
+  /** Resource name of a schedule: as it is, or an id within a project. */
+  async scheduleName(text: string, project?: string): Promise<string> {
+    return text.includes('/') ? text : `projects/${project ?? (await this.project())}/schedules/${text}`;
   }
 
   /** Closes connections. */

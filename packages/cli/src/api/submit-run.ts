@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { ArtifactService, PipelineService, Run } from '@agentforge/contracts';
+import type { ArtifactService, GraphSpec, PipelineService, Run } from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
 import type { Client } from '@agentforge/service-kit';
 import { InvalidSpecError } from '../errors.js';
@@ -88,7 +88,15 @@ export async function submitRun(ready: ReadySpec, door: FrontDoor, options: Subm
   }
 }
 
-async function buildGraph(ready: ReadySpec, door: FrontDoor, signal?: AbortSignal) {
+/**
+ * The graph of a specification on the wire, its files uploaded.
+ * @throws InvalidSpecError INVALID_ARGUMENT: all content that could not be found or read
+ */
+export async function buildGraph(
+  ready: ReadySpec,
+  door: FrontDoor,
+  signal?: AbortSignal,
+): Promise<GraphSpec> {
   const { phases } = await door.pipeline.listPhases({}, { signal });
   const { refs, problems } = await resolveContent(ready.spec, {
     client: door.artifacts,

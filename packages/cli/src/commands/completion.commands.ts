@@ -46,10 +46,16 @@ function namesOf(session: Session): DynamicNames {
       const pipeline = await session.pipeline();
       if (kind === 'phase') return (await pipeline.listPhases({}, call)).phases.map(({ name }) => name);
       const parent = `projects/${await session.project()}`;
+      if (kind === 'schedule') {
+        const page = await (await session.schedules()).listSchedules({ parent, pageSize: 100 }, call);
+        return page.schedules.map(idOf);
+      }
       const { runs } = await pipeline.listRuns({ parent, pageSize: 100 }, call);
-      return runs.map(({ name }) => name.slice(name.lastIndexOf('/') + 1));
+      return runs.map(idOf);
     } catch {
       return [];
     }
   };
 }
+
+const idOf = ({ name }: { readonly name: string }): string => name.slice(name.lastIndexOf('/') + 1);

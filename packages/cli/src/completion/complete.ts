@@ -1,7 +1,10 @@
 import type { Argument, Command, Option } from 'commander';
 
+/** Arguments whose values are names that somebody knows. */
+const KINDS = ['run', 'schedule', 'phase', 'digest', 'profile'] as const;
+
 /** What a completion may ask a server for. */
-export type DynamicNames = (kind: 'run' | 'phase' | 'digest' | 'profile') => Promise<readonly string[]>;
+export type DynamicNames = (kind: (typeof KINDS)[number]) => Promise<readonly string[]>;
 
 /**
  * What can come next on a command line: commands, options, values of options with choices, and names.
@@ -53,7 +56,7 @@ function optionsOf(command: Command): string[] {
 
 async function valuesOf(argument: Argument, names: DynamicNames): Promise<readonly string[]> {
   if (argument.argChoices) return argument.argChoices;
-  const kind = (['run', 'phase', 'digest', 'profile'] as const).find((name) => name === argument.name());
+  const kind = KINDS.find((name) => name === argument.name());
   return kind ? names(kind) : [];
 }
 

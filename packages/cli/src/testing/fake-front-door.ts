@@ -38,6 +38,7 @@ import {
 } from '@agentforge/service-kit';
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
 import { Module } from '@nestjs/common';
+import { FakeSchedules, fakeScheduleController } from './fake-schedules.js';
 import { lineageOf } from './sample-lineage.js';
 import { completedRun, pendingRun, wholeStory } from './sample-run.js';
 
@@ -57,6 +58,7 @@ export class FrontDoorState {
   /** Violations that the next specification has. */
   violations: { field: string; description: string }[] = [];
   damaged = false;
+  readonly schedules = new FakeSchedules();
 }
 
 const state = { current: new FrontDoorState() };
@@ -297,6 +299,7 @@ class FakeCapacityController {
     FakePipelineController,
     FakeOperationsController,
     FakeArtifactController,
+    fakeScheduleController(() => state.current.schedules),
   ],
 })
 class FakeFrontDoorModule {}
