@@ -47,4 +47,15 @@ describe('Drain', () => {
     expect((await drain.run('a')).forced).toEqual(['hand-back']);
     expect(told).toEqual(['checkpoint', 'close']);
   });
+
+  it('may be listened to by any number of streams, without a warning', async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error) => void warnings.push(warning);
+    process.on('warning', note);
+    const { signal } = new Drain(log, 1000);
+    for (let i = 0; i < 100; i++) signal.addEventListener('abort', () => {});
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', note);
+    expect(warnings).toEqual([]);
+  });
 });

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Logger } from '@agentforge/telemetry';
 
 /** Phases of a drain in their order. Hooks of one phase run together; the next phase waits for them. */
@@ -45,7 +46,10 @@ export class Drain {
     private readonly timeoutMs: number,
     /** Time between becoming not ready and `stop-pulling`, ms; not part of the timeout. */
     private readonly graceMs = 0,
-  ) {}
+  ) {
+    // Every open stream listens to it: how many there may be is the transport's limit.
+    setMaxListeners(0, this.started.signal);
+  }
 
   /** Aborts when the drain begins. */
   get signal(): AbortSignal {
