@@ -50,6 +50,6 @@ describe('Drain', () => {
   });
 
   it('may be listened to by any number of streams, without a warning of a leak', () => {
-    expect(getMaxListeners(new Drain(log, 1000).signal)).toBe(0);
+    expect(getMaxListeners(new Drain(log, 1000).signal)).toBeGreaterThanOrEqual(100_000);
   });
 });

@@ -19,6 +19,9 @@ const PHASE_END: Readonly<Record<DrainPhase, number>> = {
   close: 1,
 };
 
+/** Listeners of the signal that are no leak: more than a service may have open streams. */
+const MAX_LISTENERS = 1_000_000;
+
 /** How a drain ended. */
 export interface DrainResult {
   /** Phases that ran out of time. */
@@ -48,7 +51,7 @@ export class Drain {
     private readonly graceMs = 0,
   ) {
     // Every open stream listens to it: how many there may be is the transport's limit.
-    setMaxListeners(0, this.started.signal);
+    setMaxListeners(MAX_LISTENERS, this.started.signal);
   }
 
   /** Aborts when the drain begins. */
