@@ -28,7 +28,7 @@ struct Queue {
   cudaStream_t stream = nullptr;
   void* workspace = nullptr;
   /** Made by the first product of a library. */
-  void* library_scratch = nullptr;
+  void* gemm_memory = nullptr;
   /** Two pinned halves: one is filled while the other travels. */
   char* staging = nullptr;
   cudaEvent_t sent[2] = {};
@@ -211,13 +211,13 @@ constexpr Backend cuda_backend = {
 
 cudaStream_t stream() { return queue().stream; }
 
-void* library_scratch() {
+void* gemm_scratch_memory() {
   Queue& q = queue();
-  if (q.library_scratch == nullptr) {
-    note(cudaMalloc(&q.library_scratch, static_cast<size_t>(library_scratch_bytes)),
+  if (q.gemm_memory == nullptr) {
+    note(cudaMalloc(&q.gemm_memory, static_cast<size_t>(gemm_scratch_memory_bytes)),
          "cudaMalloc of a thread's scratch for products");
   }
-  return q.library_scratch;
+  return q.gemm_memory;
 }
 
 void* workspace() { return queue().workspace; }

@@ -22,8 +22,8 @@ void read_back(void* to, const void* from, int64_t bytes);
 cudaStream_t stream();
 
 /** Working memory of the calling thread for a library of products; what the makers of cuBLAS advise for 9.0. */
-constexpr int64_t library_scratch_bytes = int64_t{32} << 20;
-void* library_scratch();
+constexpr int64_t gemm_scratch_memory_bytes = int64_t{32} << 20;
+void* gemm_scratch_memory();
 
 /** Whether the calling thread has a failure that was not reported yet: work after it is left undone. */
 bool has_failed();

@@ -106,7 +106,7 @@ Plan make_plan(const Gemm& g) {
   Plan plan;
   Handle preference = nullptr;
   const int32_t trans_first = g.trans_b, trans_second = g.trans_a;
-  const uint64_t bytes = library_scratch_bytes;
+  const uint64_t bytes = gemm_scratch_memory_bytes;
   const uint32_t alignment = alignment_of(g);
   bool made = library.desc_create(&plan.desc, f32_compute, f32_type) == 0 &&
               library.desc_set(plan.desc, desc_trans_a, &trans_first, sizeof trans_first) == 0 &&
@@ -144,7 +144,7 @@ bool multiply(const Gemm& g) {
   if (!plan.usable) return false;
   const float alpha = 1.0f;
   return library.matmul(library.handle, plan.desc, &alpha, g.b, plan.b, g.a, plan.a, &g.beta, g.c, plan.c, g.c, plan.c,
-                        &plan.algorithm, library_scratch(), static_cast<size_t>(library_scratch_bytes),
+                        &plan.algorithm, gemm_scratch_memory(), static_cast<size_t>(gemm_scratch_memory_bytes),
                         stream()) == 0;
 }
 
