@@ -15,6 +15,16 @@ export {
   type LogLevel,
 } from './logger.js';
 export {
+  LABELS,
+  type LabelName,
+  type LabelsOf,
+  MAX_SERIES,
+  METRICS,
+  type MetricKey,
+  type MetricKeyOf,
+  type MetricSpec,
+} from './metric-names.js';
+export {
   createMetrics,
   type ForgeCounter,
   type ForgeGauge,
@@ -25,16 +35,8 @@ export {
 export {
   ATTRIBUTES,
   type AttributeKey,
-  LABELS,
-  type LabelName,
-  type LabelsOf,
   LOG_EVENTS,
   type LogEvent,
-  MAX_SERIES,
-  METRICS,
-  type MetricKey,
-  type MetricKeyOf,
-  type MetricSpec,
   SPANS,
   type SpanName,
 } from './names.js';

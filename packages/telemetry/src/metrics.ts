@@ -6,7 +6,7 @@ import {
   type MetricKey,
   type MetricKeyOf,
   type MetricSpec,
-} from './names.js';
+} from './metric-names.js';
 
 /** Counts up. */
 export interface ForgeCounter<Labels> {
