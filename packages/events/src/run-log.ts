@@ -30,8 +30,6 @@ export interface RunBatch {
   readonly events: RunEvent[];
   /** When it was committed. */
   readonly time: Date;
-  /** Batches behind it when it was delivered. */
-  readonly pending: number;
   /** Revision of the run before it; absent when its writer did not say. */
   readonly previousRevision?: bigint;
   /** Bytes that it takes in the log. */
@@ -266,8 +264,8 @@ export class RunLog {
 
 function toRunBatch(message: StreamMessage): RunBatch {
   const run = runOfSubject(message.subject);
-  const { time, pending } = message;
-  const place = { run, revision: BigInt(message.sequence), time, pending, sizeBytes: message.data.length };
+  const { time } = message;
+  const place = { run, revision: BigInt(message.sequence), time, sizeBytes: message.data.length };
   try {
     const batch = runEventBatchCodec.decode(message.data);
     if (batch.version > EVENTS_VERSION) throw new NewerEventsError(batch.version, EVENTS_VERSION);

@@ -120,6 +120,54 @@ describe('RunLog', () => {
     await Promise.all(readers);
   });
 
+  it('says from every sequence when a tail has taken what was there', async () => {
+    const runs = Array.from({ length: 12 }, (_, i) => `projects/test/runs/many${i}`);
+    const revisions = new Map<string, bigint>();
+    for (let round = 0; round < 6; round++)
+      for (const run of round % 2 ? runs.slice(0, 5) : runs)
+        revisions.set(run, await a.runs.append(run, [mark('x')], revisions.get(run) ?? 0n));
+    const newest = revisions.get(runs.at(-1) ?? '') ?? 0n;
+    for (let back = 0n; back <= 45n; back++) {
+      const end = new AbortController();
+      const seen: RunBatch[] = [];
+      let told = -1;
+      const onCaughtUp = () => {
+        told = seen.length;
+      };
+      const tail = b.runs.tail({ afterSequence: newest - back, signal: end.signal, onCaughtUp });
+      const reading = collect(tail, seen);
+      await until(() => told >= 0);
+      expect(told).toBeGreaterThanOrEqual(Number(back));
+      end.abort();
+      await reading;
+    }
+  });
+
+  it('says so too when the newest message was deleted while it was read', async () => {
+    const run = 'projects/test/runs/deleted';
+    const first = await a.runs.append(run, [created({ one: [] })], 0n);
+    const second = await a.runs.append(run, [mark('x')], first);
+    const { consumers, streams } = b['connection'].manager;
+    const add = consumers.add.bind(consumers);
+    consumers.add = async (stream, config) => {
+      const info = await add(stream, config);
+      await streams.deleteMessage(stream, Number(second));
+      return info;
+    };
+    let isCaughtUp = false;
+    const end = new AbortController();
+    const onCaughtUp = () => {
+      isCaughtUp = true;
+    };
+    const seen: RunBatch[] = [];
+    const reading = collect(b.runs.tailRun(run, { signal: end.signal, onCaughtUp }), seen);
+    await until(() => isCaughtUp);
+    consumers.add = add;
+    expect(seen.map(({ revision }) => revision)).toEqual([first]);
+    end.abort();
+    await reading;
+  });
+
   it('reads a slow tail without fetching everything ahead, and misses nothing', async () => {
     const run = 'projects/test/runs/slow';
     let revision = 0n;

@@ -11,7 +11,11 @@ export interface PullOptions {
   demand(): number;
   /** Ask again only when at least this many more are wanted, unless nothing is asked for. Default 1. */
   readonly threshold?: number;
+  /** How often the server says that it has nothing to deliver. Default {@link HEARTBEAT_MS}. */
+  heartbeatMs?(): number | undefined;
   onMessage(message: StreamMessage): void;
+  /** The server has had nothing to deliver for the time between two heartbeats. */
+  onIdle?(): void;
   /** Delivery stopped for a reason; start a new subscription after looking after the consumer. */
   onBroken(reason: string): void;
 }
@@ -71,7 +75,8 @@ export class PullSubscription {
     const reply = `${this.inbox}.${this.nextRequest++}`;
     if (this.requests.size === 0) this.lastActivity = performance.now();
     this.requests.set(reply, batch);
-    const request = { batch, expires: EXPIRES_MS * 1e6, idle_heartbeat: HEARTBEAT_MS * 1e6 };
+    const heartbeatMs = this.options.heartbeatMs?.() ?? HEARTBEAT_MS;
+    const request = { batch, expires: EXPIRES_MS * 1e6, idle_heartbeat: heartbeatMs * 1e6 };
     this.connection.nats.publish(
       `$JS.API.CONSUMER.MSG.NEXT.${this.options.stream}.${this.options.consumer}`,
       JSON.stringify(request),
@@ -111,7 +116,10 @@ export class PullSubscription {
 
   private onStatus(message: Msg): void {
     const code = message.headers?.code ?? 0;
-    if (code === STATUS_HEARTBEAT) return;
+    if (code === STATUS_HEARTBEAT) {
+      this.options.onIdle?.();
+      return;
+    }
     this.requests.delete(message.subject);
     if (code === STATUS_EXPIRED || code === STATUS_NO_MESSAGES) this.pull();
     else this.break(`${code} ${message.headers?.description ?? ''}`.trim());

@@ -33,6 +33,8 @@ export interface TailOptions extends ReadOptions {
 const DEFAULT_BUFFER = 128;
 /** The server removes a reader that asks for nothing for this long; it is made again where it stopped. */
 const INACTIVE_MS = 60_000;
+/** The server says this often that it has nothing to deliver, to a reader that wants to know. */
+const IDLE_MS = 250;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 2_000;
 
@@ -53,7 +55,8 @@ export async function* tailMessages(
     announce = undefined;
   };
   while (!options.signal?.aborted && !connection.isClosed()) {
-    const reader = await openReader(connection, options, next, retryMs);
+    const onCaughtUp = announce && caughtUp;
+    const reader = await openReader(connection, { ...options, onCaughtUp }, next, retryMs);
     retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
     if (!reader) continue;
     try {
@@ -121,6 +124,8 @@ class OrderedReader {
   private wake: (() => void) | undefined;
   private lastDelivery = 0;
   private hasEnded = false;
+  private readonly onCaughtUp: (() => void) | undefined;
+  private hasBeenIdle: boolean;
 
   private constructor(
     private readonly connection: Connection,
@@ -130,12 +135,16 @@ class OrderedReader {
     options: TailOptions,
   ) {
     this.size = options.bufferSize ?? DEFAULT_BUFFER;
+    this.onCaughtUp = options.onCaughtUp;
+    this.hasBeenIdle = isEmptyAtStart || !options.onCaughtUp;
     this.pulls = new PullSubscription(connection, {
       stream,
       consumer,
       demand: () => this.size - this.buffer.length,
       threshold: Math.ceil(this.size / 2),
+      heartbeatMs: () => (this.hasBeenIdle ? undefined : IDLE_MS),
       onMessage: (message) => this.take(message),
+      onIdle: () => this.beIdle(),
       onBroken: () => this.end(),
     });
     this.cleanups.push(connection.onReconnect(() => this.end()));
@@ -199,6 +208,16 @@ class OrderedReader {
     this.lastDelivery = message.deliverySequence;
     this.buffer.push(message);
     this.wakeUp();
+  }
+
+  /**
+   * The server has nothing to deliver. Its count of pending messages says so earlier, but not always: nats-server 2.9
+   * may count one too many, and what was counted may be deleted meanwhile.
+   */
+  private beIdle(): void {
+    if (this.hasBeenIdle || !this.wake) return;
+    this.hasBeenIdle = true;
+    this.onCaughtUp?.();
   }
 
   /** The reader is not wanted any more: what is buffered is not delivered either. */

@@ -43,7 +43,7 @@ class FakeLog extends RunLog {
 
   /** Commits without looking at revisions, as another replica would. */
   commit(events: RunEvent[]): void {
-    this.batches.push({ run: RUN, events, revision: this.revision + 1n, time: new Date(), pending: 0 });
+    this.batches.push({ run: RUN, events, revision: this.revision + 1n, time: new Date() });
   }
 
   async append(_: string, events: RunEvent[], expected: bigint): Promise<bigint> {
@@ -202,7 +202,7 @@ describe('RunActor', () => {
       const events = [
         create(RunEventSchema, { time: timestampNow(), payload: { case: 'runPaused', value: {} } }),
       ];
-      const place = { run: RUN, revision: 3n, time: new Date(), pending: 0 };
+      const place = { run: RUN, revision: 3n, time: new Date() };
       one.observe(
         damage === 'gap'
           ? { ...place, events, previousRevision: 2n }

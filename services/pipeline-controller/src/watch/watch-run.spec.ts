@@ -84,7 +84,6 @@ const batch = (revision: bigint, payload: Parameters<typeof create<typeof RunEve
   revision,
   events: [create(RunEventSchema, { time: timestampNow(), ...payload })],
   time: new Date(),
-  pending: 0,
 });
 
 describe('watchRun()', () => {
@@ -153,7 +152,7 @@ describe('watchRun()', () => {
     await updates.next();
     await updates.next();
     const problem = new CorruptEventLogError(NAME, 3n, new Error('cut'));
-    history.add({ run: NAME, revision: 3n, events: [], time: new Date(), pending: 0, problem });
+    history.add({ run: NAME, revision: 3n, events: [], time: new Date(), problem });
     await expect(updates.next()).rejects.toMatchObject({ code: 'DATA_LOSS' });
   });
 
