@@ -154,6 +154,34 @@ export {
   type WeightsDtype,
   writeSafetensors,
 } from './safetensors/writer.js';
+export {
+  type GenerateThinkingOptions,
+  generateThinking,
+  type Thought,
+  type ThoughtfulToken,
+} from './thoughts/generate-thinking.js';
+export { MixingHead, mixLogits } from './thoughts/mixing-head.js';
+export { positivePart, rewardsOf } from './thoughts/reinforce.js';
+export { sampleThoughts, type ThoughtSampling } from './thoughts/sample-thoughts.js';
+export {
+  type ScoredRow,
+  type ScoreThinkingOptions,
+  scoreThinking,
+  type ThinkingPoint,
+} from './thoughts/score-thinking.js';
+export { type ThinkStepOptions, type ThinkStepResult, thinkStep } from './thoughts/think-step.js';
+export { type Talk, THOUGHT_MARKS, ThinkingModel } from './thoughts/thinking-model.js';
+export {
+  encodeThoughtFiles,
+  type LoadedThinkingModel,
+  loadThinkingModel,
+  THOUGHTS_CONFIG_FILE,
+  THOUGHTS_FILE,
+  type ThoughtsConfig,
+} from './thoughts/thought-files.js';
+export { blocksOf, type ThoughtLayout } from './thoughts/thought-layout.js';
+export { type ThoughtLoss, type ThoughtLossOptions, thoughtLoss } from './thoughts/thought-loss.js';
+export { InvalidThinkingError, NoThoughtsError } from './thoughts/thoughts.errors.js';
 export { BpeTokenizer } from './tokenizer/bpe-tokenizer.js';
 export { type BpeTrainingOptions, END_OF_TEXT, trainBpe } from './tokenizer/bpe-trainer.js';
 export type { BpeVocabulary } from './tokenizer/bpe-vocabulary.js';

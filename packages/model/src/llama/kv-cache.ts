@@ -77,6 +77,11 @@ export class KvCache implements DecodingCache {
     this.used = 0;
   }
 
+  /** Forgets the tokens after the first `length`, which are not more than there are. */
+  rewind(length: number): void {
+    this.used = Math.min(this.used, length);
+  }
+
   dispose(): void {
     for (const buffer of [...this.keys, ...this.values]) buffer.dispose();
   }
