@@ -1,13 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { MissedRunsPolicy, OverlapPolicy, RunSchema } from '@agentforge/contracts';
-import type { RunningService } from '@agentforge/service-kit';
 import { create } from '@bufbuild/protobuf';
-import { runCommand } from '../src/run-command.js';
-import { type FrontDoorState, startFakeFrontDoor } from '../src/testing/fake-front-door.js';
-import { fakeIo } from '../src/testing/fake-io.js';
 import { completedRun } from '../src/testing/sample-run.js';
+import { forgeOnFake } from './forge-on-fake.js';
 
 const SPEC = `name: test
 labels: { team: search }
@@ -21,29 +15,10 @@ steps:
 const NIGHTLY = 'projects/default/schedules/nightly';
 const CREATE = ['create', '-f', 'run.yaml', '--cron', '0 3 * * *'];
 
-let service: RunningService;
-let state: () => FrontDoorState;
-let reset: () => void;
-let folder: string;
+const { forge, state } = forgeOnFake({ 'run.yaml': SPEC });
 
-beforeAll(async () => {
-  ({ service, state, reset } = await startFakeFrontDoor());
-  folder = await mkdtemp(join(tmpdir(), 'forge-schedule-'));
-  await writeFile(join(folder, 'run.yaml'), SPEC);
-  await writeFile(join(folder, 'book.txt'), 'It was the best of times.\n'.repeat(20));
-});
-beforeEach(() => reset());
-afterAll(async () => {
-  await service.drain('test');
-  await rm(folder, { recursive: true, force: true });
-});
-
-/** Runs `forge schedule …` against the fake front door. */
-async function schedule(args: readonly string[], stdin = '') {
-  const io = fakeIo({ cwd: folder, env: { FORGE_SERVER: service.grpcAddress }, stdin });
-  const code = await runCommand(io, ['schedule', ...args], '1.2.3');
-  return { code, out: io.out.text, err: io.err.text };
-}
+/** Runs `forge schedule …`. */
+const schedule = (args: readonly string[], stdin = '') => forge(['schedule', ...args], { stdin });
 
 describe('forge schedule create', () => {
   it('uploads files, sends the calendar and the graph, and says when it runs next', async () => {
@@ -227,8 +202,7 @@ describe('forge schedule pause, resume, update, trigger, delete', () => {
   });
 
   it('names are completed', async () => {
-    const io = fakeIo({ cwd: folder, env: { FORGE_SERVER: service.grpcAddress } });
-    expect(await runCommand(io, ['__complete', '--', 'schedule', 'get', 'n'], '1.2.3')).toBe(0);
-    expect(io.out.text).toBe('nightly\n');
+    const completed = await forge('__complete -- schedule get n');
+    expect([completed.code, completed.out]).toEqual([0, 'nightly\n']);
   });
 });

@@ -1,55 +1,24 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { BreakerState, OperationsService, PipelineService, StepTaskSchema } from '@agentforge/contracts';
 import { attemptIdOf, type Events } from '@agentforge/events';
-import { connectForTest, startNatsServer } from '@agentforge/events/testing';
-import { type Client, createClient, createService, type RunningService } from '@agentforge/service-kit';
+import type { Client } from '@agentforge/service-kit';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { AppModule } from '../src/app.module.js';
-import { settings } from '../src/config.js';
-import { commit, engineStatus, startStubOrchestrator } from './stub-orchestrator.js';
-
-const parent = 'projects/p';
+import { type FrontDoors, GRAPH, parent, startFrontDoors } from './start-front-door.js';
+import { commit, engineStatus } from './stub-orchestrator.js';
 
 describe('OperationsService', () => {
-  let nats: Awaited<ReturnType<typeof startNatsServer>>;
+  let doors: FrontDoors;
   let events: Events;
-  let directory: string;
-  let stub: RunningService;
-  let service: RunningService;
   let pipeline: Client<typeof PipelineService>;
   let client: Client<typeof OperationsService>;
 
   beforeAll(async () => {
-    nats = await startNatsServer();
-    events = await connectForTest(nats.url);
-    directory = await mkdtemp(join(tmpdir(), 'operations-'));
-    stub = await startStubOrchestrator(events);
-    service = await createService(AppModule, {
-      name: 'pipeline-controller',
-      settings,
-      env: {
-        FORGE_GRPC_PORT: '0',
-        FORGE_HTTP_PORT: '0',
-        FORGE_LOG_LEVEL: 'silent',
-        FORGE_NATS_URL: nats.url,
-        FORGE_ARTIFACT_DIR: directory,
-        FORGE_ORCHESTRATOR_ADDRESS: stub.grpcAddress,
-      },
-    });
-    pipeline = createClient(PipelineService, service.grpcAddress);
-    client = createClient(OperationsService, service.grpcAddress);
+    doors = await startFrontDoors();
+    events = doors.events;
+    const service = await doors.start();
+    pipeline = doors.client(PipelineService, service);
+    client = doors.client(OperationsService, service);
   }, 60_000);
-  afterAll(async () => {
-    pipeline.close();
-    client.close();
-    await service.drain('test');
-    await stub.drain('test');
-    await events.close();
-    await nats.stop();
-    await rm(directory, { recursive: true, force: true });
-  }, 60_000);
+  afterAll(() => doors.end(), 60_000);
 
   /** Keeps a task of step "a" of a run as a dead letter. */
   const keepTask = async (run: string, data?: Uint8Array): Promise<bigint> => {
@@ -75,7 +44,7 @@ describe('OperationsService', () => {
   };
   /** A run whose step "a" waits for its task. */
   const queuedRun = async (): Promise<string> => {
-    const { run } = await pipeline.createRun({ parent, graph: { steps: [{ id: 'a', phase: 'noop' }] } });
+    const { run } = await pipeline.createRun({ parent, graph: GRAPH });
     const name = run?.name ?? '';
     const attemptId = attemptIdOf(name, 'a', 1);
     await commit(events, name, [

@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   MissedRunsPolicy,
@@ -11,65 +8,33 @@ import {
   ScheduleService,
 } from '@agentforge/contracts';
 import type { Events } from '@agentforge/events';
-import { connectForTest, startNatsServer } from '@agentforge/events/testing';
-import { type Client, createClient, createService, type RunningService } from '@agentforge/service-kit';
+import type { Client } from '@agentforge/service-kit';
 import { create } from '@bufbuild/protobuf';
 import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { AppModule } from '../src/app.module.js';
-import { settings } from '../src/config.js';
-import { commit, startStubOrchestrator } from './stub-orchestrator.js';
+import { type FrontDoors, GRAPH, parent, startFrontDoors } from './start-front-door.js';
+import { commit } from './stub-orchestrator.js';
 
-const parent = 'projects/p';
 const HOUR_MS = 3_600_000;
-const template = { graph: { steps: [{ id: 'a', phase: 'noop' }] }, labels: { team: 'x' } };
+const template = { graph: GRAPH, labels: { team: 'x' } };
 
 describe('schedules of the front door', () => {
-  let nats: Awaited<ReturnType<typeof startNatsServer>>;
+  let doors: FrontDoors;
   let events: Events;
-  let directory: string;
-  let stub: RunningService;
-  const services: RunningService[] = [];
   let client: Client<typeof ScheduleService>;
   let other: Client<typeof ScheduleService>;
   let pipeline: Client<typeof PipelineService>;
   let count = 0;
 
-  const startService = async () => {
-    const service = await createService(AppModule, {
-      name: 'pipeline-controller',
-      settings,
-      env: {
-        FORGE_GRPC_PORT: '0',
-        FORGE_HTTP_PORT: '0',
-        FORGE_LOG_LEVEL: 'silent',
-        FORGE_NATS_URL: nats.url,
-        FORGE_ARTIFACT_DIR: directory,
-        FORGE_ORCHESTRATOR_ADDRESS: stub.grpcAddress,
-        FORGE_SCHEDULE_TICK_MS: '20',
-      },
-    });
-    services.push(service);
-    return service.grpcAddress;
-  };
-
   beforeAll(async () => {
-    nats = await startNatsServer();
-    events = await connectForTest(nats.url);
-    directory = await mkdtemp(join(tmpdir(), 'schedules-'));
-    stub = await startStubOrchestrator(events);
-    const [one, two] = await Promise.all([startService(), startService()]);
-    client = createClient(ScheduleService, one);
-    other = createClient(ScheduleService, two);
-    pipeline = createClient(PipelineService, one);
+    doors = await startFrontDoors();
+    events = doors.events;
+    const fast = { FORGE_SCHEDULE_TICK_MS: '20' };
+    const [one, two] = await Promise.all([doors.start(fast), doors.start(fast)]);
+    client = doors.client(ScheduleService, one);
+    other = doors.client(ScheduleService, two);
+    pipeline = doors.client(PipelineService, one);
   }, 60_000);
-  afterAll(async () => {
-    for (const one of [client, other, pipeline]) one.close();
-    for (const service of services) await service.drain('test');
-    await stub.drain('test');
-    await events.close();
-    await nats.stop();
-    await rm(directory, { recursive: true, force: true });
-  }, 60_000);
+  afterAll(() => doors.end(), 60_000);
 
   /** A schedule that was last looked at some hours ago, as if every replica had been away since. */
   const neglected = async (

@@ -1,23 +1,23 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { ArtifactService, PipelineService } from '@agentforge/contracts';
-import { attemptIdOf, type Events, type RunEventInit } from '@agentforge/events';
-import { connectForTest, startNatsServer } from '@agentforge/events/testing';
-import { createClient, createService, type RunningService } from '@agentforge/service-kit';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ArtifactService, CapacityService, PipelineService, RunState } from '@agentforge/contracts';
+import type { Events } from '@agentforge/events';
+import { createClient, type RunningService } from '@agentforge/service-kit';
 import { timestampNow } from '@bufbuild/protobuf/wkt';
-import { AppModule } from '../src/app.module.js';
-import { settings } from '../src/config.js';
 import { HISTORY_VERSION } from '../src/projection/history-entry.js';
-import { startStubOrchestrator } from './stub-orchestrator.js';
+import {
+  complete,
+  type FrontDoors,
+  GRAPH,
+  type Payload,
+  parent,
+  startFrontDoors,
+} from './start-front-door.js';
 
-const parent = 'projects/p';
 const nameOf = (i: number) => `${parent}/runs/r${i}`;
 
 /** A finished run of one step with one artifact; nobody was asked. */
-const history = (i: number): NonNullable<RunEventInit['payload']>[] => {
+const history = (i: number): Payload[] => {
   const name = nameOf(i);
-  const attemptId = attemptIdOf(name, 'a', 1);
   const digest = `sha256:${i.toString(16).padStart(64, '0')}`;
   const ref = { digest, type: 'report', name: `report ${i}`, mediaType: 'text/plain', sizeBytes: BigInt(i) };
   const result = { outcome: 'done', outputs: [{ port: 'report', artifacts: [ref] }] };
@@ -31,42 +31,15 @@ const history = (i: number): NonNullable<RunEventInit['payload']>[] => {
         graph: { steps: [{ id: 'a', phase: i % 3 ? 'noop' : 'third' }] },
       },
     },
-    { case: 'stepReady', value: { stepId: 'a' } },
-    { case: 'stepScheduled', value: { stepId: 'a', attemptId, number: 1, fencingToken: 1n } },
-    { case: 'stepStarted', value: { stepId: 'a', attemptId, worker: 'w' } },
-    { case: 'stepReported', value: { stepId: 'a', attemptId, result } },
-    { case: 'stepCompleted', value: { stepId: 'a' } },
-    { case: 'runCompleted', value: {} },
+    ...complete(name, result),
   ];
 };
 
 describe('snapshots of the front door', () => {
-  let nats: Awaited<ReturnType<typeof startNatsServer>>;
+  let doors: FrontDoors;
   let events: Events;
-  let directory: string;
-  let stub: RunningService;
-  const services: RunningService[] = [];
-
-  const start = async (): Promise<RunningService> => {
-    const service = await createService(AppModule, {
-      name: 'pipeline-controller',
-      settings,
-      env: {
-        FORGE_GRPC_PORT: '0',
-        FORGE_HTTP_PORT: '0',
-        FORGE_LOG_LEVEL: 'silent',
-        FORGE_NATS_URL: nats.url,
-        FORGE_ARTIFACT_DIR: directory,
-        FORGE_ORCHESTRATOR_ADDRESS: stub.grpcAddress,
-      },
-    });
-    services.push(service);
-    return service;
-  };
-  const stop = async (service: RunningService): Promise<void> => {
-    services.splice(services.indexOf(service), 1);
-    await service.drain('test');
-  };
+  const start = () => doors.start();
+  const stop = (service: RunningService) => doors.stop(service);
   const write = async (i: number, payloads = history(i)): Promise<void> => {
     const revision = await events.runs.revisionOf(nameOf(i));
     const all = payloads.map((payload) => ({ time: timestampNow(), actor: 'test', payload }));
@@ -89,8 +62,15 @@ describe('snapshots of the front door', () => {
           .slice(0, 10)
           .map(async ({ ref }) => (await artifacts.getLineage({ digest: ref?.digest ?? '' })).edges),
       );
+      const capacity = doors.client(CapacityService, service);
+      const bytes = await Promise.all(
+        ['p', 'q'].map(async (project) => {
+          const { quota } = await capacity.getQuota({ name: `projects/${project}/quota` });
+          return quota?.usage?.artifactBytes;
+        }),
+      );
       const ended = (await client.listRuns({ parent, orderBy: 'end_time', pageSize: 1_000 })).runs;
-      return { runs, thirds: thirds.map(({ name }) => name), full, made, origins, ended };
+      return { runs, thirds: thirds.map(({ name }) => name), full, made, origins, ended, bytes };
     } finally {
       client.close();
       artifacts.close();
@@ -108,20 +88,12 @@ describe('snapshots of the front door', () => {
   const head = () => events.snapshots('history', HISTORY_VERSION).load();
 
   beforeAll(async () => {
-    nats = await startNatsServer();
-    events = await connectForTest(nats.url);
-    directory = await mkdtemp(join(tmpdir(), 'controller-'));
-    stub = await startStubOrchestrator(events);
+    doors = await startFrontDoors();
+    events = doors.events;
     for (let i = 1; i <= 60; i++) await write(i);
     for (let i = 61; i <= 63; i++) await write(i, history(i).slice(0, 3));
   }, 150_000);
-  afterAll(async () => {
-    for (const service of [...services]) await stop(service);
-    await stub.drain('test');
-    await events.close();
-    await nats.stop();
-    await rm(directory, { recursive: true, force: true });
-  }, 150_000);
+  afterAll(() => doors.end(), 150_000);
 
   it('give what a replay of the whole log gives, also with what came after them', async () => {
     const first = await start();
@@ -144,6 +116,38 @@ describe('snapshots of the front door', () => {
     expect(await picture(fourth)).toEqual(after);
     await stop(fourth);
     expect(await replayed()).toEqual(after);
+  }, 150_000);
+
+  it('credit content to the project that stored it first, also when its run ended later', async () => {
+    const ours = `${parent}/runs/shared`;
+    const theirs = 'projects/q/runs/shared';
+    const append = async (name: string, payloads: readonly Payload[]) =>
+      events.runs.append(
+        name,
+        payloads.map((payload) => ({ time: timestampNow(), actor: 'test', payload })),
+        await events.runs.revisionOf(name),
+      );
+    const story = (name: string) => {
+      const ref = { digest: `sha256:${'f'.repeat(64)}`, type: 'report', name: 'shared', sizeBytes: 1_000n };
+      const outputs = [{ port: 'report', artifacts: [ref] }];
+      const created: Payload = { case: 'runCreated', value: { graph: GRAPH } };
+      return [created, ...complete(name, { outcome: 'done', outputs })];
+    };
+    const first = await start();
+    const before = (await picture(first)) as { bytes: bigint[] };
+    await append(theirs, story(theirs).slice(0, -1));
+    await append(ours, story(ours));
+    await append(theirs, story(theirs).slice(-1));
+    const client = doors.client(PipelineService, first);
+    const hasEnded = async () => (await client.getRun({ name: theirs })).run?.state === RunState.COMPLETED;
+    while (!(await hasEnded().catch(() => false))) await sleep(20);
+    const live = (await picture(first)) as { bytes: bigint[] };
+    expect(live.bytes).toEqual([before.bytes[0], (before.bytes[1] ?? 0n) + 1_000n]);
+    await stop(first);
+    const second = await start();
+    expect(await picture(second)).toEqual(live);
+    await stop(second);
+    expect(await replayed()).toEqual(live);
   }, 150_000);
 
   it('are what a start reads instead of the log', async () => {
