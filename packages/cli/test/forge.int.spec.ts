@@ -1,12 +1,8 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CachePolicy, WaitKind } from '@agentforge/contracts';
-import type { RunningService } from '@agentforge/service-kit';
-import { runCommand } from '../src/run-command.js';
-import { type FrontDoorState, startFakeFrontDoor } from '../src/testing/fake-front-door.js';
-import { type FakeIo, fakeIo } from '../src/testing/fake-io.js';
 import { digestOf, pendingRun } from '../src/testing/sample-run.js';
+import { forgeOnFake } from './forge-on-fake.js';
 
 const SPEC = `name: test
 seed: 3
@@ -23,32 +19,7 @@ steps:
       corpus: { file: book.txt }
 `;
 
-let service: RunningService;
-let state: () => FrontDoorState;
-let reset: () => void;
-let folder: string;
-
-beforeAll(async () => {
-  ({ service, state, reset } = await startFakeFrontDoor());
-  folder = await mkdtemp(join(tmpdir(), 'forge-cli-'));
-  await writeFile(join(folder, 'spec.yaml'), SPEC);
-  await writeFile(join(folder, 'book.txt'), 'It was the best of times.\n'.repeat(20));
-});
-beforeEach(() => reset());
-afterAll(async () => {
-  await service.drain('test');
-  await rm(folder, { recursive: true, force: true });
-});
-
-/** Runs a command line against the fake front door. */
-async function forge(
-  line: string,
-  options: { isTTY?: boolean; stdin?: string } = {},
-): Promise<{ code: number; io: FakeIo }> {
-  const io = fakeIo({ cwd: folder, env: { FORGE_SERVER: service.grpcAddress }, ...options });
-  const code = await runCommand(io, line.split(' '), '1.2.3');
-  return { code, io };
-}
+const { forge, state, folder } = forgeOnFake({ 'spec.yaml': SPEC });
 
 describe('forge quota', () => {
   it('shows limits beside what is used, and sets only those that are named', async () => {
@@ -297,8 +268,35 @@ describe('forge artifact', () => {
     expect(digest).toMatch(/^sha256:[0-9a-f]{64}$/);
     const got = await forge(`artifact get ${digest.slice(7, 15)} --to copy.txt`);
     expect(got.code).toBe(0);
-    expect(await readFile(join(folder, 'copy.txt'))).toEqual(await readFile(join(folder, 'book.txt')));
+    expect(await readFile(join(folder(), 'copy.txt'))).toEqual(await readFile(join(folder(), 'book.txt')));
     expect((await forge(`artifact verify ${digest}`)).code).toBe(0);
+  });
+
+  it('uploads count for the project of the option, the specification or the environment', async () => {
+    const parents = () => [...state().contents.values()].map(({ parent }) => parent);
+    await forge('artifact upload book.txt');
+    expect(parents()).toEqual(['projects/default']);
+    await forge('--project search artifact upload book.txt --type report');
+    expect(parents()).toEqual(['projects/search']);
+    await forge('run create -f -', { stdin: `project: team\n${SPEC}` });
+    expect(parents()).toEqual(['projects/team']);
+    await forge('spec lint spec.yaml --project search');
+    expect(parents()).toEqual(['projects/search']);
+    await forge('schedule create -f spec.yaml --cron @daily nightly');
+    expect(parents()).toEqual(['projects/default']);
+    const model = join(folder(), 'model');
+    await mkdir(model);
+    for (const name of ['config.json', 'model.safetensors', 'tokenizer.json'])
+      await writeFile(join(model, name), name);
+    const stored = await forge('--project search artifact upload model');
+    expect(stored.err).toBe('');
+    expect(parents().filter((parent) => parent === 'projects/search')).toHaveLength(4);
+    const manifest = [...state().contents.values()].at(-1)?.bytes.toString() ?? '';
+    expect(JSON.parse(manifest).files.map(({ path }: { path: string }) => path)).toEqual([
+      'config.json',
+      'model.safetensors',
+      'tokenizer.json',
+    ]);
   });
 
   it('refuses what arrives damaged and leaves no file behind', async () => {
@@ -307,7 +305,7 @@ describe('forge artifact', () => {
     const got = await forge(`artifact get ${digest} --to damaged.txt`);
     expect(got.code).toBe(1);
     expect(got.io.err.text).toContain('DATA_LOSS');
-    await expect(readFile(join(folder, 'damaged.txt'))).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(readFile(join(folder(), 'damaged.txt'))).rejects.toMatchObject({ code: 'ENOENT' });
     const verified = await forge(`artifact verify ${digest}`);
     expect(verified.code).toBe(1);
     expect(verified.io.out.text).toContain('byte 3 differs');

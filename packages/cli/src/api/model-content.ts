@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { ArtifactRef, ArtifactService } from '@agentforge/contracts';
+import type { ArtifactRef } from '@agentforge/contracts';
 import {
   CONFIG_FILE,
   GENERATION_CONFIG_FILE,
@@ -9,8 +8,7 @@ import {
   TOKENIZER_FILE,
   WEIGHTS_FILE,
 } from '@agentforge/model';
-import type { Client } from '@agentforge/service-kit';
-import { uploadContent } from './transfer.js';
+import { type UploadTarget, uploadContent } from './transfer.js';
 
 /** Media type of a model's manifest. */
 export const MODEL_MEDIA_TYPE = 'application/vnd.agentforge.model.v1+json';
@@ -32,23 +30,18 @@ export async function isModelFolder(path: string): Promise<boolean> {
 }
 
 /** Stores a model folder: every file, then the manifest that lists them. */
-export async function uploadModel(
-  client: Client<typeof ArtifactService>,
-  folder: string,
-  signal?: AbortSignal,
-): Promise<ArtifactRef> {
+export async function uploadModel(target: UploadTarget, folder: string): Promise<ArtifactRef> {
   const files: { digest: string; path: string; sizeBytes: number }[] = [];
   for (const path of [...MODEL_FILES].sort()) {
-    const bytes = await readFile(join(folder, path)).catch(() => undefined);
-    if (!bytes) continue;
-    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    const file = join(folder, path);
+    if (!(await stat(file).catch(() => undefined))?.isFile()) continue;
     const meta = { name: path, type: 'file', mediaType: mediaTypeOf(path) };
-    await uploadContent(client, { file: join(folder, path) }, meta, signal);
-    files.push({ digest, path, sizeBytes: bytes.length });
+    const { digest, sizeBytes } = await uploadContent(target, { file }, meta);
+    files.push({ digest, path, sizeBytes: Number(sizeBytes) });
   }
   const manifest = Buffer.from(JSON.stringify({ annotations: {}, files }));
   const meta = { name: basename(folder), type: 'model', mediaType: MODEL_MEDIA_TYPE };
-  return uploadContent(client, manifest, meta, signal);
+  return uploadContent(target, manifest, meta);
 }
 
 function mediaTypeOf(path: string): string {

@@ -1,22 +1,19 @@
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
-import type { ArtifactRef, ArtifactService, PhaseDescriptor } from '@agentforge/contracts';
+import type { ArtifactRef, PhaseDescriptor } from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
-import type { Client } from '@agentforge/service-kit';
 import type { SpecDocument } from '../spec/document.js';
 import type { SpecProblem } from '../spec/problem.js';
 import type { ContentItem, RunSpec } from '../spec/run-spec.js';
-import { uploadContent } from './transfer.js';
+import { type UploadTarget, uploadContent } from './transfer.js';
 
 /** What resolving needs. */
-export interface ResolveContext {
-  readonly client: Client<typeof ArtifactService>;
+export interface ResolveContext extends UploadTarget {
   /** Descriptors, to know what type of artifact a port takes. */
   readonly phases: readonly PhaseDescriptor[];
   readonly document: SpecDocument;
   /** Folder that relative paths start from: that of the specification. */
   readonly folder: string;
-  readonly signal?: AbortSignal;
 }
 
 /** Every content item as a stored artifact, and what could not be found or read. */
@@ -76,18 +73,14 @@ async function resolveItem(
 }
 
 /** Stores a file or folder of this machine as an artifact of a type. */
-export async function uploadPath(
-  path: string,
-  type: string,
-  { client, signal }: Pick<ResolveContext, 'client' | 'signal'>,
-): Promise<ArtifactRef> {
+export async function uploadPath(path: string, type: string, target: UploadTarget): Promise<ArtifactRef> {
   const kind = await stat(path).catch(() => {
     throw new AppError('NOT_FOUND', `${path} does not exist`);
   });
   if (type === 'corpus') {
     const { corpusContent } = await import('./corpus-content.js');
     const { bytes, name, mediaType } = await corpusContent(path);
-    return uploadContent(client, bytes, { name, type, mediaType }, signal);
+    return uploadContent(target, bytes, { name, type, mediaType });
   }
   if (type === 'model') {
     const { isModelFolder, uploadModel } = await import('./model-content.js');
@@ -97,11 +90,11 @@ export async function uploadPath(
         `${path} is no model folder: it needs config.json and model.safetensors`,
       );
     }
-    return uploadModel(client, path, signal);
+    return uploadModel(target, path);
   }
   if (!kind.isFile()) throw new AppError('INVALID_ARGUMENT', `${path} is a folder; a ${type} is one file`);
   const mediaType = path.endsWith('.json') ? 'application/json' : 'application/octet-stream';
-  return uploadContent(client, { file: path }, { name: basename(path), type, mediaType }, signal);
+  return uploadContent(target, { file: path }, { name: basename(path), type, mediaType });
 }
 
 function isAboutTheItem(error: AppError): boolean {

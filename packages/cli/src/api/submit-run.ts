@@ -38,14 +38,16 @@ export function requireSpec(source: SpecSource): ReadySpec {
 
 /**
  * Checks a specification with the server, too. Files are uploaded on the way: what a port takes is judged by content.
+ * @param project  that the uploaded bytes count for
  * @throws InvalidSpecError INVALID_ARGUMENT: all problems that the server found, with their places
  */
 export async function validateRemotely(
   ready: ReadySpec,
   door: FrontDoor,
+  project: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const graph = await buildGraph(ready, door, signal);
+  const graph = await buildGraph(ready, door, project, signal);
   const { violations } = await door.pipeline.validateRunSpec({ graph }, { signal });
   if (violations.length > 0) throw located(ready, violations);
 }
@@ -64,7 +66,7 @@ export interface SubmitOptions {
  */
 export async function submitRun(ready: ReadySpec, door: FrontDoor, options: SubmitOptions): Promise<Run> {
   const { spec } = ready;
-  const graph = await buildGraph(ready, door, options.signal);
+  const graph = await buildGraph(ready, door, options.project, options.signal);
   try {
     const { run } = await door.pipeline.createRun(
       {
@@ -90,16 +92,19 @@ export async function submitRun(ready: ReadySpec, door: FrontDoor, options: Subm
 
 /**
  * The graph of a specification on the wire, its files uploaded.
+ * @param project  that their bytes count for
  * @throws InvalidSpecError INVALID_ARGUMENT: all content that could not be found or read
  */
 export async function buildGraph(
   ready: ReadySpec,
   door: FrontDoor,
+  project: string,
   signal?: AbortSignal,
 ): Promise<GraphSpec> {
   const { phases } = await door.pipeline.listPhases({}, { signal });
   const { refs, problems } = await resolveContent(ready.spec, {
     client: door.artifacts,
+    parent: `projects/${project}`,
     phases,
     document: ready.document,
     folder: ready.source.folder,

@@ -18,6 +18,14 @@ export interface UploadMeta {
   readonly mediaType: string;
 }
 
+/** Where uploads go. */
+export interface UploadTarget {
+  readonly client: Client<typeof ArtifactService>;
+  /** Project that the bytes count for: "projects/{project}". */
+  readonly parent: string;
+  readonly signal?: AbortSignal;
+}
+
 /** Content came over damaged. */
 export class DigestMismatchError extends AppError {
   constructor(expected: string, actual: string) {
@@ -27,15 +35,15 @@ export class DigestMismatchError extends AppError {
   }
 }
 
-/** Stores bytes or a file; the server checks the digest. */
+/** Stores bytes or a file; the server checks the digest, and counts no bytes twice that it has already. */
 export async function uploadContent(
-  client: Client<typeof ArtifactService>,
+  { client, parent, signal }: UploadTarget,
   content: Uint8Array | { readonly file: string },
   meta: UploadMeta,
-  signal?: AbortSignal,
 ): Promise<ArtifactRef> {
+  const digest = await digestOf(content);
   async function* messages() {
-    yield { part: { case: 'header' as const, value: { ...meta, digest: '' } } };
+    yield { part: { case: 'header' as const, value: { ...meta, digest, parent } } };
     if (content instanceof Uint8Array) {
       for (let at = 0; at < content.length; at += CHUNK_BYTES) {
         yield { part: { case: 'chunk' as const, value: content.subarray(at, at + CHUNK_BYTES) } };
@@ -49,6 +57,15 @@ export async function uploadContent(
   const { ref } = await client.uploadArtifact(messages(), { signal, deadlineMs: TRANSFER_DEADLINE_MS });
   if (!ref) throw new AppError('INTERNAL', 'the server stored the content but did not say where');
   return ref;
+}
+
+async function digestOf(content: Uint8Array | { readonly file: string }): Promise<string> {
+  const hash = createHash('sha256');
+  if (content instanceof Uint8Array) hash.update(content);
+  else
+    for await (const chunk of createReadStream(content.file, { highWaterMark: CHUNK_BYTES }))
+      hash.update(chunk as Uint8Array);
+  return `sha256:${hash.digest('hex')}`;
 }
 
 /** Where a download goes and what it must be. */

@@ -118,7 +118,11 @@ export async function uploadArtifact(session: Session, options: UploadOptions, p
   const { isModelFolder } = await import('../api/model-content.js');
   const type = options.type ?? ((await isModelFolder(file)) ? 'model' : 'corpus');
   const client = await session.artifacts();
-  const ref = await uploadPath(file, type, { client, signal: session.io.interruption() });
+  const ref = await uploadPath(file, type, {
+    client,
+    parent: `projects/${await session.project()}`,
+    signal: session.io.interruption(),
+  });
   if (!ref.digest) throw new AppError('INTERNAL', 'the server did not return a digest');
   await session.print({
     value: toJson(ArtifactRefSchema, ref),

@@ -35,8 +35,9 @@ export interface CreateOptions {
 export async function createRun(session: Session, options: CreateOptions): Promise<void> {
   const ready = requireSpec(await readSpecSource(session.io, options.file, options.set ?? []));
   const door = { pipeline: await session.pipeline(), artifacts: await session.artifacts() };
+  const project = ready.spec.project ?? (await session.project());
   const run = await submitRun(ready, door, {
-    project: ready.spec.project ?? (await session.project()),
+    project,
     runId: options.runId ?? ready.spec.run,
     signal: session.io.interruption(),
     ...(options.name === undefined ? {} : { displayName: options.name }),

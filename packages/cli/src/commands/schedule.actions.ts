@@ -42,9 +42,10 @@ export interface CreateOptions extends ChangeOptions {
 export async function createSchedule(session: Session, options: CreateOptions, id: string): Promise<void> {
   const fields = fieldsOf(options);
   const ready = await readTemplate(session, options.file, options.set);
-  const template = await templateOf(session, ready);
+  const project = ready.spec.project ?? (await session.project());
+  const template = await templateOf(session, ready, project);
   const client = await session.schedules();
-  const parent = `projects/${ready.spec.project ?? (await session.project())}`;
+  const parent = `projects/${project}`;
   const { schedule } = await scheduleProblems(ready, () =>
     client.createSchedule(
       {
@@ -102,7 +103,7 @@ export async function updateSchedule(session: Session, options: ChangeOptions, t
   if (paths.length === 0) throw new UsageError('name at least one thing to change; --help lists them');
   const ready = file === undefined ? undefined : await readTemplate(session, file, set);
   const name = await session.scheduleName(text, ready?.spec.project);
-  const template = ready && (await templateOf(session, ready));
+  const template = ready && (await templateOf(session, ready, name.split('/')[1] ?? ''));
   const client = await session.schedules();
   const { schedule } = await scheduleProblems(ready, () =>
     client.updateSchedule(
@@ -203,9 +204,9 @@ async function readTemplate(
   return ready;
 }
 
-async function templateOf(session: Session, ready: ReadySpec) {
+async function templateOf(session: Session, ready: ReadySpec, project: string) {
   const door = { pipeline: await session.pipeline(), artifacts: await session.artifacts() };
-  const graph = await buildGraph(ready, door, session.io.interruption());
+  const graph = await buildGraph(ready, door, project, session.io.interruption());
   return { displayName: ready.spec.name, labels: ready.spec.labels, graph };
 }
 

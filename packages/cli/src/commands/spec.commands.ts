@@ -47,7 +47,10 @@ async function lintSpecs(session: Session, options: LintOptions, ...files: strin
   const results: { file: string; valid: true }[] = [];
   for (const file of files.flat()) {
     const ready = requireSpec(await readSpecSource(session.io, file, options.set ?? []));
-    if (door) await validateRemotely(ready, door, session.io.interruption());
+    if (door) {
+      const project = ready.spec.project ?? (await session.project());
+      await validateRemotely(ready, door, project, session.io.interruption());
+    }
     results.push({ file, valid: true });
   }
   const how = online

@@ -42,11 +42,20 @@ import { FakeSchedules, fakeScheduleController } from './fake-schedules.js';
 import { lineageOf } from './sample-lineage.js';
 import { completedRun, pendingRun, wholeStory } from './sample-run.js';
 
+interface StoredContent {
+  readonly bytes: Buffer;
+  readonly type: string;
+  readonly name: string;
+  readonly mediaType: string;
+  /** Project that it counts for. */
+  readonly parent: string;
+}
+
 /** What the fake front door remembers, and what it is told to do. */
 export class FrontDoorState {
   readonly created: CreateRunRequest[] = [];
   readonly calls: string[] = [];
-  readonly contents = new Map<string, { bytes: Buffer; type: string; name: string; mediaType: string }>();
+  readonly contents = new Map<string, StoredContent>();
   readonly runs = new Map<string, Run>([['projects/default/runs/demo', completedRun()]]);
   lastFilter = '';
   quota = { maxRunningRuns: 0, maxArtifactBytes: 0n };
@@ -180,18 +189,22 @@ class FakeArtifactController {
 
   async uploadArtifact(requests: AsyncIterable<UploadArtifactRequest>) {
     const chunks: Uint8Array[] = [];
-    let header = { name: '', type: '', mediaType: '' };
+    let header = { name: '', type: '', mediaType: '', parent: '' };
+    let expected = '';
     for await (const { part } of requests) {
       if (part.case === 'header') {
-        const { name, type, mediaType } = part.value;
-        header = { name, type, mediaType };
+        const { name, type, mediaType, parent } = part.value;
+        header = { name, type, mediaType, parent };
+        expected = part.value.digest;
       }
       if (part.case === 'chunk') chunks.push(part.value);
     }
     const bytes = Buffer.concat(chunks);
     const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    if (expected !== digest) throw new AppError('INVALID_ARGUMENT', `it has ${digest}, not ${expected}`);
     state.current.contents.set(digest, { bytes, ...header });
-    return { ref: { digest, sizeBytes: BigInt(bytes.length), ...header } };
+    const { name, type, mediaType } = header;
+    return { ref: { digest, sizeBytes: BigInt(bytes.length), name, type, mediaType } };
   }
 
   async *downloadArtifact({ digest }: DownloadArtifactRequest) {
