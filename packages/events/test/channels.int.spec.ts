@@ -221,13 +221,24 @@ describe('the other channels', () => {
     await a.uploads.put(ref('a'));
     const seen: string[] = [];
     const end = new AbortController();
+    const owners: { project: string; since: number }[] = [];
     const watching = (async () => {
-      for await (const upload of b.uploads.watch({ signal: end.signal })) seen.push(upload.ref.name);
+      for await (const { ref: upload, project, since } of b.uploads.watch({ signal: end.signal })) {
+        seen.push(upload.name);
+        owners.push({ project, since: since.getTime() });
+      }
     })();
     await until(() => seen.length === 1);
     await a.uploads.put(ref('b'));
     await until(() => seen.length === 2);
     expect(seen).toEqual(['a', 'b']);
+    const renamed = { ...ref('b'), name: 'c' };
+    await a.uploads.put(ref('b'), 'p');
+    await Promise.all([a.uploads.put(renamed, 'q'), a.uploads.put(ref('b'), 'q'), b.uploads.put(renamed)]);
+    await until(() => seen.length >= 4);
+    expect(owners[1]?.project).toBe('');
+    const counted = owners.slice(2);
+    expect(counted).toEqual(counted.map(() => ({ project: 'p', since: counted[0]?.since })));
     await expect(a.uploads.put(ref('z'))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     end.abort();
     await watching;

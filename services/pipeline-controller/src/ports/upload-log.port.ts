@@ -6,6 +6,8 @@ export interface UploadRecord {
   /** The project that its bytes count for; empty for none. */
   readonly project: string;
   readonly time: Date;
+  /** Since when they do. */
+  readonly since: Date;
 }
 
 /** Which artifacts were uploaded; durable. */

@@ -34,19 +34,24 @@ export class ArtifactIndex {
       for (const { port, artifacts } of stepOf(record, stepId)?.result?.outputs ?? []) {
         const producer = create(ProducerSchema, { run: batch.run, stepId, output: port });
         for (const ref of artifacts) {
-          this.bytes.add(parseRunName(batch.run)?.project ?? '', ref);
-          this.#add({ ref, timeMs, offset: offset++, producer });
+          const entry = { ref, timeMs, offset: offset++, producer };
+          this.bytes.add(parseRunName(batch.run)?.project ?? '', ref, entry);
+          this.#add(entry);
         }
       }
     }
   }
 
-  /** Takes in an upload; one that is known by its digest and name changes nothing. */
-  addUpload(ref: ArtifactRef, timeMs: number, project = ''): void {
-    this.bytes.add(project, ref);
+  /**
+   * Takes in an upload; one that is known by its digest and name changes nothing.
+   * @param sinceMs  since when it counts for the project; not given before its record says so
+   */
+  addUpload(ref: ArtifactRef, timeMs: number, project = '', sinceMs = Number.POSITIVE_INFINITY): void {
+    const offset = Number.parseInt(ref.digest.slice(-8), 16);
+    this.bytes.add(project, ref, { timeMs: sinceMs, offset });
     const known = this.#byDigest.get(ref.digest);
     if (known?.producer === undefined && known?.ref.name === ref.name && known.ref.type === ref.type) return;
-    this.#add({ ref, timeMs, offset: Number.parseInt(ref.digest.slice(-8), 16) });
+    this.#add({ ref, timeMs, offset });
   }
 
   /** What a run produced so far, in order. */
@@ -58,7 +63,7 @@ export class ArtifactIndex {
   restore(run: string, entries: readonly Omit<ArtifactEntry, 'sequence'>[]): void {
     const project = parseRunName(run)?.project ?? '';
     for (const entry of entries.slice(this.ofRun(run).length)) {
-      this.bytes.add(project, entry.ref);
+      this.bytes.add(project, entry.ref, entry);
       this.#add(entry);
     }
   }

@@ -6,7 +6,7 @@ import type { RunEntry } from './run-index.js';
 import type { RunSummary } from './run-summary.js';
 
 /** Version of the entries: a snapshot of another one is not read. Raise it with every change of what they say. */
-export const HISTORY_VERSION = 2;
+export const HISTORY_VERSION = 3;
 /** A run with more artifacts is read from its log. */
 const MAX_ARTIFACTS = 1_000;
 /** So is one whose steps read and made more: some 100 bytes each. */

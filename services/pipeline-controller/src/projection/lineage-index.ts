@@ -9,6 +9,8 @@ export type PortDigest = readonly [port: string, digest: string];
 /** A step that completed: what it read and what it made. Plain JSON, since snapshots keep it. */
 export interface LineageStepEntry {
   readonly step: string;
+  /** Revision of the batch that says so: which of two steps was first does not depend on who tells of them. */
+  readonly at: number;
   readonly reads: readonly PortDigest[];
   readonly makes: readonly PortDigest[];
 }
@@ -32,7 +34,7 @@ export class LineageIndex {
     for (const { payload } of batch.events) {
       if (payload.case !== 'stepCompleted' && payload.case !== 'stepCacheHit') continue;
       const step = stepOf(record, payload.value.stepId);
-      if (step?.result) this.#add(batch.run, entryOf(record, step));
+      if (step?.result) this.#add(batch.run, entryOf(record, step, Number(batch.revision)));
     }
   }
 
@@ -40,7 +42,7 @@ export class LineageIndex {
   ofRun(run: string): LineageStepEntry[] {
     return [...(this.#byRun.get(run) ?? [])].flatMap((id) => {
       const known = this.#steps.get(id);
-      return known ? [{ step: known.step, reads: known.reads, makes: known.makes }] : [];
+      return known ? [{ step: known.step, at: known.at, reads: known.reads, makes: known.makes }] : [];
     });
   }
 
@@ -60,7 +62,7 @@ export class LineageIndex {
   }
 
   #known(ids: ReadonlySet<string> | undefined): Known[] {
-    return [...(ids ?? [])].flatMap((id) => this.#steps.get(id) ?? []);
+    return [...(ids ?? [])].flatMap((id) => this.#steps.get(id) ?? []).sort((a, b) => a.at - b.at);
   }
 
   /** A step that was done again takes the place of what it was before. */
@@ -89,12 +91,13 @@ export class LineageIndex {
 /** A step of lineage as the index knows it. */
 export type LineageKnown = Known;
 
-function entryOf(record: RunRecord, step: StepRecord): LineageStepEntry {
+function entryOf(record: RunRecord, step: StepRecord, at: number): LineageStepEntry {
   const flat = (
     ports: readonly { readonly port: string; readonly artifacts: readonly { digest: string }[] }[],
   ) => ports.flatMap(({ port, artifacts }) => artifacts.map(({ digest }): PortDigest => [port, digest]));
   return {
     step: step.spec.id,
+    at,
     reads: flat(resolveInputs(record, step)),
     makes: flat(step.result?.outputs ?? []),
   };

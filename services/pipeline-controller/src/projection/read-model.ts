@@ -55,8 +55,8 @@ export class ReadModel {
           await this.#take(batch);
       }),
       caughtUp(async (onCaughtUp) => {
-        for await (const { ref, project, time } of this.uploads.watch({ signal, onCaughtUp }))
-          this.artifacts.addUpload(ref, time.getTime(), project);
+        for await (const { ref, project, time, since } of this.uploads.watch({ signal, onCaughtUp }))
+          this.artifacts.addUpload(ref, time.getTime(), project, since.getTime());
       }),
     ]);
     this.#keeper.every(this.snapshotIntervalMs);
