@@ -26,6 +26,8 @@ let overheads = new Samples();
 /** Called with the name of a run whose last step was done. */
 let onLast = () => undefined;
 let isLoading = false;
+/** Why a run of the load could not be made: the load was less than it should have been. */
+let failure;
 /** Creations under way. */
 const launches = new Set();
 
@@ -51,8 +53,9 @@ async function handle({ task, delivery }) {
   }
 }
 
-async function createRun(graph) {
-  for (;;) {
+/** @param isWanted  whether to ask again after a refusal */
+async function createRun(graph, isWanted = () => true) {
+  while (isWanted()) {
     try {
       const { run } = await pipeline.createRun({ parent: PROJECT, graph });
       return run.name;
@@ -119,13 +122,14 @@ serve({
     const graph = lanes(PHASE, width, depth);
     const launch = () => {
       if (!isLoading) return;
-      const creation = createRun(graph).catch((error) => {
-        console.error(`bench:engine: createRun: ${error.message}`);
+      const creation = createRun(graph, () => isLoading).catch((error) => {
+        failure ??= error;
       });
       launches.add(creation);
       creation.finally(() => launches.delete(creation));
     };
     isLoading = true;
+    failure = undefined;
     onLast = launch;
     for (let i = 0; i < outstanding; i++) launch();
   },
@@ -136,6 +140,7 @@ serve({
     await Promise.all(launches);
     for (const state of ['PENDING', 'RUNNING']) await untilNone(state, 60_000);
     await untilNone('FAILED', 0);
+    if (failure) throw new Error(`a run could not be made: ${failure.message}`);
   },
 
   /** Steps and runs that were done so far, and when this was counted. */

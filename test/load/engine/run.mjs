@@ -4,6 +4,7 @@ import { arch, availableParallelism, cpus, loadavg, platform, release, totalmem 
 import { parseArgs } from 'node:util';
 import { curvesSvg } from './curves.mjs';
 import { documentOf, lineOf, tableOf } from './report.mjs';
+import { stopSystems } from './system.mjs';
 import { judged } from './targets.mjs';
 
 /** By name, in the order they run. Each runs in turn, with a system of its own. */
@@ -24,11 +25,12 @@ const NUMBERS = {
   steps: [200, 'steps of a chain, for the overhead of a step'],
   runs: [64, 'runs that go on at once, for steps per second'],
   watchers: [100, 'watchers of one run'],
-  kills: [10, 'workers that are killed'],
+  kills: [50, 'workers that are killed'],
   large: [10_000, 'steps of the large graph'],
-  rounds: [5, 'interleaved rounds with and without telemetry'],
+  rounds: [8, 'interleaved rounds with and without telemetry'],
   idle: [900, 'runs that wait, for their memory'],
   finished: [2_000, 'finished runs on record, for the time to start'],
+  limit: [600, 'seconds after which a section has failed; what it recorded until then counts'],
 };
 
 const HELP = `Usage: pnpm bench:engine [options]
@@ -125,24 +127,59 @@ const context = {
     curves.push({ name, samples });
   },
 };
+/** The outcome of a section, or its failure when it takes too long. */
+async function within(seconds, work) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not done within ${seconds} s`)), seconds * 1000);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    // A section that is cut off fails again, at what it was waiting for.
+    work.catch(() => undefined);
+  }
+}
+
+/** What is known so far: a later failure loses nothing. */
+function keep() {
+  if (options.json !== undefined && options.json !== '-')
+    writeFileSync(options.json, documentOf(machine, figures));
+  if (options.table !== undefined) writeFileSync(options.table, tableOf(figures));
+}
+
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+])
+  process.once(signal, () => {
+    say(`  ${signal}: ending what was started`);
+    void stopSystems().then(() => process.exit(code));
+  });
+
 const failed = [];
 for (const name of SECTIONS.filter((section) => options.sections.includes(section))) {
   const { run } = await import(`./sections/${name}.mjs`);
   say(`\n${name}`);
   const before = figures.length;
+  const beganMs = performance.now();
+  let isOpen = true;
   try {
-    await run(context);
+    await within(options.limit, run({ ...context, record: (figure) => isOpen && context.record(figure) }));
   } catch (error) {
+    isOpen = false;
     failed.push(name);
+    await stopSystems();
     say(`  section ${name} failed: ${error.stack ?? error}`);
   }
   for (const bound of new Set(figures.slice(before).map((figure) => figure.bound)))
     if (bound) say(`  ${bound}`);
+  say(`  ${name} took ${((performance.now() - beganMs) / 1000).toFixed(0)} s`);
+  keep();
 }
 
 if (options.json === '-') process.stdout.write(documentOf(machine, figures));
-else if (options.json !== undefined) writeFileSync(options.json, documentOf(machine, figures));
-if (options.table !== undefined) writeFileSync(options.table, tableOf(figures));
 if (options.svg !== undefined)
   writeFileSync(options.svg, curvesSvg(`Latency of unary calls, ${machine.cpu}`, curves, 50));
 const missed = figures.filter(({ met }) => met === false);
@@ -150,4 +187,5 @@ say(
   `\n${figures.length} figures, ${figures.filter(({ met }) => met).length} targets met, ${missed.length} not met` +
     (failed.length > 0 ? `; failed: ${failed.join(', ')}` : ''),
 );
-process.exitCode = failed.length > 0 ? 1 : 0;
+// What a section that was cut off still holds must not keep the process.
+process.exit(failed.length > 0 ? 1 : 0);

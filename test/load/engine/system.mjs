@@ -15,6 +15,9 @@ const PHASE_MAIN = fileURLToPath(new URL('./bench-phase/main.mjs', import.meta.u
 const OBSERVER = new URL('./observer.mjs', import.meta.url).href;
 const POLL_MS = 20;
 
+/** Systems that run: what ends a section that takes too long. */
+const running = new Set();
+
 /** All runs of a measurement are in it. */
 export const PROJECT = 'projects/bench';
 
@@ -39,6 +42,7 @@ export class BenchSystem {
    */
   static async start({ env = {}, replicas = {}, notify = () => undefined } = {}) {
     const system = new BenchSystem(mkdtempSync(join(tmpdir(), 'forge-bench-')));
+    running.add(system);
     mkdirSync(system.observeDir);
     try {
       system.#stack = await LocalStack.start({
@@ -55,6 +59,10 @@ export class BenchSystem {
         }),
         notify,
       });
+      if (!running.has(system)) {
+        await system.#stack.stop();
+        throw new Error('stopped while it was starting');
+      }
       system.pipeline = createClient(PipelineService, system.server, {
         deadlineMs: 60_000,
         waitForReady: true,
@@ -148,6 +156,7 @@ export class BenchSystem {
 
   /** Ends everything and removes the folder. */
   async stop() {
+    if (!running.delete(this)) return;
     this.pipeline?.close();
     await Promise.all([...this.#remotes.values()].map((remote) => remote.stop()));
     await this.#stack?.stop();
@@ -172,6 +181,11 @@ export class BenchSystem {
       return phases.some(({ name }) => name === phase);
     });
   }
+}
+
+/** Ends every system that runs. */
+export async function stopSystems() {
+  await Promise.allSettled([...running].map((system) => system.stop()));
 }
 
 /** Waits until a condition holds; fails with its name when it does not in time. */

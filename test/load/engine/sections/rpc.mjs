@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CreateRunRequestSchema, GetRunRequestSchema } from '@agentforge/contracts';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { lanes } from '../graphs.mjs';
@@ -14,24 +15,65 @@ const RATE_PER_GENERATOR = 2_500;
 const CONNECTIONS = 4;
 /** Time until all generators begin together, ms. */
 const LEAD_MS = 500;
+/** Time over which it is looked whether work is left, ms. */
+const QUIET_MS = 500;
 const WARM_UP = { rate: 300, durationMs: 3_000 };
 /** Creations per second: each is an append, and a run that is executed. */
 const CREATE_RATE = 20;
 
+/** Rate at which nothing may be refused with the limits that a service has when nobody sets them. */
+const USUAL_RATE = 1_000;
+/** The service is to be measured, not what it refuses: no client meets a limit of its own, and calls may queue. */
+const WIDE = {
+  FORGE_CLIENT_CALLS_PER_SECOND: '1000000',
+  FORGE_CLIENT_SHARE: '1',
+  FORGE_MAX_CONCURRENT_CALLS: '50000',
+};
+
 /** Unary calls through the front door at fixed rates. */
 export async function run(context) {
+  await withoutLimits(context);
+  await withDefaultLimits(context);
+}
+
+/** One client, and the limits of a service as it is installed. */
+async function withDefaultLimits(context) {
   const system = await BenchSystem.start(context);
+  try {
+    const requests = await finishedRuns(system, await system.fastWorker());
+    await load(system, { method: 'GetRun', requests, ...WARM_UP });
+    const asked = { method: 'GetRun', requests, rate: USUAL_RATE, durationMs: context.seconds * 1000 };
+    const { failures, total, latencies, used } = await load(system, asked);
+    const refused = failures.get('RESOURCE_EXHAUSTED') ?? 0;
+    context.record({
+      name: 'refused with default limits',
+      shape: `GetRun, one client, ${USUAL_RATE.toLocaleString('en-US')} req/s`,
+      value: (refused * 100) / total,
+      unit: '%',
+      bound: `with default limits: ${busyCores(used, context.cores)}; p99 ${latencies.quantile(0.99).toFixed(1)} ms`,
+    });
+    for (const [code, count] of failures) context.say(`  ${count} requests failed: ${code}`);
+  } finally {
+    await system.stop();
+  }
+}
+
+async function withoutLimits(context) {
+  const system = await BenchSystem.start({ ...context, env: WIDE });
   try {
     const worker = await system.fastWorker();
     const requests = await finishedRuns(system, worker);
     await load(system, { method: 'GetRun', requests, ...WARM_UP });
-    for (const rate of context.rates) await atRate(system, context, 'GetRun', requests, rate);
     const graph = lanes('instant', 1, 1);
     const creation = toBinary(
       CreateRunRequestSchema,
       create(CreateRunRequestSchema, { parent: PROJECT, graph }),
     );
     await atRate(system, context, 'CreateRun', [creation], CREATE_RATE);
+    for (const rate of context.rates) {
+      await untilQuiet(system);
+      await atRate(system, context, 'GetRun', requests, rate);
+    }
   } finally {
     await system.stop();
   }
@@ -106,6 +148,16 @@ async function load(system, { method, requests, rate, durationMs }) {
   } finally {
     await Promise.all(generators.map((generator) => system.dismiss(generator)));
   }
+}
+
+/** Waits until what came before is worked off: the front door is all but idle. */
+async function untilQuiet(system) {
+  await eventually('a front door that rests', async () => {
+    const window = system.cpuWindow();
+    await sleep(QUIET_MS);
+    const { seconds, cpu } = window.read();
+    return cpu['pipeline-controller'] < 0.1 * seconds;
+  });
 }
 
 /** Requests for runs that have ended, encoded. */

@@ -4,9 +4,11 @@ import { BenchSystem } from '../system.mjs';
 import { startLoad, steadyLoad } from './throughput.mjs';
 
 /** How often metrics are scraped, ms. */
-const SCRAPE_MS = 5_000;
+const SCRAPE_MS = 2_000;
 const SERVICES = ['orchestrator', 'pipeline-controller'];
 const WARM_UP_S = 3;
+/** Load of one system at a time, s: short, so that what disturbs the machine meets all of them. */
+const SLICE_S = 3;
 /** Share of the traces that a busy installation keeps. */
 const SAMPLED = 0.01;
 
@@ -15,7 +17,7 @@ const SAMPLED = 0.01;
  * counted; "off" writes no log lines, exports no traces, and nobody scrapes.
  */
 export async function run(context) {
-  const { rounds, runs, seconds, record } = context;
+  const { rounds, runs, record, say } = context;
   const collector = await sink();
   const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collector.address().port}` };
   const sampler = {
@@ -39,8 +41,11 @@ export async function run(context) {
       // Every other round goes backwards, so that drift favours nobody.
       const order = round % 2 === 0 ? variants : [...variants].reverse();
       for (const variant of order)
-        figures[variants.indexOf(variant)] = await measured(variant, { runs, seconds, round });
+        figures[variants.indexOf(variant)] = await measured(variant, { runs, round });
       results.push(figures);
+      say(
+        `  round ${round + 1} of ${rounds}: ${figures.map(({ rate }) => rate.toFixed(0)).join(', ')} steps/s`,
+      );
     }
     const shape = (name) => `${name}; ${rounds} rounds, medians`;
     for (const [i, { name }] of variants.entries()) {
@@ -62,12 +67,12 @@ export async function run(context) {
 }
 
 /** Steps per second, and CPU of orchestrator and front door per step, while nobody else has load. */
-async function measured({ system, worker, isScraped }, { runs, seconds, round }) {
+async function measured({ system, worker, isScraped }, { runs, round }) {
   // The first time compilers and caches are cold.
-  await startLoad(worker, runs, round === 0 ? WARM_UP_S : 1);
+  await startLoad(worker, runs, round === 0 ? WARM_UP_S : 0.5);
   const scraping = isScraped ? setInterval(() => scrape(system), SCRAPE_MS) : undefined;
   try {
-    const { rate, steps, cpu } = await steadyLoad(system, worker, seconds);
+    const { rate, steps, cpu } = await steadyLoad(system, worker, SLICE_S);
     const cpuMs = (SERVICES.reduce((sum, name) => sum + cpu[name], 0) * 1000) / steps;
     return { rate, cpuMs };
   } finally {
