@@ -27,15 +27,17 @@ const FIELDS: readonly Field[] = [
   { name: 'month', min: 1, max: 12, words: MONTHS },
   { name: 'day of week', min: 0, max: 7, words: DAYS },
 ];
-const MACROS: Readonly<Record<string, string>> = {
-  '@hourly': '0 * * * *',
-  '@daily': '0 0 * * *',
-  '@midnight': '0 0 * * *',
-  '@weekly': '0 0 * * 0',
-  '@monthly': '0 0 1 * *',
-  '@yearly': '0 0 1 1 *',
-  '@annually': '0 0 1 1 *',
-};
+const MACROS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    '@hourly': '0 * * * *',
+    '@daily': '0 0 * * *',
+    '@midnight': '0 0 * * *',
+    '@weekly': '0 0 * * 0',
+    '@monthly': '0 0 1 * *',
+    '@yearly': '0 0 1 1 *',
+    '@annually': '0 0 1 1 *',
+  }),
+);
 const MAX_LENGTH = 200;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -47,9 +49,9 @@ const HORIZON_MS = 9 * 366 * DAY_MS;
 export function parseCron(text: string): { readonly cron?: Cron; readonly problems: readonly string[] } {
   if (text.length > MAX_LENGTH) return { problems: [`is longer than ${MAX_LENGTH} characters`] };
   const trimmed = text.trim();
-  const macro = MACROS[trimmed.toLowerCase()];
+  const macro = MACROS.get(trimmed.toLowerCase());
   if (trimmed.startsWith('@') && macro === undefined)
-    return { problems: [`"${trimmed}" is not one of ${Object.keys(MACROS).join(', ')}`] };
+    return { problems: [`"${trimmed}" is not one of ${[...MACROS.keys()].join(', ')}`] };
   const parts = (macro ?? trimmed).split(/\s+/).filter((part) => part !== '');
   if (parts.length !== FIELDS.length)
     return {

@@ -61,6 +61,8 @@ describe('parseCron()', () => {
     ['* * * FOO *', /month "FOO"/],
     ['0 0 30 2 *', /never fire/],
     ['* * * * * *', /has 6 fields/],
+    ['__proto__', /has 1 field/],
+    ['constructor', /has 1 field/],
   ])('refuses %s', (text, problem) => {
     expect(parseCron(text).problems.join()).toMatch(problem);
   });
