@@ -280,7 +280,7 @@ export const METRICS = {
   stepSchedulingDelay: {
     kind: 'histogram',
     name: 'forge_step_scheduling_delay_seconds',
-    help: 'Time from READY until a worker starts',
+    help: 'Time from READY until a worker starts, the wait before another try included',
     labels: ['phase'],
     buckets: REQUEST_SECONDS,
   },

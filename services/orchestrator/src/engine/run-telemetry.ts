@@ -37,6 +37,7 @@ function recordOne({ payload }: RunEvent, state: RunRecord, { logger, metrics }:
     case 'stepStarted': {
       const { stepId, attemptId, worker } = payload.value;
       logger.debug('step.started', { runId, stepId, attemptId, workerId: worker });
+      waited(metrics, state, stepId, attemptId);
       return;
     }
     case 'stepAttemptFailed': {
@@ -75,6 +76,16 @@ function recordOne({ payload }: RunEvent, state: RunRecord, { logger, metrics }:
     }
     default:
   }
+}
+
+/** Time from READY until a worker has begun; an attempt that another worker takes over has waited once. */
+function waited(metrics: EnginePorts['metrics'], state: RunRecord, stepId: string, attemptId: string): void {
+  const step = stepOf(state, stepId);
+  const attempt = step?.attempts.at(-1);
+  if (!step?.readyTime || !attempt?.startTime || attempt.id !== attemptId || attempt.deliveries > 1) return;
+  const seconds = (timestampMs(attempt.startTime) - timestampMs(step.readyTime)) / 1_000;
+  // An attempt that began and failed in one batch has made its step READY again.
+  if (seconds >= 0) metrics.histogram('stepSchedulingDelay').observe({ phase: step.spec.phase }, seconds);
 }
 
 function finished(metrics: EnginePorts['metrics'], state: RunRecord, stepId: string, outcome: string): void {
