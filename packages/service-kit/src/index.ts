@@ -33,6 +33,7 @@ export {
   setting,
 } from './config/settings.js';
 export { type CallContext, currentCall } from './grpc/call-context.js';
+export { EncodedReply } from './grpc/codec.js';
 export { GRPC_TRANSPORT, GrpcService } from './grpc/grpc-service.decorator.js';
 export type { MethodHandler, Reply, ServiceHandlers } from './grpc/handler-types.js';
 export { ERROR_DOMAIN, fromServiceError, toWireStatus, type WireStatus } from './grpc/status.js';

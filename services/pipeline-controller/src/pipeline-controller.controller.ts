@@ -15,6 +15,7 @@ import {
   type WatchRunRequest,
 } from '@agentforge/contracts';
 import { type CallContext, GrpcService, type ServiceHandlers } from '@agentforge/service-kit';
+import { runAnswer, stepsAnswer } from './answers.js';
 import { PipelineUseCases } from './pipeline-controller.service.js';
 import { checkParent } from './queries.js';
 import { QuotaUseCases } from './quotas/quotas.service.js';
@@ -40,11 +41,11 @@ export class PipelineController implements ServiceHandlers<typeof PipelineServic
   }
 
   async getRun({ name, view }: GetRunRequest) {
-    return { run: await this.annotations.annotate(await this.useCases.get(name, view)) };
+    return runAnswer(await this.annotations.annotate(await this.useCases.get(name, view)));
   }
 
   async listSteps(request: ListStepsRequest) {
-    return this.useCases.listSteps(request);
+    return stepsAnswer(await this.useCases.listSteps(request));
   }
 
   async explainStep(request: ExplainStepRequest) {

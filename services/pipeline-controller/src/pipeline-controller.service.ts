@@ -9,13 +9,13 @@ import {
   type Run,
   type RunEvent,
   RunView,
-  type Step,
   type WatchRunRequest,
 } from '@agentforge/contracts';
 import { isAppError } from '@agentforge/errors';
-import { fittingSteps, type RunRecord, toRun } from '@agentforge/events';
+import { fittingSteps, isTerminalRun, type RunRecord, toRun } from '@agentforge/events';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { Injectable } from '@nestjs/common';
+import type { StepPage } from './answers.js';
 import { matches } from './domain/filter.js';
 import { encodePageToken } from './domain/page-token.js';
 import { newRunId, runIdOfRequest } from './domain/run-id.js';
@@ -59,6 +59,8 @@ const RUN_ID = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 @Injectable()
 export class PipelineUseCases {
   readonly #feeds: RunFeeds;
+  /** Runs that have ended, as they were shown. */
+  readonly #shownRuns = new WeakMap<RunRecord, Run>();
 
   constructor(
     private readonly engine: EnginePort,
@@ -112,7 +114,12 @@ export class PipelineUseCases {
   async get(name: string, view: RunView): Promise<Run> {
     const entry = view === RunView.BASIC ? this.readModel.runs.entry(checkRunName(name)) : undefined;
     if (entry) return summaryRun(entry.summary);
-    return toRun(await this.#record(name), { view: view === RunView.BASIC ? 'basic' : 'full' });
+    const record = await this.#record(name);
+    if (view === RunView.BASIC) return toRun(record, { view: 'basic' });
+    // A run that has ended stays as it is as long as its record does.
+    const run = this.#shownRuns.get(record) ?? toRun(record);
+    if (isTerminalRun(record.state)) this.#shownRuns.set(record, run);
+    return run;
   }
 
   /** One page of a run's steps, in the order of the specification. @throws NOT_FOUND, INVALID_ARGUMENT */
@@ -272,13 +279,6 @@ export class PipelineUseCases {
     await this.readModel.runs.waitFor(run.name, run.revision, READ_YOUR_WRITES_MS);
     return run;
   }
-}
-
-/** A page of steps, and the revision of the run that it shows. */
-export interface StepPage {
-  readonly steps: Step[];
-  readonly nextPageToken: string;
-  readonly revision: bigint;
 }
 
 const normalized = (orderBy: string): string => orderBy.trim().replace(/\s+/g, ' ');

@@ -4,6 +4,7 @@ import {
   RunSchema,
   type Step,
   StepSchema,
+  type StepSpec,
   StepSpecSchema,
   type StepState,
 } from '@agentforge/contracts';
@@ -38,8 +39,7 @@ export function toRun(record: RunRecord, options: { readonly view?: 'full' | 'ba
   if (record.failure) run.failure = record.failure;
   if (record.quarantine) run.quarantine = record.quarantine;
   if (options.view === 'basic') return run;
-  const specBytes = ({ spec }: StepRecord) => toBinary(StepSpecSchema, spec).length;
-  run.steps = fittingSteps(record.steps.first(MAX_RUN_STEPS), specBytes);
+  run.steps = fitting(record.steps.first(MAX_RUN_STEPS), specSize).map(toStep);
   const { seed, maxParallelSteps, priority } = record;
   run.graph = create(GraphSpecSchema, { seed, maxParallelSteps, priority });
   run.graph.steps = run.steps.flatMap(({ spec }) => spec ?? []);
@@ -47,20 +47,40 @@ export function toRun(record: RunRecord, options: { readonly view?: 'full' | 'ba
   return run;
 }
 
-/**
- * The first of some steps that fit into an answer together, at least one.
- * @param extraBytes  what a step takes besides itself
- */
-export function fittingSteps(records: readonly StepRecord[], extraBytes = (_: StepRecord) => 0): Step[] {
-  const steps: Step[] = [];
+/** The first of some steps that fit into an answer together, at least one; encoded. */
+export function fittingSteps(records: readonly StepRecord[]): Uint8Array[] {
+  return fitting(records).map(encodedStep);
+}
+
+/** @param extraBytes  what a step takes besides itself */
+function fitting(records: readonly StepRecord[], extraBytes = (_: StepRecord) => 0): readonly StepRecord[] {
   let bytes = 0;
-  for (const record of records) {
-    const step = toStep(record);
-    bytes += toBinary(StepSchema, step).length + extraBytes(record);
-    if (bytes > MAX_STEPS_BYTES && steps.length > 0) break;
-    steps.push(step);
-  }
-  return steps;
+  const end = records.findIndex((record, i) => {
+    bytes += encodedStep(record).length + extraBytes(record);
+    return bytes > MAX_STEPS_BYTES && i > 0;
+  });
+  return end < 0 ? records : records.slice(0, end);
+}
+
+/** Steps that were shown, encoded, for as long as they stay as they are. Records never change. */
+const encoded = new WeakMap<StepRecord, Uint8Array>();
+
+/** The step as clients see it, encoded once. */
+function encodedStep(record: StepRecord): Uint8Array {
+  const known = encoded.get(record);
+  if (known) return known;
+  const bytes = toBinary(StepSchema, toStep(record));
+  encoded.set(record, bytes);
+  return bytes;
+}
+
+/** Bytes of specifications, which outlive the records of their steps. */
+const specSizes = new WeakMap<StepSpec, number>();
+
+function specSize({ spec }: StepRecord): number {
+  const size = specSizes.get(spec) ?? toBinary(StepSpecSchema, spec).length;
+  specSizes.set(spec, size);
+  return size;
 }
 
 /** The step as clients see it. */

@@ -1,9 +1,18 @@
 import { AppError } from '@agentforge/errors';
 import { create, type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
 
+/**
+ * An answer that is encoded already. A handler whose answer goes to many callers encodes it once; nothing checks that
+ * the bytes are a message of the method's output.
+ */
+export class EncodedReply {
+  constructor(readonly bytes: Uint8Array) {}
+}
+
 /** Encodes a message, or the fields of one. grpc-js asks for a Buffer; it shares the memory. */
 export function encode(schema: DescMessage, reply: unknown): Buffer {
-  const bytes = toBinary(schema, create(schema, reply as Message));
+  const bytes =
+    reply instanceof EncodedReply ? reply.bytes : toBinary(schema, create(schema, reply as Message));
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 

@@ -6,6 +6,7 @@ import type {
   MessageShape,
 } from '@bufbuild/protobuf';
 import type { CallContext } from './call-context.js';
+import type { EncodedReply } from './codec.js';
 
 /** Handler of one method: what it gets and returns follows from its kind. */
 export type MethodHandler<Method> = Method extends {
@@ -22,8 +23,11 @@ export type MethodHandler<Method> = Method extends {
         : (requests: AsyncIterable<MessageShape<Input>>, call: CallContext) => AsyncIterable<Reply<Output>>
   : never;
 
-/** What a handler may answer: a message, or the fields of one. */
-export type Reply<Output extends DescMessage> = MessageShape<Output> | MessageInitShape<Output>;
+/** What a handler may answer: a message, the fields of one, or its bytes. */
+export type Reply<Output extends DescMessage> =
+  | MessageShape<Output>
+  | MessageInitShape<Output>
+  | EncodedReply;
 
 /** What a controller of a service implements: one method per RPC, named as in the descriptor. */
 export type ServiceHandlers<Service extends DescService> = {

@@ -1,13 +1,26 @@
-import { RunEventSchema, RunState, type StepProgress, StepProgressSchema } from '@agentforge/contracts';
+import {
+  RunEventSchema,
+  RunState,
+  type StepProgress,
+  StepProgressSchema,
+  WatchRunResponseSchema,
+} from '@agentforge/contracts';
 import { CorruptEventLogError, type RunBatch, type RunRange, type RunRecord } from '@agentforge/events';
-import { create } from '@bufbuild/protobuf';
+import { EncodedReply } from '@agentforge/service-kit';
+import { create, fromBinary } from '@bufbuild/protobuf';
 import { timestampNow } from '@bufbuild/protobuf/wkt';
 import { type ProgressStream, RunHistory } from '../ports/run-history.port.js';
 import { RunIndex } from '../projection/run-index.js';
 import { MAX_WAITING_BYTES, RunFeeds } from './run-feeds.js';
-import { watchRun } from './watch-run.js';
+import { watchRun as watchEncoded } from './watch-run.js';
 
 const NAME = 'projects/p/runs/r';
+
+/** What a watcher reads: what is encoded already is taken apart again. */
+async function* watchRun(...args: Parameters<typeof watchEncoded>) {
+  for await (const update of watchEncoded(...args))
+    yield update instanceof EncodedReply ? fromBinary(WatchRunResponseSchema, update.bytes) : update;
+}
 
 /** A history in memory; batches and progress are given by hand. Waits for more until the signal aborts. */
 class FakeHistory extends RunHistory {

@@ -1,7 +1,9 @@
 import type { WatchRunResponseSchema } from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
 import { isTerminalRun, type RunBatch, type RunRecord, toRun } from '@agentforge/events';
+import type { EncodedReply } from '@agentforge/service-kit';
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { eventUpdate } from '../answers.js';
 import { WatchInterruptedError } from '../pipeline-controller.errors.js';
 import type { RunHistory } from '../ports/run-history.port.js';
 import type { RunIndex } from '../projection/run-index.js';
@@ -12,7 +14,7 @@ import { Wake } from './wake.js';
 /** How long the index may take to follow what the log delivered. */
 const INDEX_LAG_MS = 5_000;
 
-type Update = MessageInitShape<typeof WatchRunResponseSchema>;
+type Update = MessageInitShape<typeof WatchRunResponseSchema> | EncodedReply;
 
 /** What a watch needs to know. */
 export interface WatchRequest {
@@ -60,8 +62,7 @@ export async function* watchRun(request: WatchRequest, sources: WatchSources): A
   /** Events of a batch; whether they are the run's last. */
   async function* eventsOf(batch: RunBatch): AsyncGenerator<Update, boolean> {
     if (batch.problem) throw batch.problem;
-    for (const event of batch.events)
-      yield { update: { case: 'event', value: event }, revision: batch.revision };
+    for (const event of batch.events) yield eventUpdate(event, batch.revision);
     revision = batch.revision;
     return isLast(batch, index);
   }
