@@ -50,7 +50,7 @@ void bench_ops(double bandwidth) {
   pico("rmsNorm", 2 * rows, bandwidth, [&] { require(ops::rms_norm(x, gain, 1e-5, y, rstd)); });
   pico("rmsNormBackward", 4 * rows, bandwidth,
        [&] { require(ops::rms_norm_backward(x, x, gain, rstd, &gain, z)); });
-  pico("rope", 2 * rows, bandwidth, [&] { require(ops::rope(q, 0, 10000, 0, false, y)); });
+  pico("rope", 2 * rows, bandwidth, [&] { require(ops::rope(q, 0, 10000, {}, 0, false, y)); });
   pico("attention", 3 * rows, bandwidth, [&] { require(ops::attention(q, k, k, true, 0, 0.125, -1, o, lse)); });
   pico("attentionBackward", 7 * rows, bandwidth,
        [&] { require(ops::attention_backward(q, q, k, k, o, lse, true, 0, 0.125, dq, dk, dv)); });

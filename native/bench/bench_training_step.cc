@@ -54,7 +54,7 @@ Tensor linear_backward(const Tensor& dy, const Tensor& x, Parameter& w, const Te
 
 Tensor rotated(const Tensor& x, int64_t count, bool inverse) {
   Tensor y;
-  require(ops::rope(x.view(0, {batch, time, count, head_dim}), 0, 10000, 0, inverse, y));
+  require(ops::rope(x.view(0, {batch, time, count, head_dim}), 0, 10000, {}, 0, inverse, y));
   return y;
 }
 

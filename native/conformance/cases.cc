@@ -416,11 +416,13 @@ void rows(List& list) {
     for (const bool inverse : {false, true}) {
       list.add("rope", rounded, "pairing " + std::to_string(pairing) + (inverse ? " inverse" : ""), [=](Trial& t) {
         Tensor y;
-        t.check(ops::rope(t.normal({2, 5, 3, 10}), 7, 10000, pairing, inverse, y));
+        t.check(ops::rope(t.normal({2, 5, 3, 10}), 7, 10000, {}, pairing, inverse, y));
         t.out(y);
-        t.check(ops::rope(t.normal({1, 16, 2, 32}), 300, 500000, pairing, inverse, y));
+        t.check(ops::rope(t.normal({1, 16, 2, 32}), 300, 500000, {}, pairing, inverse, y));
         t.out(y);
-        t.check(ops::rope(t.normal({1, 0, 2, 32}), 0, 10000, pairing, inverse, y));
+        t.check(ops::rope(t.normal({1, 7, 2, 6}), 90, 10000, {1, 2.5, 8}, pairing, inverse, y));
+        t.out(y);
+        t.check(ops::rope(t.normal({1, 0, 2, 32}), 0, 10000, {}, pairing, inverse, y));
         t.out(y);
       });
     }

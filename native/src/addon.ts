@@ -165,9 +165,17 @@ export interface NativeAddon extends MergeFunctions, QuantizeFunctions {
   rmsNormBackward(dy: Handle, x: Handle, gain: Handle, rstd: Handle, dGain: Handle | null): Handle;
   /**
    * Rotary position embedding of x[B,T,H,D], row t at position position0 + t; D even. Su et al. 2021.
+   * @param factors  what the angle of each pair is divided by, D/2 of them, > 0; none: nothing is divided
    * @param inverse  rotate back (this is also the gradient)
    */
-  rope(x: Handle, position0: number, theta: number, pairing: RopePairing, inverse: boolean): Handle;
+  rope(
+    x: Handle,
+    position0: number,
+    theta: number,
+    factors: readonly number[],
+    pairing: RopePairing,
+    inverse: boolean,
+  ): Handle;
   /**
    * softmax(scale · q kᵀ + mask) v, heads grouped: query head h uses key head h / (Hq/Hkv).
    * q[B,T,Hq,D], k, v[B,S,Hkv,D]; query t sits at position kvLength − T + t.

@@ -198,7 +198,7 @@ describe('bad arguments', () => {
     expect(errorOf(() => native.embeddingBackward(rows, ids, table)).code).toBe('ARGUMENT');
     expect(Array.from(native.read(table))).toEqual([1, 2, 3, 4]);
     expect(errorOf(() => native.embedding(table, rows)).code).toBe('DTYPE');
-    expect(errorOf(() => native.rope(rows, 0, 1e4, ROPE_PAIRINGS.NEOX, false)).code).toBe('SHAPE');
+    expect(errorOf(() => native.rope(rows, 0, 1e4, [], ROPE_PAIRINGS.NEOX, false)).code).toBe('SHAPE');
     expect(errorOf(() => native.init({ threads: 0 })).code).toBe('ARGUMENT');
     expect(errorOf(() => native.init({ threads: native.backendInfo().threads + 1 })).message).toMatch(
       /already has/,

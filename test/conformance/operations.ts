@@ -59,6 +59,10 @@ import * as reductions from './reference/reductions.js';
 import { SEQUENCES } from './sequence-operations.js';
 
 const spaced = { isSpaced: true };
+/** What the angles of x[..., D] are divided by: pairs turn at full speed first, at an eighth of it last. */
+const factorsFor = ({ shape }: { readonly shape: readonly number[] }): number[] =>
+  Array.from({ length: (shape.at(-1) ?? 0) / 2 }, (_, pair) => Math.min(8, 1 + pair));
+
 const HEADS: Shapes = {
   regular: [[2, 3, 2, 8]],
   odd: [[1, 5, 3, 6]],
@@ -156,6 +160,14 @@ export const OPERATIONS: readonly Operation[] = [
       gradients: [0],
     }),
   ),
+  {
+    op: 'rope',
+    variant: 'scaled',
+    sizes: sizes(HEADS),
+    run: (x) => rope(x as Tensor, { position0: 3, factors: factorsFor(x as Tensor) }),
+    reference: (x) => ropeReference(x as Dense, 3, 10000, 'neox', factorsFor(x as Dense)),
+    gradients: [0],
+  },
   heads(
     'causal',
     1,

@@ -64,7 +64,9 @@ Status embedding_backward(const Tensor& d_out, const Tensor& ids, const Tensor& 
 Status rms_norm(const Tensor& x, const Tensor& gain, double eps, Tensor& y, Tensor& rstd);
 Status rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gain, const Tensor& rstd, const Tensor* d_gain,
                          Tensor& dx);
-Status rope(const Tensor& x, int64_t position0, double theta, int64_t pairing, bool inverse, Tensor& y);
+/** Angles of pair i are divided by factors[i] of D/2; none: not divided. */
+Status rope(const Tensor& x, int64_t position0, double theta, const std::vector<double>& factors, int64_t pairing,
+            bool inverse, Tensor& y);
 Status attention(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, int64_t window, double scale,
                  int64_t kv_length, Tensor& o, Tensor& lse);
 Status attention_backward(const Tensor& d_o, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& o,

@@ -118,14 +118,18 @@ TEST(cross_entropy_refuses_targets_out_of_range) {
 
 TEST(rope_rotates_pairs_and_back) {
   for_each_isa([] {
-    for (const int64_t pairing : {0, 1}) {
+    for (const int64_t variant : {0, 1, 2, 3}) {
+      const int64_t pairing = variant % 2;
+      const std::vector<double> factors = variant < 2 ? std::vector<double>{} : std::vector<double>{1, 1.5, 4, 8, 0.5};
       const Tensor x = random_tensor({2, 5, 3, 10}, 1);
       Tensor y, back;
-      CHECK_OK(ops::rope(x, 7, 10000, pairing, false, y));
+      CHECK_OK(ops::rope(x, 7, 10000, factors, pairing, false, y));
       std::vector<double> expected(static_cast<size_t>(x.count()));
       for (int64_t row = 0; row < 2 * 5 * 3; ++row) {
         for (int64_t i = 0; i < 5; ++i) {
-          const double angle = static_cast<double>(7 + row / 3 % 5) * std::pow(10000.0, -2.0 * static_cast<double>(i) / 10);
+          const double factor = factors.empty() ? 1 : factors[static_cast<size_t>(i)];
+          const double angle =
+              static_cast<double>(7 + row / 3 % 5) * std::pow(10000.0, -2.0 * static_cast<double>(i) / 10) / factor;
           const int64_t first = row * 10 + (pairing == 0 ? i : 2 * i), second = row * 10 + (pairing == 0 ? i + 5 : 2 * i + 1);
           const double a = x.f32()[first], b = x.f32()[second];
           expected[static_cast<size_t>(first)] = a * std::cos(angle) - b * std::sin(angle);
@@ -133,13 +137,16 @@ TEST(rope_rotates_pairs_and_back) {
         }
       }
       CHECK_CLOSE(y, expected, 1e-6);
-      CHECK_OK(ops::rope(y, 7, 10000, pairing, true, back));
+      CHECK_OK(ops::rope(y, 7, 10000, factors, pairing, true, back));
       CHECK_CLOSE(back, values(x), 1e-6);
     }
     Tensor y;
-    CHECK_OK(ops::rope(random_tensor({1, 0, 2, 4}, 1), 0, 10000, 0, false, y));
-    CHECK_FAILS(ops::rope(random_tensor({1, 2, 2, 5}, 1), 0, 10000, 0, false, y), Code::shape, "[1, 2, 2, 5]", "even");
-    CHECK_FAILS(ops::rope(random_tensor({1, 2, 2, 4}, 1), -1, 10000, 0, false, y), Code::argument, "position0 -1");
+    CHECK_OK(ops::rope(random_tensor({1, 0, 2, 4}, 1), 0, 10000, {}, 0, false, y));
+    CHECK_FAILS(ops::rope(random_tensor({1, 2, 2, 5}, 1), 0, 10000, {}, 0, false, y), Code::shape, "[1, 2, 2, 5]", "even");
+    CHECK_FAILS(ops::rope(random_tensor({1, 2, 2, 4}, 1), -1, 10000, {}, 0, false, y), Code::argument, "position0 -1");
+    const Tensor four = random_tensor({1, 2, 2, 4}, 1);
+    CHECK_FAILS(ops::rope(four, 0, 10000, {1}, 0, false, y), Code::shape, "1 factors", "needs 2");
+    CHECK_FAILS(ops::rope(four, 0, 10000, {1, 0}, 0, false, y), Code::argument, "factor 1 is 0");
   });
 }
 

@@ -120,7 +120,7 @@ const calls = {
   embeddingBackward: ({ x, i32 }) => [x([2, 2, 7]), i32([2, 2], [4, 0, 4, 1]), x([5, 7])],
   rmsNorm: ({ x }) => [x([5, 7]), x([7]), 1e-5],
   rmsNormBackward: ({ x, positive }) => [x([5, 7]), x([5, 7], 2), x([7]), positive([5]), x([7], 3)],
-  rope: ({ x }) => [x([2, 3, 2, 8]), 5, 10000, 0, false],
+  rope: ({ x }) => [x([2, 3, 2, 8]), 5, 10000, [1, 1.5, 4, 8], 0, false],
   attention: (t) => [...attended(t), true, 0, 0.3, -1],
   attentionBackward: (t) => [
     t.x([1, 5, 4, 8], 2),

@@ -13,6 +13,7 @@ export {
   presetConfig,
 } from './config/model-config.js';
 export { countParameters, type ParameterCount, parameterShapes } from './config/parameter-shapes.js';
+export { type RopeScaling, ropeFactors } from './config/rope-scaling.js';
 export { BatchStateError } from './data/batch-cursor.errors.js';
 export {
   BatchCursor,
@@ -127,7 +128,7 @@ export { tokenizerFromMetadata } from './gguf/tokenizer.js';
 export type { GgufMetadata, GgufValue } from './gguf/values.js';
 export { type GgufTensorShape, planGguf } from './gguf/writer.js';
 export { INIT_STD, type InitializerOf, llamaInitializers, zeroInitializers } from './llama/initialize.js';
-export { type DecodingCache, KvCache, type LayerCache } from './llama/kv-cache.js';
+export { type DecodingCache, KvCache, type LayerCache, type Rotation } from './llama/kv-cache.js';
 export { LlamaBlock } from './llama/llama-block.js';
 export { type ForwardOptions, LlamaModel } from './llama/llama-model.js';
 export {

@@ -13,6 +13,8 @@ import {
   type GgufExportType,
   LlamaModel,
   loadGguf,
+  type ModelConfig,
+  parameterShapes,
   presetConfig,
   readCorpus,
   splitCorpus,
@@ -105,19 +107,7 @@ const STEPS = 300;
       const { model } = await loadGguf(directorySource(folder), `${type}.gguf`);
       const ours = perplexityOf(model, windows);
       model.dispose();
-      const answer = spawnSync(
-        process.execPath,
-        [worker, JSON.stringify({ folder: llama, file, windowsFile })],
-        {
-          encoding: 'utf8',
-        },
-      );
-      if (answer.status !== 0) throw new Error(answer.stderr);
-      const { nll, tokens } = JSON.parse(answer.stdout.trim().split('\n').at(-1) ?? '') as {
-        nll: number;
-        tokens: number;
-      };
-      const theirs = Math.exp(nll / tokens);
+      const { theirs, tokens } = theirPerplexity(file, windowsFile);
       console.log(
         `${type}: perplexity here ${ours.toFixed(4)}, in llama.cpp ${theirs.toFixed(4)}, ${tokens} tokens`,
       );
@@ -128,7 +118,58 @@ const STEPS = 300;
     },
     600_000,
   );
+
+  it.each<[string, Partial<ModelConfig>]>([
+    ['linear', { ropeScaling: { type: 'linear', factor: 4 } }],
+    [
+      'llama3',
+      {
+        ropeScaling: {
+          type: 'llama3',
+          factor: 8,
+          lowFreqFactor: 1,
+          highFreqFactor: 4,
+          originalContextLength: 64,
+        },
+      },
+    ],
+    ['biases', { attentionBias: true, mlpBias: true }],
+  ])(
+    'agree on the perplexity of a model with %s, which differs from that of the model without, to a share of 0.001',
+    async (name, variant) => {
+      const file = join(folder, `${name}.gguf`);
+      const windowsFile = join(folder, 'windows.json');
+      await writeFile(windowsFile, JSON.stringify(windows));
+      const config = { ...plain.config, ...variant };
+      const weights = plain.exportWeights();
+      for (const [parameter, shape] of parameterShapes(config)) {
+        if (weights.has(parameter)) continue;
+        weights.set(
+          parameter,
+          Float32Array.from({ length: shape[0] ?? 0 }, (_, i) => 0.3 * Math.sin(i)),
+        );
+      }
+      const model = LlamaModel.fromState(config, weights);
+      await exportGguf(file, model, tokenizer, { type: 'f16' });
+      const ours = perplexityOf(model, windows);
+      model.dispose();
+      const { theirs } = theirPerplexity(file, windowsFile);
+      console.log(`${name}: perplexity here ${ours.toFixed(4)}, in llama.cpp ${theirs.toFixed(4)}`);
+      expect(Math.abs(theirs / ours - 1)).toBeLessThan(0.001);
+      expect(Math.abs(perplexityOf(plain, windows) / ours - 1)).toBeGreaterThan(0.01);
+    },
+    600_000,
+  );
 });
+
+/** Perplexity of the windows in a file under llama.cpp. */
+function theirPerplexity(file: string, windowsFile: string): { theirs: number; tokens: number } {
+  const settings = JSON.stringify({ folder: llama, file, windowsFile });
+  const { status, stderr, stdout } = spawnSync(process.execPath, [worker, settings], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(stderr);
+  const answer = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as { nll: number; tokens: number };
+  return { theirs: Math.exp(answer.nll / answer.tokens), tokens: answer.tokens };
+}
 
 /** Perplexity of windows, each from its own beginning. */
 function perplexityOf(model: LlamaModel, windows: readonly number[][]): number {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { noGrad, Philox, scope, tensor } from '@agentforge/tensor';
-import { LlamaModel, loadModel, presetConfig, saveModel, trainBpe } from '../src/index.js';
+import { LlamaModel, loadModel, type ModelConfig, presetConfig, saveModel, trainBpe } from '../src/index.js';
 
 const python = process.env['FORGE_TEST_PYTHON'];
 const script = fileURLToPath(new URL('./compare_logits.py', import.meta.url));
@@ -30,55 +30,78 @@ interface Answer {
   readonly results: { ids: number[]; logits: number[] }[];
 }
 
+const VARIANTS: [string, Partial<ModelConfig>][] = [
+  ['plain', {}],
+  ['linear', { ropeScaling: { type: 'linear', factor: 2 }, mlpBias: true }],
+  [
+    'llama3',
+    {
+      ropeScaling: {
+        type: 'llama3',
+        factor: 8,
+        lowFreqFactor: 1,
+        highFreqFactor: 4,
+        originalContextLength: 128,
+      },
+      attentionBias: true,
+    },
+  ],
+  ['factors', { ropeScaling: { type: 'factors', factors: Array.from({ length: 32 }, (_, i) => 1 + i / 4) } }],
+];
+
 (usable ? describe : describe.skip)('saveModel() and transformers', () => {
-  it('gives a folder that loads completely, with the same ids and logits to 1e-3, and reads it back when saved there', async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'transformers-'));
-    const tokenizer = trainBpe([TEXTS.join('\n').repeat(3)], { vocabSize: 400 });
-    const random = LlamaModel.init(presetConfig('pico'), new Philox(1));
-    // Ten times the usual start values: logits of a few units, far from the tolerance.
-    const weights = random.exportWeights();
-    for (const [name, values] of weights) {
-      if (!name.includes('norm'))
-        weights.set(
-          name,
-          values.map((value) => 10 * value),
-        );
-    }
-    const model = LlamaModel.fromState(random.config, weights);
-    const resaved = join(directory, 'resaved');
-    try {
-      await saveModel(directory, model, tokenizer);
-      const { stdout, stderr, status } = spawnSync(python ?? '', [script, directory, resaved], {
-        input: JSON.stringify(TEXTS),
-        encoding: 'utf8',
-        maxBuffer: 2 ** 28,
-      });
-      if (status !== 0) throw new Error(stderr);
-      const answer = JSON.parse(stdout) as Answer;
-      expect(answer.class).toBe('LlamaForCausalLM');
-      expect(answer.eos).toBe(tokenizer.eosId);
-      expect(answer.loading).toEqual({ missing_keys: [], unexpected_keys: [], mismatched_keys: [] });
-      for (const [i, { ids, logits }] of answer.results.entries()) {
-        expect(ids).toEqual([...tokenizer.encode(TEXTS[i] ?? '')]);
-        const ours = noGrad(() =>
-          scope(() => model.forward(tensor(Int32Array.from(ids), [1, ids.length])).toFloat32Array()),
-        );
-        const worst = ours.reduce(
-          (max, value, at) => Math.max(max, Math.abs(value - (logits[at] ?? Number.NaN))),
-          0,
-        );
-        expect(worst).toBeLessThan(1e-3);
-        expect(Math.max(...ours)).toBeGreaterThan(1);
+  it.each(VARIANTS)(
+    'give and take a folder that loads completely, with the same ids and logits to 1e-3 (%s)',
+    async (_, variant) => {
+      const directory = await mkdtemp(join(tmpdir(), 'transformers-'));
+      const tokenizer = trainBpe([TEXTS.join('\n').repeat(3)], { vocabSize: 400 });
+      const random = LlamaModel.init(presetConfig('pico', variant), new Philox(1));
+      // Ten times the usual start values: logits of a few units, far from the tolerance.
+      const weights = random.exportWeights();
+      for (const [name, values] of weights) {
+        if (!name.includes('norm'))
+          weights.set(
+            name,
+            name.endsWith('.bias') ? values.map((_, i) => Math.sin(i)) : values.map((value) => 10 * value),
+          );
       }
-      const back = await loadModel(resaved);
-      expect(back.config).toEqual(model.config);
-      expect(back.model.exportWeights()).toEqual(model.exportWeights());
-      for (const text of TEXTS) expect(back.tokenizer.encode(text)).toEqual(tokenizer.encode(text));
-      back.model.dispose();
-    } finally {
-      await rm(directory, { recursive: true });
-      model.dispose();
-      random.dispose();
-    }
-  }, 180_000);
+      const model = LlamaModel.fromState(random.config, weights);
+      const resaved = join(directory, 'resaved');
+      try {
+        await saveModel(directory, model, tokenizer);
+        const { stdout, stderr, status } = spawnSync(python ?? '', [script, directory, resaved], {
+          input: JSON.stringify(TEXTS),
+          encoding: 'utf8',
+          maxBuffer: 2 ** 28,
+        });
+        if (status !== 0) throw new Error(stderr);
+        const answer = JSON.parse(stdout) as Answer;
+        expect(answer.class).toBe('LlamaForCausalLM');
+        expect(answer.eos).toBe(tokenizer.eosId);
+        expect(answer.loading).toEqual({ missing_keys: [], unexpected_keys: [], mismatched_keys: [] });
+        for (const [i, { ids, logits }] of answer.results.entries()) {
+          expect(ids).toEqual([...tokenizer.encode(TEXTS[i] ?? '')]);
+          const ours = noGrad(() =>
+            scope(() => model.forward(tensor(Int32Array.from(ids), [1, ids.length])).toFloat32Array()),
+          );
+          const worst = ours.reduce(
+            (max, value, at) => Math.max(max, Math.abs(value - (logits[at] ?? Number.NaN))),
+            0,
+          );
+          expect(worst).toBeLessThan(1e-3);
+          expect(Math.max(...ours)).toBeGreaterThan(1);
+        }
+        const back = await loadModel(resaved);
+        expect(back.config).toEqual(model.config);
+        expect(back.model.exportWeights()).toEqual(model.exportWeights());
+        for (const text of TEXTS) expect(back.tokenizer.encode(text)).toEqual(tokenizer.encode(text));
+        back.model.dispose();
+      } finally {
+        await rm(directory, { recursive: true });
+        model.dispose();
+        random.dispose();
+      }
+    },
+    180_000,
+  );
 });

@@ -45,8 +45,14 @@ export function attention(q: Dense, k: Dense, v: Dense, { causal, window, scale,
   return out;
 }
 
-/** Pair i of row t turned by (position0 + t) · theta^(−2i/D); Su et al. 2021 eq. 34. */
-export function rope(x: Dense, position0: number, theta: number, pairing: 'neox' | 'norm'): Dense {
+/** Pair i of row t turned by (position0 + t) · theta^(−2i/D) / factors[i]; Su et al. 2021 eq. 34. */
+export function rope(
+  x: Dense,
+  position0: number,
+  theta: number,
+  pairing: 'neox' | 'norm',
+  factors: readonly number[] = [],
+): Dense {
   const [length, heads, width] = [axis(x, 1), axis(x, 2), axis(x, 3)];
   const half = width / 2;
   return build(x.shape, (i) => {
@@ -55,7 +61,7 @@ export function rope(x: Dense, position0: number, theta: number, pairing: 'neox'
     const pair = pairing === 'neox' ? d % half : floor(d / 2);
     const isFirst = pairing === 'neox' ? d < half : d % 2 === 0;
     const other = pairing === 'neox' ? (isFirst ? i + half : i - half) : isFirst ? i + 1 : i - 1;
-    const angle = (position0 + t) * theta ** ((-2 * pair) / width);
+    const angle = (position0 + t) * (theta ** ((-2 * pair) / width) / (factors[pair] ?? 1));
     return at(x, i) * cos(angle) + (isFirst ? -1 : 1) * at(x, other) * sin(angle);
   });
 }

@@ -105,7 +105,7 @@ describe('Hugging Face config', () => {
     const json = {
       ...toHfConfig(PRESETS.pico),
       model_type: 'gemma',
-      attention_bias: true,
+      attention_bias: 'yes',
       hidden_act: 'gelu',
       rope_scaling: { rope_type: 'yarn', factor: 4 },
       vocab_size: '1024',
@@ -114,11 +114,73 @@ describe('Hugging Face config', () => {
       'attention_bias',
       'hidden_act',
       'model_type',
-      'rope_scaling',
+      'rope_scaling.rope_type',
       'vocab_size',
     ]);
     expect(fieldsOf(() => fromHfConfig({ ...toHfConfig(PRESETS.pico), num_key_value_heads: 3 }))).toEqual([
       'num_key_value_heads',
     ]);
+  });
+
+  it('reads scaled positions as writers before transformers 4.45 name them', () => {
+    const json = { ...toHfConfig(PRESETS.pico), rope_parameters: undefined };
+    expect(fromHfConfig({ ...json, rope_scaling: { type: 'linear', factor: 2 } })).toEqual({
+      ...PRESETS.pico,
+      ropeScaling: { type: 'linear', factor: 2 },
+    });
+    const llama3 = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
+    expect(fromHfConfig({ ...json, rope_scaling: llama3 }).ropeScaling).toMatchObject({
+      originalContextLength: PRESETS.pico.contextLength,
+    });
+  });
+
+  it.each<[string, object, string, RegExp]>([
+    ['dynamic', { rope_type: 'dynamic', factor: 2 }, 'rope_scaling.rope_type', /length .* "default"/],
+    ['yarn', { type: 'yarn', factor: 2 }, 'rope_scaling.type', /scales attention.* "llama3"/],
+    ['su', { rope_type: 'su' }, 'rope_scaling.rope_type', /must be one of default, linear, llama3/],
+    [
+      'longrope with factors for long texts',
+      { rope_type: 'longrope', short_factor: [1], long_factor: [2], attention_factor: 1 },
+      'rope_scaling.rope_type',
+      /long_factor equal short_factor/,
+    ],
+    [
+      'longrope that scales attention',
+      { rope_type: 'longrope', short_factor: [1], long_factor: [1] },
+      'rope_scaling.rope_type',
+      /attention_factor 1/,
+    ],
+    ['linear without a factor', { rope_type: 'linear' }, 'rope_scaling.factor', /is missing/],
+    ['a factor below one', { rope_type: 'linear', factor: 0.5 }, 'rope_scaling.factor', />=1/],
+    [
+      'a part of a head',
+      { rope_type: 'default', partial_rotary_factor: 0.5 },
+      'rope_scaling.partial_rotary_factor',
+      /must be 1/,
+    ],
+    [
+      'crossed wavelengths',
+      { rope_type: 'llama3', factor: 8, low_freq_factor: 4, high_freq_factor: 1 },
+      'rope_scaling',
+      /above lowFreqFactor/,
+    ],
+    [
+      'another number of factors',
+      { rope_type: 'longrope', short_factor: [1], long_factor: [1], attention_factor: 1 },
+      'rope_scaling',
+      /one for each pair/,
+    ],
+  ])('refuses %s, and says what to do', (_, rope_scaling, field, description) => {
+    const json = { ...toHfConfig(PRESETS.pico), rope_parameters: undefined, rope_scaling };
+    expect(() => fromHfConfig(json)).toThrow(
+      expect.objectContaining({
+        fieldViolations: [{ field, description: expect.stringMatching(description) }],
+      }),
+    );
+  });
+
+  it('refuses two settings of RoPE that contradict each other', () => {
+    const json = { ...toHfConfig(PRESETS.pico), rope_scaling: { rope_type: 'linear', factor: 2 } };
+    expect(fieldsOf(() => fromHfConfig(json))).toEqual(['rope_scaling']);
   });
 });

@@ -1,12 +1,17 @@
 import type { FieldViolation } from '@agentforge/errors';
 import { z } from 'zod';
 import { InvalidModelConfigError } from './config.errors.js';
+import { fromHfRope, hfRope, toHfRope } from './hf-rope.js';
 import { type ModelConfig, parseModelConfig } from './model-config.js';
 
 /** File name of the model configuration in Hugging Face's layout. */
 export const CONFIG_FILE = 'config.json';
 
-const off = z.literal(false, 'is not supported, must be false').nullish();
+/** Absent rather than false, so that plain configurations are equal however they were written. */
+const flag = z
+  .boolean()
+  .nullish()
+  .transform((value) => value || undefined);
 
 /** Token ids may be one number, a list of which the first counts, or absent. */
 const tokenId = z
@@ -14,41 +19,41 @@ const tokenId = z
   .nullish()
   .transform((value) => (Array.isArray(value) ? (value[0] ?? null) : (value ?? null)));
 
-/** RoPE settings as transformers ≥ 5 nests them. */
-const ropeParameters = z
-  .looseObject({
-    rope_type: z.literal('default', 'must be "default": scaled RoPE is not supported').optional(),
-    rope_theta: z.number().optional(),
-  })
-  .nullish();
-
 /** What is read from `config.json`. Fields that would change the computation in a way we lack are refused. */
-const hfSchema = z.looseObject({
-  model_type: z.literal('llama', 'must be "llama"'),
-  vocab_size: z.number(),
-  hidden_size: z.number(),
-  num_hidden_layers: z.number(),
-  num_attention_heads: z.number(),
-  num_key_value_heads: z.number().nullish(),
-  head_dim: z.number().nullish(),
-  intermediate_size: z.number(),
-  max_position_embeddings: z.number().default(2048),
-  rope_theta: z.number().nullish(),
-  rope_parameters: ropeParameters,
-  rope_scaling: z
-    .union(
-      [z.null(), z.looseObject({ rope_type: z.literal('default') })],
-      'scaled RoPE is not supported, must be null',
-    )
-    .optional(),
-  rms_norm_eps: z.number().default(1e-6),
-  tie_word_embeddings: z.boolean().default(false),
-  hidden_act: z.literal('silu', 'must be "silu"').default('silu'),
-  attention_bias: off,
-  mlp_bias: off,
-  bos_token_id: tokenId,
-  eos_token_id: tokenId,
-});
+const hfSchema = z
+  .looseObject({
+    model_type: z.literal('llama', 'must be "llama"'),
+    vocab_size: z.number(),
+    hidden_size: z.number(),
+    num_hidden_layers: z.number(),
+    num_attention_heads: z.number(),
+    num_key_value_heads: z.number().nullish(),
+    head_dim: z.number().nullish(),
+    intermediate_size: z.number(),
+    max_position_embeddings: z.number().default(2048),
+    rope_theta: z.number().nullish(),
+    rope_parameters: hfRope.nullish(),
+    rope_scaling: hfRope.nullish(),
+    rms_norm_eps: z.number().default(1e-6),
+    tie_word_embeddings: z.boolean().default(false),
+    hidden_act: z.literal('silu', 'must be "silu"').default('silu'),
+    attention_bias: flag,
+    mlp_bias: flag,
+    bos_token_id: tokenId,
+    eos_token_id: tokenId,
+  })
+  .superRefine((hf, context) => {
+    const [older, newer] = [hf.rope_scaling, hf.rope_parameters].map((rope) =>
+      rope == null ? undefined : JSON.stringify(fromHfRope(rope, hf.max_position_embeddings) ?? null),
+    );
+    if (older !== undefined && newer !== undefined && older !== newer) {
+      context.addIssue({
+        code: 'custom',
+        path: ['rope_scaling'],
+        message: 'contradicts rope_parameters; keep the one that the model was trained with',
+      });
+    }
+  });
 
 /** `config.json` of a plain Llama as Hugging Face's `LlamaConfig` reads it. */
 export type HfLlamaConfig = ReturnType<typeof toHfConfig>;
@@ -61,9 +66,10 @@ const TORCH_DTYPES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as con
  * @param dtype  of the weights file beside it
  */
 export function toHfConfig(config: ModelConfig, dtype: keyof typeof TORCH_DTYPES = 'F32') {
+  const scaling = toHfRope(config.ropeScaling, config.contextLength);
   return {
     architectures: ['LlamaForCausalLM'],
-    attention_bias: false,
+    attention_bias: config.attentionBias ?? false,
     attention_dropout: 0,
     bos_token_id: config.bosTokenId,
     dtype: TORCH_DTYPES[dtype],
@@ -74,15 +80,15 @@ export function toHfConfig(config: ModelConfig, dtype: keyof typeof TORCH_DTYPES
     initializer_range: 0.02,
     intermediate_size: config.intermediateSize,
     max_position_embeddings: config.contextLength,
-    mlp_bias: false,
+    mlp_bias: config.mlpBias ?? false,
     model_type: 'llama',
     num_attention_heads: config.numHeads,
     num_hidden_layers: config.numLayers,
     num_key_value_heads: config.numKvHeads,
     pretraining_tp: 1,
     rms_norm_eps: config.rmsNormEps,
-    rope_parameters: { rope_theta: config.ropeTheta, rope_type: 'default' },
-    rope_scaling: null,
+    rope_parameters: { rope_theta: config.ropeTheta, rope_type: 'default', ...scaling },
+    rope_scaling: scaling,
     rope_theta: config.ropeTheta,
     tie_word_embeddings: config.tieWordEmbeddings,
     torch_dtype: TORCH_DTYPES[dtype],
@@ -102,8 +108,11 @@ const HF_FIELD: Readonly<Record<keyof ModelConfig, string>> = {
   intermediateSize: 'intermediate_size',
   contextLength: 'max_position_embeddings',
   ropeTheta: 'rope_theta',
+  ropeScaling: 'rope_scaling',
   rmsNormEps: 'rms_norm_eps',
   tieWordEmbeddings: 'tie_word_embeddings',
+  attentionBias: 'attention_bias',
+  mlpBias: 'mlp_bias',
   bosTokenId: 'bos_token_id',
   eosTokenId: 'eos_token_id',
 };
@@ -128,7 +137,12 @@ export function fromHfConfig(json: unknown, file: string = CONFIG_FILE): ModelCo
       headDim: hf.head_dim ?? hf.hidden_size / hf.num_attention_heads,
       intermediateSize: hf.intermediate_size,
       contextLength: hf.max_position_embeddings,
-      ropeTheta: hf.rope_parameters?.rope_theta ?? hf.rope_theta ?? 10_000,
+      ropeTheta: hf.rope_parameters?.rope_theta ?? hf.rope_scaling?.rope_theta ?? hf.rope_theta ?? 10_000,
+      ...present({
+        ropeScaling: fromHfRope(hf.rope_scaling ?? hf.rope_parameters, hf.max_position_embeddings),
+        attentionBias: hf.attention_bias,
+        mlpBias: hf.mlp_bias,
+      }),
       rmsNormEps: hf.rms_norm_eps,
       tieWordEmbeddings: hf.tie_word_embeddings,
       bosTokenId: hf.bos_token_id,
@@ -137,11 +151,27 @@ export function fromHfConfig(json: unknown, file: string = CONFIG_FILE): ModelCo
   } catch (error) {
     if (!(error instanceof InvalidModelConfigError)) throw error;
     const violations = error.fieldViolations.map(({ field, description }) => ({
-      field: HF_FIELD[field as keyof ModelConfig] ?? field,
+      field: hfField(field),
       description,
     }));
     throw new InvalidModelConfigError(file, violations);
   }
+}
+
+/** What has a value. */
+function present<T extends object>(fields: T): Partial<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+/** Our fields of scaled RoPE are theirs in camel case, but for the context. */
+function hfField(path: string): string {
+  const [field = '', ...parts] = path.split('.');
+  const inner = parts.map((part) =>
+    part === 'originalContextLength'
+      ? 'original_max_position_embeddings'
+      : part.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+  );
+  return [HF_FIELD[field as keyof ModelConfig] ?? field, ...inner].join('.');
 }
 
 function violationsOf(error: z.ZodError): FieldViolation[] {

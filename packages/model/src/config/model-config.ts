@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { InvalidModelConfigError } from './config.errors.js';
+import { ropeScalingSchema } from './rope-scaling.js';
 
 /** Widths and counts are bounded so that a typing error fails here and not in an allocation. */
 const count = (max: number) => z.int().min(1).max(max);
@@ -16,8 +17,11 @@ const shape = z.strictObject({
   intermediateSize: count(262_144).describe('Width of the SwiGLU hidden layer'),
   contextLength: count(2 ** 20).describe('Positions the model is made for'),
   ropeTheta: z.number().positive().describe('Base of the RoPE wavelengths'),
+  ropeScaling: ropeScalingSchema.optional().describe('Stretch of the RoPE wavelengths; absent: none'),
   rmsNormEps: z.number().positive().max(1).describe('Added to the mean square before the root'),
   tieWordEmbeddings: z.boolean().describe('Output projection is the embedding, transposed'),
+  attentionBias: z.boolean().optional().describe('Attention projections add a bias; absent: they do not'),
+  mlpBias: z.boolean().optional().describe('SwiGLU projections add a bias; absent: they do not'),
   bosTokenId: tokenId.describe('Token before a text, or null'),
   eosTokenId: tokenId.describe('Token after a text, or null'),
 });
@@ -30,6 +34,19 @@ const schema = shape.superRefine((config, context) => {
     violated('numKvHeads', `is ${config.numKvHeads}; must divide numHeads (${config.numHeads})`);
   }
   if (config.headDim % 2 !== 0) violated('headDim', `is ${config.headDim}; must be even`);
+  const { ropeScaling: scaling } = config;
+  if (scaling?.type === 'llama3' && scaling.highFreqFactor <= scaling.lowFreqFactor) {
+    violated(
+      'ropeScaling',
+      `has highFreqFactor ${scaling.highFreqFactor}; must be above lowFreqFactor (${scaling.lowFreqFactor})`,
+    );
+  }
+  if (scaling?.type === 'factors' && scaling.factors.length !== config.headDim / 2) {
+    violated(
+      'ropeScaling',
+      `has ${scaling.factors.length} factors; must have one for each pair of headDim (${config.headDim / 2})`,
+    );
+  }
   for (const field of ['bosTokenId', 'eosTokenId'] as const) {
     const id = config[field];
     if (id !== null && id >= config.vocabSize) {

@@ -2,22 +2,26 @@ import type { ModelConfig } from './model-config.js';
 
 /**
  * Shape of every parameter by its Hugging Face name, in file order. Projections are [out, in].
- * `lm_head.weight` is absent when embeddings are tied.
+ * `lm_head.weight` is absent when embeddings are tied; biases [out] are there when the configuration has them.
  */
 export function parameterShapes(config: ModelConfig): Map<string, readonly number[]> {
-  const { vocabSize, hiddenSize: d, intermediateSize, headDim } = config;
+  const { vocabSize, hiddenSize: d, intermediateSize, headDim, attentionBias, mlpBias } = config;
   const queryWidth = config.numHeads * headDim;
   const keyWidth = config.numKvHeads * headDim;
   const shapes = new Map<string, readonly number[]>([['model.embed_tokens.weight', [vocabSize, d]]]);
   for (let layer = 0; layer < config.numLayers; layer++) {
     const prefix = `model.layers.${layer}`;
-    shapes.set(`${prefix}.self_attn.q_proj.weight`, [queryWidth, d]);
-    shapes.set(`${prefix}.self_attn.k_proj.weight`, [keyWidth, d]);
-    shapes.set(`${prefix}.self_attn.v_proj.weight`, [keyWidth, d]);
-    shapes.set(`${prefix}.self_attn.o_proj.weight`, [d, queryWidth]);
-    shapes.set(`${prefix}.mlp.gate_proj.weight`, [intermediateSize, d]);
-    shapes.set(`${prefix}.mlp.up_proj.weight`, [intermediateSize, d]);
-    shapes.set(`${prefix}.mlp.down_proj.weight`, [d, intermediateSize]);
+    const projection = (part: string, out: number, width: number, hasBias = false): void => {
+      shapes.set(`${prefix}.${part}.weight`, [out, width]);
+      if (hasBias) shapes.set(`${prefix}.${part}.bias`, [out]);
+    };
+    projection('self_attn.q_proj', queryWidth, d, attentionBias);
+    projection('self_attn.k_proj', keyWidth, d, attentionBias);
+    projection('self_attn.v_proj', keyWidth, d, attentionBias);
+    projection('self_attn.o_proj', d, queryWidth, attentionBias);
+    projection('mlp.gate_proj', intermediateSize, d, mlpBias);
+    projection('mlp.up_proj', intermediateSize, d, mlpBias);
+    projection('mlp.down_proj', d, intermediateSize, mlpBias);
     shapes.set(`${prefix}.input_layernorm.weight`, [d]);
     shapes.set(`${prefix}.post_attention_layernorm.weight`, [d]);
   }

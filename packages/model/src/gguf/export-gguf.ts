@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import type { FieldViolation } from '@agentforge/errors';
+import { ArgumentError } from '@agentforge/tensor';
 import type { ModelConfig } from '../config/model-config.js';
+import { ropeFactors } from '../config/rope-scaling.js';
 import { tensorSource, type WeightsOf } from '../files/tensor-source.js';
 import { type FilePlan, writePlanned } from '../files/write-planned.js';
 import type { BpeTokenizer } from '../tokenizer/bpe-tokenizer.js';
@@ -25,7 +27,7 @@ export type GgufEmbeddingType = 'f32' | 'f16' | 'q8_0';
 
 /** Settings of `exportGguf`. */
 export interface GgufExportOptions {
-  /** Type of the projections. Norms are always f32. */
+  /** Type of the projections. Norms and biases are always f32. */
   readonly type: GgufExportType;
   /** Default: `type`; f16 for the ternary ones, which are too coarse for embeddings. */
   readonly embeddingType?: GgufEmbeddingType;
@@ -92,7 +94,9 @@ export async function exportGguf(
     const tensor = byGgufName.get(name) as LlamaTensor;
     const { bytes, report } = encodeTensor(
       tensor,
-      await source.readF32(tensor.name),
+      tensor.role === 'rotation'
+        ? Float32Array.from(ropeFactors(source.config))
+        : await source.readF32(tensor.name),
       typeOf(tensor, options),
     );
     hash.update(bytes);
@@ -103,7 +107,7 @@ export async function exportGguf(
 }
 
 function typeOf({ role }: LlamaTensor, { type, embeddingType }: GgufExportOptions): GgmlType {
-  if (role === 'norm') return 'F32';
+  if (role === 'vector' || role === 'rotation') return 'F32';
   if (role === 'projection') return type.toUpperCase() as GgmlType;
   const isTernaryType = type === 'tq1_0' || type === 'tq2_0';
   return (embeddingType ?? (isTernaryType ? 'f16' : type)).toUpperCase() as GgmlType;
@@ -157,23 +161,31 @@ function planExport(
 }
 
 function encodeTensor(
-  { name, shape, rotaryHeads }: LlamaTensor,
+  { name, columns, rotaryHeads }: LlamaTensor,
   values: Float32Array,
   type: GgmlType,
 ): { readonly bytes: Uint8Array; readonly report: GgufExportedTensor } {
-  const columns = shape.at(-1) ?? 1;
   const wasTernarized = (type === 'TQ1_0' || type === 'TQ2_0') && !isTernary(values);
   const ordered = rotaryHeads > 0 ? permuteRotaryRows(values, rotaryHeads, columns) : values;
-  const bytes = BLOCK_FORMATS[type].encode(wasTernarized ? ternarize(ordered) : ordered);
-  const kept = BLOCK_FORMATS[type].decode(bytes);
-  const relativeError = lostShare(ordered, kept);
-  if (!Number.isFinite(relativeError)) {
-    throw new GgufExportError([
-      { field: name, description: `has values that are not finite, or beyond what ${type} can hold` },
-    ]);
-  }
+  const bytes = encodeFinite(name, type, wasTernarized ? ternarize(ordered) : ordered);
+  const relativeError = lostShare(ordered, BLOCK_FORMATS[type].decode(bytes));
+  if (!Number.isFinite(relativeError)) throw unfit(name, type);
   const sizeBytes = ggmlBytes(type, values.length);
   return { bytes, report: { name, type, sizeBytes, relativeError, wasTernarized } };
+}
+
+function encodeFinite(name: string, type: GgmlType, values: Float32Array): Uint8Array {
+  try {
+    return BLOCK_FORMATS[type].encode(values);
+  } catch (error) {
+    if (error instanceof ArgumentError) throw unfit(name, type);
+    throw error;
+  }
+}
+
+function unfit(name: string, type: GgmlType): GgufExportError {
+  const description = `has values that are not finite, or beyond what ${type} can hold`;
+  return new GgufExportError([{ field: name, description }]);
 }
 
 /** ‖x − y‖ / ‖x‖; NaN or infinite when an element of either is. */

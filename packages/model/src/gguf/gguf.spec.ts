@@ -151,20 +151,23 @@ describe('exportGguf() and loadGguf()', () => {
     await expect(readFile(target)).rejects.toThrow('ENOENT');
   });
 
-  it.each([Number.NaN, Number.POSITIVE_INFINITY, 1e6])(
-    'refuse a weight of %d in f16, and leave no draft',
-    async (value) => {
-      const source = sourceOf(CONFIG);
-      source.readF32('model.layers.1.mlp.up_proj.weight')[7] = value;
-      const before = await readdir(folder);
-      await expect(
-        exportGguf(join(folder, 'bad.gguf'), source, tokenizer, { type: 'f16' }),
-      ).rejects.toMatchObject({
-        fieldViolations: [expect.objectContaining({ field: 'model.layers.1.mlp.up_proj.weight' })],
-      });
-      expect(await readdir(folder)).toEqual(before);
-    },
-  );
+  it.each<[number, GgufExportOptions['type']]>([
+    [Number.NaN, 'f16'],
+    [Number.POSITIVE_INFINITY, 'f16'],
+    [1e6, 'f16'],
+    [Number.NaN, 'q8_0'],
+    [1e8, 'q8_0'],
+    [Number.NaN, 'tq1_0'],
+    [Number.NEGATIVE_INFINITY, 'tq2_0'],
+  ])('refuse a weight of %d in %s, and leave no draft', async (value, type) => {
+    const source = sourceOf(CONFIG);
+    source.readF32('model.layers.1.mlp.up_proj.weight')[7] = value;
+    const before = await readdir(folder);
+    await expect(exportGguf(join(folder, 'bad.gguf'), source, tokenizer, { type })).rejects.toMatchObject({
+      fieldViolations: [expect.objectContaining({ field: 'model.layers.1.mlp.up_proj.weight' })],
+    });
+    expect(await readdir(folder)).toEqual(before);
+  });
 });
 
 describe('permuteRotaryRows()', () => {
@@ -361,7 +364,7 @@ describe('loadGguf()', () => {
       /"bitnet"/,
     ],
     [
-      'scaled RoPE',
+      'positions scaled by yarn',
       (m) => m.set('llama.rope.scaling.type', string('yarn')),
       'llama.rope.scaling.type',
       /"yarn"/,
@@ -415,6 +418,14 @@ describe('loadGguf()', () => {
       code: 'INVALID_ARGUMENT',
       fieldViolations: expect.arrayContaining([{ field, description: expect.stringMatching(description) }]),
     });
+  });
+
+  it('reads a linear factor under both names, and without its type', async () => {
+    for (const key of ['llama.rope.scaling.factor', 'llama.rope.scale_linear']) {
+      const loaded = await load((metadata) => metadata.set(key, { type: 'f32', value: Math.fround(2.1) }));
+      expect(loaded.config).toEqual({ ...CONFIG, ropeScaling: { type: 'linear', factor: 2.1 } });
+      loaded.model.dispose();
+    }
   });
 
   it('takes what other writers leave out', async () => {

@@ -4,7 +4,7 @@ import type { FileSource } from '../files/file-source.js';
 import type { LoadedModel } from '../files/model-files.js';
 import { LlamaModel } from '../llama/llama-model.js';
 import { InvalidGgufError } from './gguf.errors.js';
-import { llamaTensors, permuteRotaryRows } from './llama-tensors.js';
+import { llamaTensors, parameterTensors, permuteRotaryRows, ROPE_FACTORS_TENSOR } from './llama-tensors.js';
 import { configFromMetadata } from './metadata.js';
 import { type GgufReader, openGguf } from './reader.js';
 import { tokenizerFromMetadata } from './tokenizer.js';
@@ -28,6 +28,9 @@ export async function openGgufModel(source: FileSource, path: string): Promise<G
   const config = configFromMetadata(path, reader.metadata, {
     vocabSize,
     isTied: !reader.has('output.weight'),
+    attentionBias: reader.has('blk.0.attn_q.bias'),
+    mlpBias: reader.has('blk.0.ffn_gate.bias'),
+    ropeFactors: reader.has(ROPE_FACTORS_TENSOR) ? await reader.readF32(ROPE_FACTORS_TENSOR) : null,
   });
   const tensors = new Map(llamaTensors(config).map((tensor) => [tensor.name, tensor]));
   checkTensors(reader, [...tensors.values()]);
@@ -38,8 +41,8 @@ export async function openGgufModel(source: FileSource, path: string): Promise<G
       const tensor = tensors.get(name);
       if (tensor === undefined) return reader.readF32(name);
       const values = await reader.readF32(tensor.ggufName);
-      const columns = tensor.shape.at(-1) ?? 1;
-      return tensor.rotaryHeads > 0 ? permuteRotaryRows(values, tensor.rotaryHeads, columns, true) : values;
+      const { rotaryHeads, columns } = tensor;
+      return rotaryHeads > 0 ? permuteRotaryRows(values, rotaryHeads, columns, true) : values;
     },
   };
 }
@@ -49,7 +52,7 @@ export async function loadGguf(source: FileSource, path: string): Promise<Loaded
   const opened = await openGgufModel(source, path);
   const tokenizer = tokenizerFromMetadata(path, opened.reader.metadata);
   const weights = new Map<string, Float32Array>();
-  for (const { name } of llamaTensors(opened.config)) weights.set(name, await opened.readF32(name));
+  for (const { name } of parameterTensors(opened.config)) weights.set(name, await opened.readF32(name));
   return { config: opened.config, model: LlamaModel.fromState(opened.config, weights), tokenizer };
 }
 

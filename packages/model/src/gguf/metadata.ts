@@ -1,6 +1,7 @@
 import type { FieldViolation } from '@agentforge/errors';
 import { InvalidModelConfigError } from '../config/config.errors.js';
 import { type ModelConfig, parseModelConfig } from '../config/model-config.js';
+import type { RopeScaling } from '../config/rope-scaling.js';
 import { InvalidGgufError } from './gguf.errors.js';
 import type { GgufMetadata, GgufValue } from './values.js';
 
@@ -28,9 +29,20 @@ const KEYS = {
 
 const VALUE_LENGTH = 'llama.attention.value_length';
 const ROPE_DIMENSIONS = 'llama.rope.dimension_count';
+const SCALING_TYPE = 'llama.rope.scaling.type';
+const SCALING_FACTOR = 'llama.rope.scaling.factor';
+/** Name of the factor in older files. */
+const SCALING_FACTOR_BEFORE = 'llama.rope.scale_linear';
 
 /** Metadata of a model as llama.cpp's loader expects them. */
 export function architectureMetadata(config: ModelConfig): Map<string, GgufValue> {
+  const scaling: [string, GgufValue][] =
+    config.ropeScaling?.type === 'linear'
+      ? [
+          [SCALING_TYPE, { type: 'string', value: 'linear' }],
+          [SCALING_FACTOR, f32(config.ropeScaling.factor)],
+        ]
+      : [];
   return new Map<string, GgufValue>([
     [KEYS.contextLength, u32(config.contextLength)],
     [KEYS.hiddenSize, u32(config.hiddenSize)],
@@ -43,20 +55,31 @@ export function architectureMetadata(config: ModelConfig): Map<string, GgufValue
     [KEYS.rmsNormEps, f32(config.rmsNormEps)],
     [ROPE_DIMENSIONS, u32(config.headDim)],
     [KEYS.ropeTheta, f32(config.ropeTheta)],
+    ...scaling,
     [KEYS.vocabSize, u32(config.vocabSize)],
   ]);
 }
 
+/** What the tensors of a file say about its model. */
+export interface TensorFacts {
+  /** Rows of the embedding. */
+  readonly vocabSize: number;
+  /** Whether the file has no output projection of its own. */
+  readonly isTied: boolean;
+  readonly attentionBias: boolean;
+  readonly mlpBias: boolean;
+  /** What the angle of each pair is divided by; null when the file does not say. */
+  readonly ropeFactors: Float32Array | null;
+}
+
 /**
  * The configuration that metadata describe.
- * @param vocabSize   rows of the embedding
- * @param isTied      whether the file has no output projection of its own
  * @throws InvalidGgufError  INVALID_ARGUMENT: another architecture, missing keys, or settings this family lacks; all of them
  */
 export function configFromMetadata(
   file: string,
   metadata: GgufMetadata,
-  { vocabSize, isTied }: { readonly vocabSize: number; readonly isTied: boolean },
+  { vocabSize, isTied, attentionBias, mlpBias, ropeFactors }: TensorFacts,
 ): ModelConfig {
   const violations: FieldViolation[] = [];
   const architecture = metadata.get('general.architecture');
@@ -80,6 +103,11 @@ export function configFromMetadata(
   const numHeads = number(KEYS.numHeads);
   const hiddenSize = number(KEYS.hiddenSize);
   const headDim = number(KEYS.headDim, hiddenSize / numHeads);
+  const linear =
+    metadata.get(SCALING_TYPE)?.value === 'none'
+      ? 1
+      : number(SCALING_FACTOR, number(SCALING_FACTOR_BEFORE, 1));
+  const ropeScaling = scalingOf(linear, ropeFactors);
   const config = {
     vocabSize,
     hiddenSize,
@@ -90,6 +118,9 @@ export function configFromMetadata(
     intermediateSize: number(KEYS.intermediateSize),
     contextLength: number(KEYS.contextLength),
     ropeTheta: number(KEYS.ropeTheta, 10_000),
+    ...(ropeScaling ? { ropeScaling } : {}),
+    ...(attentionBias ? { attentionBias } : {}),
+    ...(mlpBias ? { mlpBias } : {}),
     rmsNormEps: number(KEYS.rmsNormEps),
     tieWordEmbeddings: isTied,
     bosTokenId: metadata.has(KEYS.bosTokenId) ? number(KEYS.bosTokenId) : null,
@@ -110,20 +141,24 @@ export function configFromMetadata(
 
 /** Settings that would change the computation in a way this family does not have. */
 function* unsupported(metadata: GgufMetadata): Generator<FieldViolation> {
-  const scaling = metadata.get('llama.rope.scaling.type')?.value ?? 'none';
-  const factor = Number(metadata.get('llama.rope.scaling.factor')?.value ?? 1);
-  if (scaling !== 'none' && !(scaling === 'linear' && factor === 1)) {
-    yield {
-      field: 'llama.rope.scaling.type',
-      description: `is ${JSON.stringify(scaling)}; scaled RoPE is not supported`,
-    };
+  const scaling = metadata.get(SCALING_TYPE)?.value ?? 'none';
+  if (scaling !== 'none' && scaling !== 'linear') {
+    yield { field: SCALING_TYPE, description: `is ${JSON.stringify(scaling)}; must be "none" or "linear"` };
   }
   if (Number(metadata.get('llama.expert_count')?.value ?? 0) > 0) {
     yield { field: 'llama.expert_count', description: 'mixtures of experts are not supported' };
   }
 }
 
-function checked(file: string, config: Record<keyof ModelConfig, unknown>): ModelConfig {
+/** A factor for all pairs (0 and 1: none), one for each, or both. */
+function scalingOf(linear: number, factors: Float32Array | null): RopeScaling | null {
+  const all = linear === 0 ? 1 : linear;
+  if (factors !== null)
+    return { type: 'factors', factors: [...factors].map((factor) => shortest(factor) * all) };
+  return all === 1 ? null : { type: 'linear', factor: all };
+}
+
+function checked(file: string, config: Partial<Record<keyof ModelConfig, unknown>>): ModelConfig {
   try {
     return parseModelConfig(config);
   } catch (error) {

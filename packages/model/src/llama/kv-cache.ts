@@ -1,17 +1,29 @@
-import { attention, copyRows, reshape, rope, type Tensor, viewRows, zeros } from '@agentforge/tensor';
+import {
+  attention,
+  copyRows,
+  type RopeOptions,
+  reshape,
+  rope,
+  type Tensor,
+  viewRows,
+  zeros,
+} from '@agentforge/tensor';
 import type { ModelConfig } from '../config/model-config.js';
+
+/** How a model rotates positions in. */
+export type Rotation = Pick<RopeOptions, 'theta' | 'factors'>;
 
 /** What a block needs of a cache. */
 export interface LayerCache {
   /**
    * Rotates queries and keys to their positions, stores keys and values, and attends to everything stored.
-   * @param q      f32 [B, T, H, D]
-   * @param k      f32 [B, T, Hkv, D]
-   * @param v      f32 [B, T, Hkv, D]
-   * @param theta  base of the RoPE wavelengths
-   * @returns      f32 [B, T, H, D]
+   * @param q         f32 [B, T, H, D]
+   * @param k         f32 [B, T, Hkv, D]
+   * @param v         f32 [B, T, Hkv, D]
+   * @param rotation  of queries and keys
+   * @returns         f32 [B, T, H, D]
    */
-  attend(q: Tensor, k: Tensor, v: Tensor, theta: number): Tensor;
+  attend(q: Tensor, k: Tensor, v: Tensor, rotation: Rotation): Tensor;
 }
 
 /** What a model needs of a cache. */
@@ -59,8 +71,8 @@ export class KvCache implements DecodingCache {
     const values = this.values[index];
     if (keys === undefined || values === undefined) throw new RangeError(`the cache has no layer ${index}`);
     return {
-      attend: (q, k, v, theta) => {
-        const at = { position0: this.used, theta };
+      attend: (q, k, v, rotation) => {
+        const at = { position0: this.used, ...rotation };
         this.store(keys, rope(k, at));
         this.store(values, v);
         return attention(rope(q, at), keys, values, { kvLength: this.used + (k.shape[1] ?? 0) });

@@ -11,8 +11,9 @@ import {
   type Tensor,
 } from '@agentforge/tensor';
 import type { ModelConfig } from '../config/model-config.js';
+import { ropeFactors } from '../config/rope-scaling.js';
 import type { InitializerOf } from './initialize.js';
-import type { LayerCache } from './kv-cache.js';
+import type { LayerCache, Rotation } from './kv-cache.js';
 
 /** Grouped-query self-attention with rotary positions: B batch, T tokens, H heads, D head width, d model width. */
 class LlamaAttention extends Module {
@@ -21,13 +22,15 @@ class LlamaAttention extends Module {
   readonly v_proj: Linear;
   readonly o_proj: Linear;
   private readonly config: ModelConfig;
+  private readonly rotation: Rotation;
 
   constructor(config: ModelConfig, prefix: string, initializerOf: InitializerOf) {
     super();
-    const { hiddenSize: d, numHeads, numKvHeads, headDim } = config;
+    const { hiddenSize: d, numHeads, numKvHeads, headDim, attentionBias: bias = false } = config;
     const projection = (name: string, from: number, to: number): Linear =>
-      new Linear(from, to, { init: initializerOf(`${prefix}.${name}.weight`) });
+      new Linear(from, to, { init: initializerOf(`${prefix}.${name}.weight`), bias });
     this.config = config;
+    this.rotation = { theta: config.ropeTheta, factors: ropeFactors(config) };
     this.q_proj = projection('q_proj', d, numHeads * headDim);
     this.k_proj = projection('k_proj', d, numKvHeads * headDim);
     this.v_proj = projection('v_proj', d, numKvHeads * headDim);
@@ -36,34 +39,36 @@ class LlamaAttention extends Module {
 
   /** @param x [B, T, d] @returns [B, T, d] */
   forward(x: Tensor, cache?: LayerCache): Tensor {
-    const { numHeads, numKvHeads, headDim, ropeTheta } = this.config;
+    const { numHeads, numKvHeads, headDim } = this.config;
     const [batch = 1, length = 1] = x.shape;
     const heads = (projected: Tensor, count: number): Tensor =>
       reshape(projected, [batch, length, count, headDim]);
     const q = heads(this.q_proj.forward(x), numHeads);
     const k = heads(this.k_proj.forward(x), numKvHeads);
     const v = heads(this.v_proj.forward(x), numKvHeads);
-    const at = { theta: ropeTheta };
-    const mixed = cache?.attend(q, k, v, ropeTheta) ?? attention(rope(q, at), rope(k, at), v);
+    const { rotation } = this;
+    const mixed = cache?.attend(q, k, v, rotation) ?? attention(rope(q, rotation), rope(k, rotation), v);
     return this.o_proj.forward(reshape(mixed, [batch, length, numHeads * headDim]));
   }
 }
 
-/** SwiGLU: W_down(silu(W_gate x) ⊙ W_up x). @see Shazeer 2020, arXiv:2002.05202 */
+/** SwiGLU: W_down(silu(W_gate x) ⊙ W_up x), each with its bias where there is one. @see Shazeer 2020, arXiv:2002.05202 */
 class LlamaMlp extends Module {
   readonly gate_proj: Linear;
   readonly up_proj: Linear;
   readonly down_proj: Linear;
 
   constructor(
-    { hiddenSize: d, intermediateSize }: ModelConfig,
+    { hiddenSize: d, intermediateSize, mlpBias: bias = false }: ModelConfig,
     prefix: string,
     initializerOf: InitializerOf,
   ) {
     super();
-    this.gate_proj = new Linear(d, intermediateSize, { init: initializerOf(`${prefix}.gate_proj.weight`) });
-    this.up_proj = new Linear(d, intermediateSize, { init: initializerOf(`${prefix}.up_proj.weight`) });
-    this.down_proj = new Linear(intermediateSize, d, { init: initializerOf(`${prefix}.down_proj.weight`) });
+    const projection = (name: string, from: number, to: number): Linear =>
+      new Linear(from, to, { init: initializerOf(`${prefix}.${name}.weight`), bias });
+    this.gate_proj = projection('gate_proj', d, intermediateSize);
+    this.up_proj = projection('up_proj', d, intermediateSize);
+    this.down_proj = projection('down_proj', intermediateSize, d);
   }
 
   /** @param x [..., d] @returns [..., d] */

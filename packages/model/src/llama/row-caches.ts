@@ -25,10 +25,10 @@ export class RowCaches implements DecodingCache {
 
   layer(index: number): LayerCache {
     return {
-      attend: (q, k, v, theta) => {
+      attend: (q, k, v, rotation) => {
         const outputs = this.rows.map((cache, row) => {
           const of = (x: Tensor): Tensor => viewRows(x, row, row + 1);
-          return cache.layer(index).attend(of(q), of(k), of(v), theta);
+          return cache.layer(index).attend(of(q), of(k), of(v), rotation);
         });
         const [only] = outputs;
         return outputs.length === 1 && only !== undefined ? only : concat(outputs, 0);

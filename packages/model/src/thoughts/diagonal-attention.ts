@@ -1,6 +1,6 @@
 import { copyRows, rangedAttention, reshape, rope, type Tensor, viewRows, zeros } from '@agentforge/tensor';
 import type { ModelConfig } from '../config/model-config.js';
-import type { LayerCache } from '../llama/kv-cache.js';
+import type { LayerCache, Rotation } from '../llama/kv-cache.js';
 import { diagonalRanges } from './thought-layout.js';
 
 /**
@@ -11,7 +11,8 @@ import { diagonalRanges } from './thought-layout.js';
 export function diagonalAttention(length: number, blocks: number): LayerCache {
   const ranges = diagonalRanges(length, 0, blocks);
   return {
-    attend: (q, k, v, theta) => rangedAttention(turn(q, length, theta), turn(k, length, theta), v, ranges),
+    attend: (q, k, v, rotation) =>
+      rangedAttention(turn(q, length, rotation), turn(k, length, rotation), v, ranges),
   };
 }
 
@@ -19,11 +20,11 @@ export function diagonalAttention(length: number, blocks: number): LayerCache {
  * Rotates column i of block b by i + b. Rotations add up: once by the column, once by the block.
  * @param x  [R, blocks · T, H, D]
  */
-function turn(x: Tensor, length: number, theta: number): Tensor {
+function turn(x: Tensor, length: number, rotation: Rotation): Tensor {
   const [rows = 1, columns = 1, heads = 1, width = 1] = x.shape;
   const blocks = columns / length;
-  const byColumn = rope(reshape(x, [rows * blocks, length, heads, width]), { theta });
-  const byBlock = rope(reshape(byColumn, [rows, blocks, length * heads, width]), { theta });
+  const byColumn = rope(reshape(x, [rows * blocks, length, heads, width]), rotation);
+  const byBlock = rope(reshape(byColumn, [rows, blocks, length * heads, width]), rotation);
   return reshape(byBlock, x.shape);
 }
 
@@ -53,8 +54,8 @@ export class DiagonalCache {
   layer(index: number): LayerCache {
     const [keys, values] = [this.keys[index] as Tensor, this.values[index] as Tensor];
     return {
-      attend: (q, k, v, theta) => {
-        const at = { position0: this.block, theta };
+      attend: (q, k, v, rotation) => {
+        const at = { position0: this.block, ...rotation };
         this.store(keys, rope(k, at));
         this.store(values, v);
         return rangedAttention(rope(q, at), keys, values, this.ranges);

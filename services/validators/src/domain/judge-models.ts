@@ -36,6 +36,9 @@ const STRUCTURE = [
   'intermediateSize',
   'tieWordEmbeddings',
   'ropeTheta',
+  'ropeScaling',
+  'attentionBias',
+  'mlpBias',
 ] as const;
 
 /** Whether models on one port share architecture and tokenizer, so that a phase can combine them. */
@@ -45,7 +48,9 @@ export function judgeCompatibility(models: readonly InspectedModel[]): Judgement
   for (const other of others) {
     if (first?.inspection.config === undefined || other.inspection.config === undefined) continue;
     for (const field of STRUCTURE) {
-      const [a, b] = [first.inspection.config[field], other.inspection.config[field]];
+      const [a, b] = [first, other].map(({ inspection }) =>
+        JSON.stringify(inspection.config?.[field] ?? null),
+      );
       if (a !== b)
         errors.push({
           field: `${other.field}/config.json/${field}`,
