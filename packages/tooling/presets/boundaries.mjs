@@ -11,8 +11,19 @@ const ALLOWED_IMPORTS = {
   artifacts: ['contracts', 'errors', 'telemetry'],
   tensor: ['errors', 'native'],
   model: ['errors', 'tensor'],
+  merging: ['errors', 'model', 'tensor'],
   'phase-runtime': ['artifacts', 'contracts', 'errors', 'events', 'service-kit', 'telemetry', 'tensor'],
-  cli: ['artifacts', 'contracts', 'errors', 'events', 'model', 'service-kit', 'telemetry', 'tensor'],
+  cli: [
+    'artifacts',
+    'contracts',
+    'errors',
+    'events',
+    'merging',
+    'model',
+    'service-kit',
+    'telemetry',
+    'tensor',
+  ],
 };
 
 /** What a service may import of ours. */
@@ -21,6 +32,7 @@ const SERVICE_IMPORTS = [
   'contracts',
   'errors',
   'events',
+  'merging',
   'model',
   'phase-runtime',
   'service-kit',
@@ -68,11 +80,12 @@ export default {
     {
       name: 'domain-is-pure',
       severity: 'error',
-      comment: 'domain/ knows its own files, errors, tensor and model: no Nest, proto, NATS or I/O packages.',
+      comment:
+        'domain/ knows its own files, errors, tensor, model and merging: no Nest, proto, NATS or I/O packages.',
       from: { path: '^services/([^/]+)/src/domain/', pathNot: '\\.spec\\.ts$' },
       to: {
         path: '^(packages|services|native|test)/',
-        pathNot: ['^services/$1/src/domain/', ...anyOf(['errors', 'tensor', 'model'])],
+        pathNot: ['^services/$1/src/domain/', ...anyOf(['errors', 'tensor', 'model', 'merging'])],
       },
     },
     {

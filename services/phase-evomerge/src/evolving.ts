@@ -1,6 +1,8 @@
+import { parameterShapes } from '@agentforge/model';
 import type { FileSet, PhaseContext } from '@agentforge/phase-runtime/worker';
 import { Philox } from '@agentforge/tensor';
 import type { CandidateMeter } from './candidate-meter.js';
+import { uniformRecipe } from './domain/breeding.js';
 import { diversityOf, sketch } from './domain/diversity.js';
 import {
   advance,
@@ -13,8 +15,8 @@ import {
 } from './domain/evolution.js';
 import type { EvomergeConfig } from './domain/evomerge-config.js';
 import type { Individual } from './domain/individual.js';
-import type { Weights } from './domain/layout.js';
-import { linear } from './domain/operators/linear.js';
+import { asVector, layersOf, shapesOf, type Weights } from './domain/layout.js';
+import { merge } from './domain/merge.js';
 import type { SourceId } from './domain/recipe.js';
 import { WeightPool } from './domain/weight-pool.js';
 import { decodeEvolution, encodeEvolution } from './evolution-checkpoint.js';
@@ -51,6 +53,7 @@ export class Evolving {
       this.parents,
       baseOf(config, [...this.parents.values()]),
       (id) => this.individual(id),
+      shapesOf(parameterShapes(inputs.config)),
       config.max_memory_mib * 2 ** 20,
     );
     this.state = this.enter(beginEvolution(this.options, this.rng));
@@ -144,18 +147,10 @@ export function baseOf(config: Pick<EvomergeConfig, 'base'>, parents: readonly W
 
 /** The mean of all parents, tensor by tensor. */
 export function uniformAverage(parents: readonly Weights[]): Map<string, Float32Array> {
-  const weights = parents.map(() => 1);
-  const average = new Map<string, Float32Array>();
-  for (const name of parents[0]?.keys() ?? []) {
-    average.set(
-      name,
-      linear(
-        parents.map((parent) => parent.get(name) ?? new Float32Array()),
-        weights,
-      ),
-    );
-  }
-  return average;
+  const [first] = parents;
+  if (!first) return new Map();
+  const names = parents.map((_, i) => `p${i}`);
+  return merge(uniformRecipe(names, layersOf(first)), parents, first, asVector);
 }
 
 /** Sources have names for life, so equal recipes make equal models. */

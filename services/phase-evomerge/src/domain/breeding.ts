@@ -1,17 +1,19 @@
 import type { Philox } from '@agentforge/tensor';
-import { type GenomeSpace, mutateRecipe, randomRecipe } from './genome.js';
+import { type GenomeSpace, isGeneless, mutateRecipe, randomRecipe } from './genome.js';
 import { byFitness, type Individual, type Origin } from './individual.js';
 import { groupCount } from './layout.js';
-import { layersOfRecipe, type OperatorName, type Recipe, type SourceId } from './recipe.js';
+import { GENOME_OPERATORS, layersOfRecipe, type OperatorName, type Recipe, type SourceId } from './recipe.js';
 
 /** Individuals that are mutated. */
 const ELITE = 2;
 
 /** Operators that can merge any models of one shape, hence children with each other. */
-const ELEMENTWISE: readonly OperatorName[] = ['linear', 'slerp', 'ties', 'dare_linear', 'dare_ties'];
+const ELEMENTWISE: readonly OperatorName[] = GENOME_OPERATORS.filter(
+  (operator) => operator !== 'frankenmerge' && operator !== 'dfs',
+);
 
 /** Those of them that need no base, whose shape is that of the parents. */
-const BASELESS: readonly OperatorName[] = ['linear', 'slerp'];
+const BASELESS: readonly OperatorName[] = ['linear', 'slerp', 'nuslerp', 'multislerp', 'karcher'];
 
 /** How a population breeds. */
 export interface BreedingOptions {
@@ -92,7 +94,7 @@ export function nextGeneration(
 
 /**
  * A changed recipe of the same sources. Where those are older than the two generations whose weights are kept, and for
- * parents: a small step towards a parent, or, when the shapes differ, a small change of scale.
+ * parents and recipes without numbers: a small step towards a parent, or, when the shapes differ, a small change of scale.
  */
 function mutate(
   individual: Individual,
@@ -103,7 +105,7 @@ function mutate(
 ): Recipe {
   const { id, recipe, layers } = individual;
   const isKept = (source: SourceId) => parents.includes(source) || generationOf(source) >= generation - 2;
-  if (recipe?.sources.every(isKept)) {
+  if (recipe && !isGeneless(recipe) && recipe.sources.every(isKept)) {
     const sourceLayers = 'layers' in recipe ? space.layers : layers;
     return mutateRecipe(recipe, { ...space, layers: sourceLayers }, rng, sigma);
   }

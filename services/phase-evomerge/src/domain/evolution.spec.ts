@@ -11,6 +11,7 @@ import {
   unmeasured,
 } from './evolution.js';
 import { byFitness, type Individual } from './individual.js';
+import { asVector } from './layout.js';
 import { OPERATORS } from './recipe.js';
 import { WeightPool } from './weight-pool.js';
 
@@ -40,7 +41,7 @@ const base = new Map(names.map((name) => [name, new Float32Array(8).fill(0.5)]))
 
 function poolOf(state: () => EvolutionState, maxBytes = 2 ** 20): WeightPool {
   const find = (id: string) => state().individuals.find((one) => one.id === id) as Individual;
-  return new WeightPool(parents, base, find, maxBytes);
+  return new WeightPool(parents, base, find, asVector, maxBytes);
 }
 
 function measure(pool: WeightPool, id: string) {

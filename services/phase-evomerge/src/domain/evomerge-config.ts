@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { DARE_RESCALE } from './operators/sparsify.js';
-import { OPERATORS } from './recipe.js';
+import { DARE_RESCALE, GENOME_OPERATORS, OPERATORS } from './recipe.js';
 
 const weight = (share: number) => z.number().min(0).max(1).default(share);
 
@@ -8,9 +7,9 @@ const weight = (share: number) => z.number().min(0).max(1).default(share);
 export const evomergeConfig = z.strictObject({
   strategy: z.enum(['tournament']).default('tournament').describe('How the search goes'),
   operators: z
-    .array(z.enum(OPERATORS))
+    .array(z.enum(GENOME_OPERATORS))
     .min(1)
-    .max(OPERATORS.length)
+    .max(GENOME_OPERATORS.length)
     .default([...OPERATORS])
     .describe('Operators of the genome'),
   generations: z.int().min(0).max(500).default(50).describe('Generations after the first'),
@@ -42,7 +41,7 @@ export const evomergeConfig = z.strictObject({
   dare_rescale: z
     .enum([DARE_RESCALE.matchL1, DARE_RESCALE.inverseDensity, DARE_RESCALE.none])
     .default(DARE_RESCALE.matchL1)
-    .describe('How DARE makes up for what it drops: as mergekit, as the paper, or not'),
+    .describe('How DARE and DELLA make up for what they drop: as mergekit, as the papers, or not'),
   fitness_weights: z
     .strictObject({
       perplexity: weight(0.4).describe('Perplexity on the fitness split'),

@@ -1,7 +1,6 @@
 import type { Philox } from '@agentforge/tensor';
 import { groupCount } from './layout.js';
-import type { DareRescale } from './operators/sparsify.js';
-import type { GroupWeights, OperatorName, Recipe, ScaledPick, SourceId } from './recipe.js';
+import type { DareRescale, GroupWeights, OperatorName, Recipe, ScaledPick, SourceId } from './recipe.js';
 
 /** Densities below this leave too little of a delta to be worth an evaluation. */
 const MIN_DENSITY = 0.05;
@@ -42,15 +41,39 @@ export function randomRecipe(
         weights: randomWeights(sources.length, space, rng, sigma),
         normalize: true,
       };
-    case 'slerp': {
+    case 'multislerp': {
+      // Kept above 0: where all weights of a group are 0 there is no direction.
+      const least = 0.05 / sources.length;
+      const weights = randomWeights(sources.length, space, rng, sigma);
+      return {
+        operator,
+        sources,
+        weights: weights.map((row) => row.map((weight) => Math.max(least, weight))),
+        normalize: true,
+      };
+    }
+    case 'slerp':
+    case 'nuslerp': {
       const [a = 0, b = 0] = rng.permutation(sources.length);
       const pair = [sources[a] as SourceId, sources[b] as SourceId] as const;
       return { operator, sources: pair, t: groups(space, () => clamp(0.5 + sigma * rng.normal(), 0, 1)) };
     }
+    case 'task_arithmetic':
     case 'ties':
+    case 'breadcrumbs':
+    case 'breadcrumbs_ties':
       return { operator, sources, ...randomTaskMix(sources.length, space, rng, sigma) };
+    case 'karcher':
+    case 'ram':
+      return { operator, sources, settings: {} };
+    case 'sce':
+      return { operator, sources, settings: { select_topk: clamp(0.5 + 0.5 * rng.float(), MIN_DENSITY, 1) } };
+    case 'ramplus_tl':
+      return { operator, sources, settings: { r: 0.2 * rng.float(), alpha: 0.4 * rng.float() } };
     case 'dare_linear':
-    case 'dare_ties': {
+    case 'dare_ties':
+    case 'della':
+    case 'della_linear': {
       const mix = randomTaskMix(sources.length, space, rng, sigma);
       return { operator, sources, ...mix, rescale: space.dareRescale, seed: rng.uint32() };
     }
@@ -75,13 +98,25 @@ export function randomRecipe(
 export function mutateRecipe(recipe: Recipe, space: GenomeSpace, rng: Philox, sigma: number): Recipe {
   switch (recipe.operator) {
     case 'linear':
+    case 'multislerp':
       return { ...recipe, normalize: false, weights: mutateWeights(unitSums(recipe), rng, sigma) };
     case 'slerp':
+    case 'nuslerp':
       return { ...recipe, t: recipe.t.map((t) => clamp(t + sigma * rng.normal(), 0, 1)) };
+    case 'task_arithmetic':
     case 'ties':
+    case 'breadcrumbs':
+    case 'breadcrumbs_ties':
       return { ...recipe, ...mutateTaskMix(recipe, rng, sigma) };
+    case 'karcher':
+    case 'sce':
+    case 'ram':
+    case 'ramplus_tl':
+      return { ...recipe, settings: mutateSettings(recipe.settings, rng, sigma) };
     case 'dare_linear':
     case 'dare_ties':
+    case 'della':
+    case 'della_linear':
       return { ...recipe, ...mutateTaskMix(recipe, rng, sigma), seed: rng.uint32() };
     case 'frankenmerge':
       return { ...recipe, layers: mutateStack(recipe.layers, recipe.sources.length, space, rng) };
@@ -135,6 +170,21 @@ function mutateTaskMix(
     density: clamp(recipe.density + sigma * rng.normal(), MIN_DENSITY, 1),
     lambda: clamp(recipe.lambda + sigma * rng.normal(), ...LAMBDA),
   };
+}
+
+/** Parameters that are shares: each one stays in (0, 1]. */
+function mutateSettings(settings: Readonly<Record<string, number>>, rng: Philox, sigma: number) {
+  return Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [
+      name,
+      clamp(value + sigma * rng.normal(), MIN_DENSITY, 1),
+    ]),
+  );
+}
+
+/** Whether an operator has nothing to mutate but its sources. */
+export function isGeneless(recipe: Recipe): boolean {
+  return 'settings' in recipe && Object.keys(recipe.settings).length === 0;
 }
 
 function inPlace(sources: number, space: GenomeSpace, rng: Philox) {

@@ -1,6 +1,17 @@
 /** Weights of a model by Hugging Face name, flat f32, in canonical order. */
 export type Weights = ReadonlyMap<string, Float32Array>;
 
+/** Shape of a tensor of the parents' kind, by name. */
+export type ShapeOf = (name: string, length: number) => readonly number[];
+
+/** Every tensor as a vector: enough for methods that do not look at rows. */
+export const asVector: ShapeOf = (_, length) => [length];
+
+/** Shapes from those of a model with at least one layer; layers that stacking added have them too. */
+export function shapesOf(shapes: ReadonlyMap<string, readonly number[]>): ShapeOf {
+  return (name, length) => shapes.get(name.replace(/^model\.layers\.\d+\./, 'model.layers.0.')) ?? [length];
+}
+
 /** Name and layer of a tensor of a decoder layer; null for embedding, final norm and head. */
 export function layerOf(name: string): { readonly layer: number; readonly rest: string } | null {
   const [, layer, rest] = /^model\.layers\.(\d+)\.(.+)$/.exec(name) ?? [];

@@ -1,10 +1,10 @@
-import { evaluate, LlamaModel, type ModelConfig, presetConfig } from '@agentforge/model';
+import { evaluate, LlamaModel, type ModelConfig, parameterShapes, presetConfig } from '@agentforge/model';
 import { noGrad, Philox, scope, tensor } from '@agentforge/tensor';
 import { uniformRecipe } from './breeding.js';
 import { type GenomeSpace, mutateRecipe, randomRecipe } from './genome.js';
-import { groupCount, layersOf, type Weights } from './layout.js';
-import { merge } from './merge.js';
-import { OPERATORS, type Recipe } from './recipe.js';
+import { groupCount, layersOf, shapesOf, type Weights } from './layout.js';
+import { merge as mergeShaped } from './merge.js';
+import { GENOME_OPERATORS, type Recipe } from './recipe.js';
 
 const config: ModelConfig = presetConfig('pico', {
   vocabSize: 32,
@@ -18,7 +18,16 @@ const config: ModelConfig = presetConfig('pico', {
   // So small that RMSNorm is scale-free to rounding: what data-flow scales rely on.
   rmsNormEps: 1e-12,
 });
-const space: GenomeSpace = { operators: OPERATORS, layers: 3, extraLayers: 2, dareRescale: 'match_l1' };
+const space: GenomeSpace = {
+  operators: GENOME_OPERATORS,
+  layers: 3,
+  extraLayers: 2,
+  dareRescale: 'match_l1',
+};
+
+const shapeOf = shapesOf(parameterShapes(config));
+const merge = (recipe: Recipe, sources: readonly Weights[], base: Weights) =>
+  mergeShaped(recipe, sources, base, shapeOf);
 
 function weightsOf(seed: number): Weights {
   const model = LlamaModel.init(config, new Philox(seed));
@@ -47,7 +56,7 @@ const [a, b, c] = [weightsOf(1), weightsOf(2), weightsOf(3)];
 const base = merge(uniformRecipe(['a', 'b', 'c'], 3), [a, b, c], a);
 
 describe('merge()', () => {
-  it.each([...OPERATORS])('%s of identical models is that model', (operator) => {
+  it.each([...GENOME_OPERATORS])('%s of identical models is that model', (operator) => {
     const recipe = randomRecipe(operator, ['a', 'b', 'c'], space, new Philox(4), 0);
     const same =
       recipe.operator === 'dfs'
@@ -64,7 +73,7 @@ describe('merge()', () => {
     }
   });
 
-  it.each([...OPERATORS])('%s gives every tensor, all finite, also after mutations', (operator) => {
+  it.each([...GENOME_OPERATORS])('%s gives every tensor, all finite, also after mutations', (operator) => {
     const rng = new Philox(5);
     let recipe = randomRecipe(operator, ['a', 'b', 'c'], { ...space, extraLayers: 0 }, rng, 0.3);
     for (let i = 0; i < 5; i++) recipe = mutateRecipe(recipe, { ...space, extraLayers: 0 }, rng, 0.3);
@@ -76,6 +85,18 @@ describe('merge()', () => {
     );
     expect([...merged.keys()]).toEqual([...a.keys()]);
     for (const values of merged.values()) expect(values.every(Number.isFinite)).toBe(true);
+  });
+
+  it('leaves a source out that is the base itself', () => {
+    const settings = { density: 0.5, lambda: 1 };
+    const weights = (row: number[]) => Array.from({ length: groupCount(3) }, () => row);
+    const mix = (sources: string[], row: number[]) => ({
+      operator: 'breadcrumbs' as const,
+      sources,
+      weights: weights(row),
+      ...settings,
+    });
+    expect(merge(mix(['a', 'b'], [0.7, 0.3]), [a, b], a)).toEqual(merge(mix(['b'], [0.3]), [b], a));
   });
 
   it('never shares memory with a source', () => {

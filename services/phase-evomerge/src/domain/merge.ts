@@ -1,22 +1,29 @@
+import { MERGE_METHODS, type MergeMethod, MergeOperandError, mergeTensors } from '@agentforge/merging';
 import { Philox } from '@agentforge/tensor';
-import { groupOf, layerOf, layersOf, layerTensor, type Weights } from './layout.js';
-import { linear } from './operators/linear.js';
-import { MergeOperandError } from './operators/operands.js';
-import { slerp } from './operators/slerp.js';
-import { dropAndRescale, trimByMagnitude } from './operators/sparsify.js';
-import { mixTaskVectors, taskVector } from './operators/task-vectors.js';
-import type { DareRecipe, DfsRecipe, FrankenmergeRecipe, Recipe, TiesRecipe } from './recipe.js';
+import { groupMerge } from './group-merge.js';
+import { groupOf, layerOf, layersOf, layerTensor, type ShapeOf, type Weights } from './layout.js';
+import type { DfsRecipe, ElementwiseRecipe, FrankenmergeRecipe, Recipe } from './recipe.js';
 
 /** Projections that write to the residual stream of a layer. */
-const RESIDUAL_OUTPUTS = new Set(['self_attn.o_proj.weight', 'mlp.down_proj.weight']);
+export const RESIDUAL_OUTPUTS: ReadonlySet<string> = new Set([
+  'self_attn.o_proj.weight',
+  'mlp.down_proj.weight',
+]);
 
 /**
- * Makes the weights of a recipe, tensor by tensor: besides the result, memory holds the task vectors of one tensor.
+ * Makes the weights of a recipe, tensor by tensor: besides the result, memory holds what one tensor needs.
  * @param sources  weights in the order of `recipe.sources`; not modified, never shared with the result
- * @param base     what task vectors are measured from; its shapes are those of the sources
+ * @param base     what task vectors are measured from; its shapes are those of the sources. A source that is the base
+ *                 itself has no task vector and is left out of methods that are about those, as in mergekit
+ * @param shapeOf  shapes of the sources' tensors
  * @throws MergeOperandError  INVALID_ARGUMENT: sources do not fit the recipe or each other
  */
-export function merge(recipe: Recipe, sources: readonly Weights[], base: Weights): Map<string, Float32Array> {
+export function merge(
+  recipe: Recipe,
+  sources: readonly Weights[],
+  base: Weights,
+  shapeOf: ShapeOf,
+): Map<string, Float32Array> {
   if (sources.length !== recipe.sources.length) {
     throw new MergeOperandError(recipe.operator, `${sources.length} of ${recipe.sources.length} sources`);
   }
@@ -25,57 +32,32 @@ export function merge(recipe: Recipe, sources: readonly Weights[], base: Weights
   if (!first) throw new MergeOperandError(recipe.operator, 'nothing to merge');
   const layers = layersOf(first);
   const merged = new Map<string, Float32Array>();
-  for (const name of first.keys()) {
-    const tensors = sources.map((source) => tensorOf(recipe.operator, source, name));
-    merged.set(name, mergeTensor(recipe, name, groupOf(name, layers), tensors, base));
+  for (const [name, { length }] of first) {
+    merged.set(name, mergeTensor(recipe, name, groupOf(name, layers), sources, base, shapeOf(name, length)));
   }
   return merged;
 }
 
 function mergeTensor(
-  recipe: Exclude<Recipe, FrankenmergeRecipe | DfsRecipe>,
+  recipe: ElementwiseRecipe,
   name: string,
   group: number,
-  tensors: readonly Float32Array[],
-  base: Weights,
+  sources: readonly Weights[],
+  ancestor: Weights,
+  shape: readonly number[],
 ): Float32Array {
-  switch (recipe.operator) {
-    case 'linear':
-      return linear(tensors, rowOf(recipe.weights, group, recipe.operator), recipe.normalize);
-    case 'slerp': {
-      const [a, b] = tensors as [Float32Array, Float32Array];
-      const t = recipe.t[group];
-      if (t === undefined) throw new MergeOperandError('slerp', `no t for group ${group}`);
-      return slerp(a, b, t);
-    }
-    case 'ties':
-      return mergeTies(recipe, group, tensors, tensorOf('ties', base, name));
-    default:
-      return mergeDare(recipe, name, group, tensors, tensorOf(recipe.operator, base, name));
-  }
-}
-
-function mergeTies(recipe: TiesRecipe, group: number, tensors: readonly Float32Array[], base: Float32Array) {
-  const deltas = tensors.map((tensor) => trimByMagnitude(taskVector(tensor, base), recipe.density));
-  const weights = rowOf(recipe.weights, group, recipe.operator);
-  return mixTaskVectors(base, deltas, weights, { consensus: true, normalize: true, lambda: recipe.lambda });
-}
-
-function mergeDare(
-  recipe: DareRecipe,
-  name: string,
-  group: number,
-  tensors: readonly Float32Array[],
-  base: Float32Array,
-) {
-  const masks = new Philox(recipe.seed).stream(name);
-  const deltas = tensors.map((tensor, i) => {
-    const mask = masks.stream(`source-${i}`);
-    return dropAndRescale(taskVector(tensor, base), recipe.density, () => mask.float(), recipe.rescale);
+  const { method, base, settings, own } = groupMerge(recipe, group);
+  const origin = base === null ? undefined : base === 'ancestor' ? ancestor : (sources[0] as Weights);
+  const models = sources.flatMap((source, i) =>
+    source === origin ? [] : [{ values: tensorOf(method, source, name), settings: own[i] ?? {} }],
+  );
+  return mergeTensors(MERGE_METHODS.get(method) as MergeMethod, {
+    shape,
+    base: origin && tensorOf(method, origin, name),
+    models,
+    settings,
+    stream: new Philox('seed' in recipe ? recipe.seed : 0).stream(name),
   });
-  const weights = rowOf(recipe.weights, group, recipe.operator);
-  const consensus = recipe.operator === 'dare_ties';
-  return mixTaskVectors(base, deltas, weights, { consensus, normalize: false, lambda: recipe.lambda });
 }
 
 /**
@@ -83,7 +65,7 @@ function mergeDare(
  *
  * A scale sₗ on the input of layer l multiplies the residual stream by cₗ = s₁…sₗ from there on. RMSNorm takes every
  * layer's input, and the final norm the output, to unit size, so the same function is computed by an unscaled stream
- * to which layer l adds its output divided by cₗ: the result stays a plain llama (exact up to the epsilon of the norm).
+ * to which layer l adds its output times 1/cₗ: the result stays a plain llama (exact up to the epsilon of the norm).
  */
 function stack(
   recipe: FrankenmergeRecipe | DfsRecipe,
@@ -101,12 +83,13 @@ function stack(
     let scale = 1;
     recipe.layers.forEach((pick, l) => {
       scale *= 'scale' in pick ? (pick.scale as number) : 1;
+      const factor = 1 / scale;
       const source = sources[pick.source];
       if (!source) throw new MergeOperandError(recipe.operator, `no source ${pick.source}`);
       for (const rest of layerNames) {
         const tensor = tensorOf(recipe.operator, source, layerTensor(pick.layer, rest));
         const isScaled = scale !== 1 && RESIDUAL_OUTPUTS.has(rest);
-        merged.set(layerTensor(l, rest), isScaled ? tensor.map((value) => value / scale) : tensor.slice());
+        merged.set(layerTensor(l, rest), isScaled ? tensor.map((value) => value * factor) : tensor.slice());
       }
     });
   };
@@ -125,10 +108,4 @@ function tensorOf(operator: string, weights: Weights, name: string): Float32Arra
   const tensor = weights.get(name);
   if (!tensor) throw new MergeOperandError(operator, `a source has no tensor ${name}`);
   return tensor;
-}
-
-function rowOf(weights: readonly (readonly number[])[], group: number, operator: string): readonly number[] {
-  const row = weights[group];
-  if (!row) throw new MergeOperandError(operator, `no weights for group ${group}`);
-  return row;
 }

@@ -1,5 +1,5 @@
 import type { Individual } from './individual.js';
-import { sizeBytesOf, type Weights } from './layout.js';
+import { type ShapeOf, sizeBytesOf, type Weights } from './layout.js';
 import { merge } from './merge.js';
 import type { SourceId } from './recipe.js';
 
@@ -16,12 +16,14 @@ export class WeightPool {
    * @param parents        weights of the parents by id
    * @param base           what task vectors are measured from
    * @param individualOf   looks individuals up
+   * @param shapeOf        shapes of the parents' tensors
    * @param maxBytes       most bytes of kept weights, besides parents and base
    */
   constructor(
     private readonly parents: ReadonlyMap<SourceId, Weights>,
     private readonly base: Weights,
     private readonly individualOf: (id: SourceId) => Individual,
+    private readonly shapeOf: ShapeOf,
     private readonly maxBytes: number,
   ) {}
 
@@ -35,6 +37,7 @@ export class WeightPool {
       recipe,
       recipe.sources.map((source) => this.get(source)),
       this.base,
+      this.shapeOf,
     );
     this.keep(id, weights);
     return weights;
