@@ -1,0 +1,12 @@
+import { AppError } from '@agentforge/errors';
+
+/** What a memory holds is infinite or not a number any more. */
+export class MemoryDivergedError extends AppError {
+  constructor(name: string, { maxStep, clipNorm }: { readonly maxStep: number; readonly clipNorm: number }) {
+    super(
+      'ABORTED',
+      `${name} diverged: what it holds is infinite or not a number; lower memory.maxStep (${maxStep}), memory.clipNorm (${clipNorm}) or the learning rate`,
+      { reason: 'MEMORY_DIVERGED', metadata: { memory: name } },
+    );
+  }
+}

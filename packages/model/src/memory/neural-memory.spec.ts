@@ -1,0 +1,116 @@
+import {
+  backward,
+  concat,
+  gradCheck,
+  noGrad,
+  Philox,
+  scope,
+  slice,
+  sum,
+  type Tensor,
+  uniform,
+} from '@agentforge/tensor';
+import { presetConfig } from '../config/model-config.js';
+import { llamaInitializers } from '../llama/initialize.js';
+import { type MemoryState, NeuralMemory, type NeuralMemoryConfig } from './neural-memory.js';
+
+const WIDTH = 8;
+const CONFIG: NeuralMemoryConfig = {
+  ...{ heads: 2, depth: 2, expansion: 2, chunkLength: 4, maxStep: 0.5, clipNorm: 10 },
+};
+
+function memoryOf(config: Partial<NeuralMemoryConfig> = {}, seed = 1): NeuralMemory {
+  const init = llamaInitializers(presetConfig('pico'), new Philox(seed));
+  const memory = new NeuralMemory({ ...CONFIG, ...config }, WIDTH, 'memory', init);
+  const rng = new Philox(seed + 100);
+  for (const [name, weight] of memory.namedParameters())
+    if (!/norm|bias/.test(name)) weight.write(uniform(rng, weight.shape, -0.6, 0.6).toFloat32Array());
+  return memory;
+}
+
+const tokens = (length: number, seed = 5, batch = 2) =>
+  uniform(new Philox(seed), [batch, length, WIDTH], -1, 1);
+
+/** What is read when a sequence comes in segments. */
+function inSegments(memory: NeuralMemory, x: Tensor, lengths: readonly number[]): Tensor {
+  let state: MemoryState | undefined;
+  let from = 0;
+  const reads = lengths.map((length) => {
+    const { read, after } = memory.forward(slice(x, 1, from, from + length), state);
+    state = after;
+    from += length;
+    return read;
+  });
+  return concat(reads, 1);
+}
+
+function worst(a: Tensor, b: Tensor): number {
+  const [x, y] = [a.toFloat32Array(), b.toFloat32Array()];
+  expect(x).toHaveLength(y.length);
+  return x.reduce((most, value, i) => Math.max(most, Math.abs(value - (y[i] ?? Number.NaN))), 0);
+}
+
+describe('NeuralMemory', () => {
+  it.each([
+    ['in two halves', [8, 6]],
+    ['in segments that end within a chunk', [3, 6, 5]],
+    ['token by token', Array<number>(14).fill(1)],
+  ])('reads a sequence %s as in one pass', (_, lengths) => {
+    noGrad(() =>
+      scope(() => {
+        const memory = memoryOf();
+        const x = tokens(14);
+        expect(worst(inSegments(memory, x, lengths), memory.forward(x).read)).toBeLessThan(1e-5);
+      }),
+    );
+  });
+
+  it('reads another thing than a memory that learns nothing', () => {
+    noGrad(() =>
+      scope(() => {
+        const memory = memoryOf();
+        const still = memoryOf({ maxStep: 0 });
+        expect(worst(memory.forward(tokens(14)).read, still.forward(tokens(14)).read)).toBeGreaterThan(0.01);
+      }),
+    );
+  });
+
+  it('treats the rows of a batch alone', () => {
+    noGrad(() =>
+      scope(() => {
+        const memory = memoryOf();
+        const x = tokens(9);
+        const rows = [0, 1].map((row) => memory.forward(slice(x, 0, row, row + 1)).read);
+        expect(worst(concat(rows, 0), memory.forward(x).read)).toBeLessThan(1e-5);
+      }),
+    );
+  });
+
+  it('has the gradients of its finite differences, in the tokens and in every parameter', () => {
+    const memory = memoryOf({ chunkLength: 2 });
+    const parameters = memory.parameters();
+    const fn = (x: Tensor) => memory.forward(x).read;
+    const result = gradCheck(fn as (...x: Tensor[]) => Tensor, [tokens(5, 6, 1), ...parameters]);
+    expect(result.worst).toBeLessThan(1e-2);
+  });
+
+  it('gives every parameter a gradient', () => {
+    const memory = memoryOf();
+    scope(() => backward(sum(memory.forward(tokens(10)).read)));
+    for (const [name, { grad }] of memory.namedParameters())
+      expect([name, grad?.toFloat32Array().some((value) => value !== 0)]).toEqual([name, true]);
+  });
+
+  it('says which memory diverged, and what to lower', () => {
+    const memory = memoryOf();
+    const { weight } = memory.v_proj;
+    weight.write(new Float32Array(weight.size).fill(3e38));
+    expect(() => noGrad(() => scope(() => memory.forward(tokens(8))))).toThrow(
+      expect.objectContaining({
+        name: 'MemoryDivergedError',
+        code: 'ABORTED',
+        message: expect.stringMatching(/^memory diverged.*memory\.maxStep \(0\.5\)/) as string,
+      }),
+    );
+  });
+});

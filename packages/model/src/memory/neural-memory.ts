@@ -1,0 +1,225 @@
+import {
+  allFinite,
+  concat,
+  gatherRows,
+  Linear,
+  Module,
+  mulScalar,
+  ones,
+  parameter,
+  permute,
+  RMSNorm,
+  reshape,
+  rmsNorm,
+  sigmoid,
+  silu,
+  slice,
+  type Tensor,
+  tensor,
+  zeros,
+} from '@agentforge/tensor';
+import type { InitializerOf } from '../llama/initialize.js';
+import { MemoryDivergedError } from './memory.errors.js';
+import { endOfChunk, learnChunk, type MemoryGates, type MemoryWeights, recall } from './memory-chunk.js';
+
+/** Shape and constants of a memory. */
+export interface NeuralMemoryConfig {
+  /** Memories side by side, each of its own part of the width. */
+  readonly heads: number;
+  /** Layers of each memory's perceptron. */
+  readonly depth: number;
+  /** Width of its hidden layers, in widths of a head. */
+  readonly expansion: number;
+  /** Tokens whose gradients are taken at the same weights. */
+  readonly chunkLength: number;
+  /** Largest step along a token's gradient. */
+  readonly maxStep: number;
+  /** Largest norm of a token's gradient. */
+  readonly clipNorm: number;
+}
+
+/** What a memory has learned and the tokens of a chunk that is not full: where it goes on. */
+export interface MemoryState extends MemoryWeights {
+  /** f32 [N, p, d], p < chunkLength. */
+  readonly keys: Tensor;
+  readonly values: Tensor;
+  readonly gates: MemoryGates;
+}
+
+/** First biases of the gates: little is forgotten, surprise goes on, steps are half the largest. */
+const GATE_BIAS = { decay: -4, momentum: 1, step: 0 } as const;
+const GATES = Object.keys(GATE_BIAS) as (keyof MemoryGates)[];
+
+/** One layer of the perceptron as every sequence begins with it. */
+class FirstWeights extends Module {
+  readonly weight: Tensor;
+
+  /** @param weight  f32 [heads, out, in] */
+  constructor(weight: Tensor) {
+    super();
+    this.weight = parameter(weight);
+  }
+}
+
+/**
+ * Long-term memory: a perceptron per head that learns, while it reads a sequence, to give values for keys, and is asked
+ * with queries. Its first weights, projections and gates are trained like everything else; what it learns from a
+ * sequence is its state, in f32.
+ * Without convolution; q and k pass silu and have length 1.
+ * @see Behrouz et al. 2024, arXiv:2501.00663, section 3
+ */
+export class NeuralMemory extends Module {
+  readonly q_proj: Linear;
+  readonly k_proj: Linear;
+  readonly v_proj: Linear;
+  readonly gate_proj: Linear;
+  readonly o_proj: Linear;
+  readonly norm: RMSNorm;
+  readonly layers: readonly FirstWeights[];
+  private readonly headDim: number;
+
+  /** @param width  d, a multiple of the heads */
+  constructor(
+    private readonly config: NeuralMemoryConfig,
+    private readonly width: number,
+    private readonly prefix: string,
+    initializerOf: InitializerOf,
+  ) {
+    super();
+    const { heads } = config;
+    const projection = (name: string): Linear =>
+      new Linear(width, width, { init: initializerOf(`${prefix}.${name}.weight`) });
+    this.headDim = width / heads;
+    this.q_proj = projection('q_proj');
+    this.k_proj = projection('k_proj');
+    this.v_proj = projection('v_proj');
+    this.gate_proj = new Linear(width, GATES.length * heads, {
+      init: initializerOf(`${prefix}.gate_proj.weight`),
+      bias: parameter(tensor(GATES.flatMap((gate) => Array<number>(heads).fill(GATE_BIAS[gate])))),
+    });
+    this.o_proj = projection('o_proj');
+    this.norm = new RMSNorm(this.headDim);
+    this.layers = memoryShapes(config, width).map(
+      (shape, layer) => new FirstWeights(initializerOf(`${prefix}.layers.${layer}.weight`)(shape)),
+    );
+  }
+
+  /**
+   * Learns the tokens and reads each with its own query: M after the token, asked with q.
+   * @param x       f32 [B, T, d]
+   * @param before  where an earlier segment ended; default: the first weights, nothing learned
+   * @returns       what is read f32 [B, T, d], and where the segment ends; a gradient does not go back through `before`
+   * @throws MemoryDivergedError  ABORTED: what is read is infinite or not a number
+   */
+  forward(x: Tensor, before?: MemoryState): { readonly read: Tensor; readonly after: MemoryState } {
+    const [batch = 0, length = 0] = x.shape;
+    const { chunkLength, clipNorm } = this.config;
+    const queries = unit(silu(this.split(this.q_proj.forward(x))));
+    const start = before ?? this.beginning(batch);
+    const old = start.keys.shape[1] ?? 0;
+    const joined = (past: Tensor, now: Tensor): Tensor => (old === 0 ? now : concat([past, now], 1));
+    const keys = joined(start.keys, unit(silu(this.split(this.k_proj.forward(x)))));
+    const values = joined(start.values, this.split(this.v_proj.forward(x)));
+    const gates = mapGates(this.gatesOf(x), (gate, name) => joined(start.gates[name], gate));
+    const reads: Tensor[] = [];
+    let weights: MemoryWeights = start;
+    let from = 0;
+    for (; from < old + length; from += chunkLength) {
+      const to = Math.min(from + chunkLength, old + length);
+      const part = (tokens: Tensor): Tensor => slice(tokens, 1, from, to);
+      const chunk = learnChunk(weights, part(keys), part(values), mapGates(gates, part), clipNorm);
+      const first = Math.max(from, old);
+      reads.push(recall(chunk, slice(queries, 1, first - old, to - old), first - from));
+      if (to - from < chunkLength) break;
+      weights = endOfChunk(chunk);
+    }
+    const rest = (tokens: Tensor): Tensor => slice(tokens, 1, from, old + length);
+    const { momentum } = weights;
+    const read = concat(reads, 1);
+    if (!allFinite([read])) throw new MemoryDivergedError(this.prefix, this.config);
+    return {
+      read: this.o_proj.forward(this.join(this.norm.forward(read), batch)),
+      after: {
+        ...{ weights: weights.weights, momentum },
+        keys: rest(keys),
+        values: rest(values),
+        gates: mapGates(gates, rest),
+      },
+    };
+  }
+
+  /** Decay, momentum and step of each token, f32 [N, T, 1]. */
+  private gatesOf(x: Tensor): MemoryGates {
+    const [batch = 0, length = 0] = x.shape;
+    const { heads, maxStep } = this.config;
+    const all = sigmoid(reshape(this.gate_proj.forward(x), [batch, length, GATES.length, heads]));
+    const byGate = permute(all, [2, 0, 3, 1]);
+    const gate = (name: keyof MemoryGates): Tensor => {
+      const index = GATES.indexOf(name);
+      return reshape(slice(byGate, 0, index, index + 1), [batch * heads, length, 1]);
+    };
+    return { decay: gate('decay'), momentum: gate('momentum'), step: mulScalar(gate('step'), maxStep) };
+  }
+
+  /** The memories of a batch before its first token. */
+  private beginning(batch: number): MemoryState {
+    const { heads } = this.config;
+    const count = batch * heads;
+    const index = tensor(Int32Array.from({ length: count }, (_, n) => n % heads));
+    const none = (width: number): Tensor => zeros([count, 0, width]);
+    return {
+      weights: this.layers.map(({ weight }) => gatherRows(weight, index)),
+      momentum: this.layers.map(({ weight }) => zeros([count, ...weight.shape.slice(1)])),
+      keys: none(this.headDim),
+      values: none(this.headDim),
+      gates: { decay: none(1), momentum: none(1), step: none(1) },
+    };
+  }
+
+  /** f32 [B, T, d] to [N, T, d / heads]; the heads of a row are neighbours. */
+  private split(x: Tensor): Tensor {
+    const [batch = 0, length = 0] = x.shape;
+    const { heads } = this.config;
+    const apart = permute(reshape(x, [batch, length, heads, this.headDim]), [0, 2, 1, 3]);
+    return reshape(apart, [batch * heads, length, this.headDim]);
+  }
+
+  /** The other way round. */
+  private join(x: Tensor, batch: number): Tensor {
+    const { heads } = this.config;
+    const [, length = 0] = x.shape;
+    const apart = permute(reshape(x, [batch, heads, length, this.headDim]), [0, 2, 1, 3]);
+    return reshape(apart, [batch, length, this.width]);
+  }
+}
+
+/** Shape of each layer's first weights: [heads, out, in]. */
+export function memoryShapes(
+  { heads, depth, expansion }: NeuralMemoryConfig,
+  width: number,
+): (readonly [number, number, number])[] {
+  const headDim = width / heads;
+  const hidden = headDim * expansion;
+  return Array.from({ length: depth }, (_, layer) => [
+    heads,
+    layer === depth - 1 ? headDim : hidden,
+    layer === 0 ? headDim : hidden,
+  ]);
+}
+
+/** Vectors of length 1. */
+function unit(x: Tensor): Tensor {
+  const width = x.shape.at(-1) ?? 1;
+  return mulScalar(rmsNorm(x, ones([width]), 1e-6 / width), 1 / Math.sqrt(width));
+}
+
+function mapGates(
+  gates: MemoryGates,
+  change: (gate: Tensor, name: keyof MemoryGates) => Tensor,
+): MemoryGates {
+  return {
+    decay: change(gates.decay, 'decay'),
+    momentum: change(gates.momentum, 'momentum'),
+    step: change(gates.step, 'step'),
+  };
+}
