@@ -2,6 +2,7 @@ import type { FieldViolation } from '@agentforge/errors';
 import { z } from 'zod';
 import { InvalidModelConfigError } from './config.errors.js';
 import { fromHfRope, hfRope, toHfRope } from './hf-rope.js';
+import type { MemoryConfig } from './memory-config.js';
 import { type ModelConfig, parseModelConfig } from './model-config.js';
 
 /** File name of the model configuration in Hugging Face's layout. */
@@ -19,10 +20,23 @@ const tokenId = z
   .nullish()
   .transform((value) => (Array.isArray(value) ? (value[0] ?? null) : (value ?? null)));
 
+/** `model_type` of what transformers does not know: attention over a window, and neural memory. */
+const MEMORY_MODEL_TYPE = 'titans_mag';
+
+/** `memory`, in the manner of the other fields. */
+const hfMemory = z.strictObject({
+  chunk_length: z.number(),
+  clip_norm: z.number(),
+  depth: z.number(),
+  expansion: z.number(),
+  heads: z.number(),
+  max_step: z.number(),
+});
+
 /** What is read from `config.json`. Fields that would change the computation in a way we lack are refused. */
 const hfSchema = z
   .looseObject({
-    model_type: z.literal('llama', 'must be "llama"'),
+    model_type: z.enum(['llama', MEMORY_MODEL_TYPE], `must be "llama" or "${MEMORY_MODEL_TYPE}"`),
     vocab_size: z.number(),
     hidden_size: z.number(),
     num_hidden_layers: z.number(),
@@ -39,6 +53,8 @@ const hfSchema = z
     hidden_act: z.literal('silu', 'must be "silu"').default('silu'),
     attention_bias: flag,
     mlp_bias: flag,
+    sliding_window: z.number().nullish(),
+    memory: hfMemory.nullish(),
     bos_token_id: tokenId,
     eos_token_id: tokenId,
   })
@@ -52,6 +68,11 @@ const hfSchema = z
         path: ['rope_scaling'],
         message: 'contradicts rope_parameters; keep the one that the model was trained with',
       });
+    }
+    for (const field of ['sliding_window', 'memory'] as const) {
+      if (hf.model_type !== 'llama' || hf[field] == null) continue;
+      const message = `is no part of a llama; model_type must be "${MEMORY_MODEL_TYPE}"`;
+      context.addIssue({ code: 'custom', path: [field], message });
     }
   });
 
@@ -67,8 +88,10 @@ const TORCH_DTYPES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as con
  */
 export function toHfConfig(config: ModelConfig, dtype: keyof typeof TORCH_DTYPES = 'F32') {
   const scaling = toHfRope(config.ropeScaling, config.contextLength);
+  const { memory, slidingWindow } = config;
+  const isLlama = memory === undefined && slidingWindow === undefined;
   return {
-    architectures: ['LlamaForCausalLM'],
+    architectures: [isLlama ? 'LlamaForCausalLM' : 'TitansMagForCausalLM'],
     attention_bias: config.attentionBias ?? false,
     attention_dropout: 0,
     bos_token_id: config.bosTokenId,
@@ -80,8 +103,9 @@ export function toHfConfig(config: ModelConfig, dtype: keyof typeof TORCH_DTYPES
     initializer_range: 0.02,
     intermediate_size: config.intermediateSize,
     max_position_embeddings: config.contextLength,
+    ...(memory && { memory: toHfMemory(memory) }),
     mlp_bias: config.mlpBias ?? false,
-    model_type: 'llama',
+    model_type: isLlama ? 'llama' : MEMORY_MODEL_TYPE,
     num_attention_heads: config.numHeads,
     num_hidden_layers: config.numLayers,
     num_key_value_heads: config.numKvHeads,
@@ -90,11 +114,29 @@ export function toHfConfig(config: ModelConfig, dtype: keyof typeof TORCH_DTYPES
     rope_parameters: { rope_theta: config.ropeTheta, rope_type: 'default', ...scaling },
     rope_scaling: scaling,
     rope_theta: config.ropeTheta,
+    ...(slidingWindow !== undefined && { sliding_window: slidingWindow }),
     tie_word_embeddings: config.tieWordEmbeddings,
     torch_dtype: TORCH_DTYPES[dtype],
     use_cache: true,
     vocab_size: config.vocabSize,
   };
+}
+
+function toHfMemory(memory: MemoryConfig): z.infer<typeof hfMemory> {
+  const { chunkLength, clipNorm, depth, expansion, heads, maxStep } = memory;
+  return { chunk_length: chunkLength, clip_norm: clipNorm, depth, expansion, heads, max_step: maxStep };
+}
+
+function fromHfMemory(memory: z.infer<typeof hfMemory>): MemoryConfig {
+  const {
+    chunk_length: chunkLength,
+    clip_norm: clipNorm,
+    depth,
+    expansion,
+    heads,
+    max_step: maxStep,
+  } = memory;
+  return { chunkLength, clipNorm, depth, expansion, heads, maxStep };
 }
 
 /** Our field of each Hugging Face field, so that a violation names what the file has. */
@@ -113,6 +155,8 @@ const HF_FIELD: Readonly<Record<keyof ModelConfig, string>> = {
   tieWordEmbeddings: 'tie_word_embeddings',
   attentionBias: 'attention_bias',
   mlpBias: 'mlp_bias',
+  slidingWindow: 'sliding_window',
+  memory: 'memory',
   bosTokenId: 'bos_token_id',
   eosTokenId: 'eos_token_id',
 };
@@ -142,6 +186,8 @@ export function fromHfConfig(json: unknown, file: string = CONFIG_FILE): ModelCo
         ropeScaling: fromHfRope(hf.rope_scaling ?? hf.rope_parameters, hf.max_position_embeddings),
         attentionBias: hf.attention_bias,
         mlpBias: hf.mlp_bias,
+        slidingWindow: hf.sliding_window ?? undefined,
+        memory: hf.memory ? fromHfMemory(hf.memory) : undefined,
       }),
       rmsNormEps: hf.rms_norm_eps,
       tieWordEmbeddings: hf.tie_word_embeddings,
@@ -163,7 +209,7 @@ function present<T extends object>(fields: T): Partial<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
-/** Our fields of scaled RoPE are theirs in camel case, but for the context. */
+/** Our fields of scaled RoPE and of memory are theirs in camel case, but for the context. */
 function hfField(path: string): string {
   const [field = '', ...parts] = path.split('.');
   const inner = parts.map((part) =>

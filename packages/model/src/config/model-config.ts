@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { InvalidModelConfigError } from './config.errors.js';
+import { memorySchema } from './memory-config.js';
 import { ropeScalingSchema } from './rope-scaling.js';
 
 /** Widths and counts are bounded so that a typing error fails here and not in an allocation. */
@@ -22,6 +23,10 @@ const shape = z.strictObject({
   tieWordEmbeddings: z.boolean().describe('Output projection is the embedding, transposed'),
   attentionBias: z.boolean().optional().describe('Attention projections add a bias; absent: they do not'),
   mlpBias: z.boolean().optional().describe('SwiGLU projections add a bias; absent: they do not'),
+  slidingWindow: count(2 ** 20)
+    .optional()
+    .describe('Positions that attention sees, the own one included; absent: all'),
+  memory: memorySchema.optional().describe('Neural memory beside the attention of each block; absent: none'),
   bosTokenId: tokenId.describe('Token before a text, or null'),
   eosTokenId: tokenId.describe('Token after a text, or null'),
 });
@@ -34,6 +39,10 @@ const schema = shape.superRefine((config, context) => {
     violated('numKvHeads', `is ${config.numKvHeads}; must divide numHeads (${config.numHeads})`);
   }
   if (config.headDim % 2 !== 0) violated('headDim', `is ${config.headDim}; must be even`);
+  const width = config.numHeads * config.headDim;
+  if (config.memory && width % config.memory.heads !== 0) {
+    violated('memory', `has ${config.memory.heads} heads; must divide numHeads · headDim (${width})`);
+  }
   const { ropeScaling: scaling } = config;
   if (scaling?.type === 'llama3' && scaling.highFreqFactor <= scaling.lowFreqFactor) {
     violated(

@@ -1,3 +1,4 @@
+import { memoryShapes } from './memory-config.js';
 import type { ModelConfig } from './model-config.js';
 
 /**
@@ -22,6 +23,16 @@ export function parameterShapes(config: ModelConfig): Map<string, readonly numbe
     projection('mlp.gate_proj', intermediateSize, d, mlpBias);
     projection('mlp.up_proj', intermediateSize, d, mlpBias);
     projection('mlp.down_proj', d, intermediateSize, mlpBias);
+    if (config.memory) {
+      for (const part of ['q_proj', 'k_proj', 'v_proj']) projection(`memory.neural.${part}`, queryWidth, d);
+      projection('memory.neural.gate_proj', 3 * config.memory.heads, d, true);
+      memoryShapes(config.memory, queryWidth).forEach((shape, index) => {
+        shapes.set(`${prefix}.memory.neural.layers.${index}.weight`, shape);
+      });
+      projection('memory.gate', queryWidth, d, true);
+      shapes.set(`${prefix}.memory.attention_norm.weight`, [queryWidth]);
+      shapes.set(`${prefix}.memory.memory_norm.weight`, [queryWidth]);
+    }
     shapes.set(`${prefix}.input_layernorm.weight`, [d]);
     shapes.set(`${prefix}.post_attention_layernorm.weight`, [d]);
   }

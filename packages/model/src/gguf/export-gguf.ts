@@ -120,6 +120,13 @@ function checkExport(
   options: GgufExportOptions,
 ): void {
   const violations: FieldViolation[] = [];
+  for (const field of ['memory', 'slidingWindow'] as const) {
+    if (config[field] !== undefined)
+      violations.push({
+        field,
+        description: 'has no place in a GGUF of architecture llama; export safetensors',
+      });
+  }
   for (const tensor of tensors) {
     const type = typeOf(tensor, options);
     const row = tensor.shape.at(-1) ?? 0;

@@ -1,3 +1,4 @@
+import { AppError } from '@agentforge/errors';
 import {
   attention,
   copyRows,
@@ -9,6 +10,7 @@ import {
   zeros,
 } from '@agentforge/tensor';
 import type { ModelConfig } from '../config/model-config.js';
+import { type MemoryState, type NeuralMemory, tensorsOf } from '../memory/neural-memory.js';
 
 /** How a model rotates positions in. */
 export type Rotation = Pick<RopeOptions, 'theta' | 'factors'>;
@@ -21,9 +23,16 @@ export interface LayerCache {
    * @param k         f32 [B, T, Hkv, D]
    * @param v         f32 [B, T, Hkv, D]
    * @param rotation  of queries and keys
+   * @param window    positions that a query sees, its own included; 0: all
    * @returns         f32 [B, T, H, D]
    */
-  attend(q: Tensor, k: Tensor, v: Tensor, rotation: Rotation): Tensor;
+  attend(q: Tensor, k: Tensor, v: Tensor, rotation: Rotation, window: number): Tensor;
+  /**
+   * Lets a memory learn and read the tokens, from where it ended last time.
+   * @param x  f32 [B, T, d]
+   * @returns  f32 [B, T, w]
+   */
+  remember(memory: NeuralMemory, x: Tensor): Tensor;
 }
 
 /** What a model needs of a cache. */
@@ -47,6 +56,7 @@ export class KvCache implements DecodingCache {
   private readonly batch: number;
   private readonly keys: readonly Tensor[];
   private readonly values: readonly Tensor[];
+  private readonly memories: (MemoryState | undefined)[] = [];
   private used = 0;
 
   /**
@@ -71,11 +81,16 @@ export class KvCache implements DecodingCache {
     const values = this.values[index];
     if (keys === undefined || values === undefined) throw new RangeError(`the cache has no layer ${index}`);
     return {
-      attend: (q, k, v, rotation) => {
+      attend: (q, k, v, rotation, window) => {
         const at = { position0: this.used, ...rotation };
         this.store(keys, rope(k, at));
         this.store(values, v);
-        return attention(rope(q, at), keys, values, { kvLength: this.used + (k.shape[1] ?? 0) });
+        return attention(rope(q, at), keys, values, { kvLength: this.used + (k.shape[1] ?? 0), window });
+      },
+      remember: (memory, x) => {
+        const { read, after } = memory.forward(x, this.memories[index]);
+        this.replaceMemory(index, after);
+        return read;
       },
     };
   }
@@ -87,15 +102,34 @@ export class KvCache implements DecodingCache {
   /** Forgets all tokens; the buffers stay. */
   reset(): void {
     this.used = 0;
+    for (const index of this.memories.keys()) this.replaceMemory(index, undefined);
   }
 
-  /** Forgets the tokens after the first `length`, which are not more than there are. */
+  /**
+   * Forgets the tokens after the first `length`, which are not more than there are.
+   * @throws AppError  FAILED_PRECONDITION: a neural memory cannot forget what it learned last
+   */
   rewind(length: number): void {
+    if (length < this.used && this.memories.length > 0)
+      throw new AppError(
+        'FAILED_PRECONDITION',
+        'a model with a neural memory cannot go back to an earlier token',
+      );
     this.used = Math.min(this.used, length);
   }
 
   dispose(): void {
     for (const buffer of [...this.keys, ...this.values]) buffer.dispose();
+    for (const index of this.memories.keys()) this.replaceMemory(index, undefined);
+  }
+
+  /** Tensors that both states have stay. */
+  private replaceMemory(index: number, after: MemoryState | undefined): void {
+    const before = this.memories[index];
+    const kept = new Set(after && tensorsOf(after));
+    for (const tensor of kept) tensor.keep();
+    for (const tensor of before ? tensorsOf(before) : []) if (!kept.has(tensor)) tensor.dispose();
+    this.memories[index] = after;
   }
 
   private store(buffer: Tensor, rows: Tensor): void {

@@ -12,6 +12,7 @@ import {
 } from '@agentforge/tensor';
 import type { ModelConfig } from '../config/model-config.js';
 import { ropeFactors } from '../config/rope-scaling.js';
+import { GatedMemory } from '../memory/gated-memory.js';
 import type { InitializerOf } from './initialize.js';
 import type { LayerCache, Rotation } from './kv-cache.js';
 
@@ -37,9 +38,13 @@ class LlamaAttention extends Module {
     this.o_proj = projection('o_proj', numHeads * headDim, d);
   }
 
-  /** @param x [B, T, d] @returns [B, T, d] */
-  forward(x: Tensor, cache?: LayerCache): Tensor {
-    const { numHeads, numKvHeads, headDim } = this.config;
+  /**
+   * @param x      [B, T, d]
+   * @param blend  what else is put into what attention mixed, [B, T, H · D] both
+   * @returns      [B, T, d]
+   */
+  forward(x: Tensor, cache?: LayerCache, blend: (mixed: Tensor) => Tensor = (mixed) => mixed): Tensor {
+    const { numHeads, numKvHeads, headDim, slidingWindow: window = 0 } = this.config;
     const [batch = 1, length = 1] = x.shape;
     const heads = (projected: Tensor, count: number): Tensor =>
       reshape(projected, [batch, length, count, headDim]);
@@ -47,8 +52,10 @@ class LlamaAttention extends Module {
     const k = heads(this.k_proj.forward(x), numKvHeads);
     const v = heads(this.v_proj.forward(x), numKvHeads);
     const { rotation } = this;
-    const mixed = cache?.attend(q, k, v, rotation) ?? attention(rope(q, rotation), rope(k, rotation), v);
-    return this.o_proj.forward(reshape(mixed, [batch, length, numHeads * headDim]));
+    const mixed =
+      cache?.attend(q, k, v, rotation, window) ??
+      attention(rope(q, rotation), rope(k, rotation), v, { window });
+    return this.o_proj.forward(blend(reshape(mixed, [batch, length, numHeads * headDim])));
   }
 }
 
@@ -77,9 +84,13 @@ class LlamaMlp extends Module {
   }
 }
 
-/** One block: x += attention(norm(x)); x += mlp(norm(x)). Of what it computed, only what its gradient needs outlives it. */
+/**
+ * One block: x += attention(norm(x)), with a neural memory beside attention where the configuration has one;
+ * x += mlp(norm(x)). Of what it computed, only what its gradient needs outlives it.
+ */
 export class LlamaBlock extends Module {
   readonly self_attn: LlamaAttention;
+  readonly memory: GatedMemory | null;
   readonly mlp: LlamaMlp;
   readonly input_layernorm: RMSNorm;
   readonly post_attention_layernorm: RMSNorm;
@@ -88,14 +99,24 @@ export class LlamaBlock extends Module {
     super();
     const prefix = `model.layers.${layer}`;
     this.self_attn = new LlamaAttention(config, `${prefix}.self_attn`, initializerOf);
+    const { memory, hiddenSize, numHeads, headDim, rmsNormEps } = config;
+    this.memory = memory
+      ? new GatedMemory(memory, hiddenSize, numHeads * headDim, rmsNormEps, `${prefix}.memory`, initializerOf)
+      : null;
     this.mlp = new LlamaMlp(config, `${prefix}.mlp`, initializerOf);
-    this.input_layernorm = new RMSNorm(config.hiddenSize, config.rmsNormEps);
-    this.post_attention_layernorm = new RMSNorm(config.hiddenSize, config.rmsNormEps);
+    this.input_layernorm = new RMSNorm(hiddenSize, rmsNormEps);
+    this.post_attention_layernorm = new RMSNorm(hiddenSize, rmsNormEps);
   }
 
   /** @param x [B, T, d] @returns [B, T, d] */
   forward(x: Tensor, cache?: LayerCache): Tensor {
-    const h = scope(() => add(x, this.self_attn.forward(this.input_layernorm.forward(x), cache)));
+    const h = scope(() => add(x, this.mix(this.input_layernorm.forward(x), cache)));
     return scope(() => add(h, this.mlp.forward(this.post_attention_layernorm.forward(h))));
+  }
+  private mix(x: Tensor, cache?: LayerCache): Tensor {
+    const { memory } = this;
+    if (memory === null) return this.self_attn.forward(x, cache);
+    const read = cache?.remember(memory.neural, x) ?? memory.neural.forward(x).read;
+    return this.self_attn.forward(x, cache, (mixed) => memory.blend(x, mixed, read));
   }
 }

@@ -24,15 +24,17 @@ export class RowCaches implements DecodingCache {
   }
 
   layer(index: number): LayerCache {
+    const byRow = (apply: (cache: LayerCache, of: (x: Tensor) => Tensor) => Tensor): Tensor => {
+      const outputs = this.rows.map((cache, row) =>
+        apply(cache.layer(index), (x) => viewRows(x, row, row + 1)),
+      );
+      const [only] = outputs;
+      return outputs.length === 1 && only !== undefined ? only : concat(outputs, 0);
+    };
     return {
-      attend: (q, k, v, rotation) => {
-        const outputs = this.rows.map((cache, row) => {
-          const of = (x: Tensor): Tensor => viewRows(x, row, row + 1);
-          return cache.layer(index).attend(of(q), of(k), of(v), rotation);
-        });
-        const [only] = outputs;
-        return outputs.length === 1 && only !== undefined ? only : concat(outputs, 0);
-      },
+      attend: (q, k, v, rotation, window) =>
+        byRow((cache, of) => cache.attend(of(q), of(k), of(v), rotation, window)),
+      remember: (memory, x) => byRow((cache, of) => cache.remember(memory, of(x))),
     };
   }
 

@@ -10,18 +10,19 @@ import {
   type Tensor,
   uniform,
 } from '@agentforge/tensor';
+import type { MemoryConfig } from '../config/memory-config.js';
 import { presetConfig } from '../config/model-config.js';
 import { llamaInitializers } from '../llama/initialize.js';
-import { type MemoryState, NeuralMemory, type NeuralMemoryConfig } from './neural-memory.js';
+import { type MemoryState, NeuralMemory } from './neural-memory.js';
 
 const WIDTH = 8;
-const CONFIG: NeuralMemoryConfig = {
+const CONFIG: MemoryConfig = {
   ...{ heads: 2, depth: 2, expansion: 2, chunkLength: 4, maxStep: 0.5, clipNorm: 10 },
 };
 
-function memoryOf(config: Partial<NeuralMemoryConfig> = {}, seed = 1): NeuralMemory {
+function memoryOf(config: Partial<MemoryConfig> = {}, seed = 1): NeuralMemory {
   const init = llamaInitializers(presetConfig('pico'), new Philox(seed));
-  const memory = new NeuralMemory({ ...CONFIG, ...config }, WIDTH, 'memory', init);
+  const memory = new NeuralMemory({ ...CONFIG, ...config }, WIDTH, WIDTH, 'memory', init);
   const rng = new Philox(seed + 100);
   for (const [name, weight] of memory.namedParameters())
     if (!/norm|bias/.test(name)) weight.write(uniform(rng, weight.shape, -0.6, 0.6).toFloat32Array());
@@ -44,10 +45,12 @@ function inSegments(memory: NeuralMemory, x: Tensor, lengths: readonly number[])
   return concat(reads, 1);
 }
 
+/** Largest difference, relative to the largest value. */
 function worst(a: Tensor, b: Tensor): number {
   const [x, y] = [a.toFloat32Array(), b.toFloat32Array()];
   expect(x).toHaveLength(y.length);
-  return x.reduce((most, value, i) => Math.max(most, Math.abs(value - (y[i] ?? Number.NaN))), 0);
+  const largest = y.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return x.reduce((most, value, i) => Math.max(most, Math.abs(value - (y[i] ?? Number.NaN))), 0) / largest;
 }
 
 describe('NeuralMemory', () => {

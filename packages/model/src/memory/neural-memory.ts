@@ -8,7 +8,6 @@ import {
   ones,
   parameter,
   permute,
-  RMSNorm,
   reshape,
   rmsNorm,
   sigmoid,
@@ -18,25 +17,10 @@ import {
   tensor,
   zeros,
 } from '@agentforge/tensor';
+import { type MemoryConfig, memoryShapes } from '../config/memory-config.js';
 import type { InitializerOf } from '../llama/initialize.js';
 import { MemoryDivergedError } from './memory.errors.js';
 import { endOfChunk, learnChunk, type MemoryGates, type MemoryWeights, recall } from './memory-chunk.js';
-
-/** Shape and constants of a memory. */
-export interface NeuralMemoryConfig {
-  /** Memories side by side, each of its own part of the width. */
-  readonly heads: number;
-  /** Layers of each memory's perceptron. */
-  readonly depth: number;
-  /** Width of its hidden layers, in widths of a head. */
-  readonly expansion: number;
-  /** Tokens whose gradients are taken at the same weights. */
-  readonly chunkLength: number;
-  /** Largest step along a token's gradient. */
-  readonly maxStep: number;
-  /** Largest norm of a token's gradient. */
-  readonly clipNorm: number;
-}
 
 /** What a memory has learned and the tokens of a chunk that is not full: where it goes on. */
 export interface MemoryState extends MemoryWeights {
@@ -46,9 +30,15 @@ export interface MemoryState extends MemoryWeights {
   readonly gates: MemoryGates;
 }
 
+/** The tensors of a state. */
+export function tensorsOf({ weights, momentum, keys, values, gates }: MemoryState): Tensor[] {
+  return [...weights, ...momentum, keys, values, ...Object.values(gates)];
+}
+
 /** First biases of the gates: little is forgotten, surprise goes on, steps are half the largest. */
 const GATE_BIAS = { decay: -4, momentum: 1, step: 0 } as const;
-const GATES = Object.keys(GATE_BIAS) as (keyof MemoryGates)[];
+/** Gates of a memory, in the order of their projection. */
+export const GATES = Object.keys(GATE_BIAS) as (keyof MemoryGates)[];
 
 /** One layer of the perceptron as every sequence begins with it. */
 class FirstWeights extends Module {
@@ -73,14 +63,16 @@ export class NeuralMemory extends Module {
   readonly k_proj: Linear;
   readonly v_proj: Linear;
   readonly gate_proj: Linear;
-  readonly o_proj: Linear;
-  readonly norm: RMSNorm;
   readonly layers: readonly FirstWeights[];
   private readonly headDim: number;
 
-  /** @param width  d, a multiple of the heads */
+  /**
+   * @param inputWidth  d
+   * @param width       w, of what is read; a multiple of the heads
+   */
   constructor(
-    private readonly config: NeuralMemoryConfig,
+    private readonly config: MemoryConfig,
+    inputWidth: number,
     private readonly width: number,
     private readonly prefix: string,
     initializerOf: InitializerOf,
@@ -88,17 +80,15 @@ export class NeuralMemory extends Module {
     super();
     const { heads } = config;
     const projection = (name: string): Linear =>
-      new Linear(width, width, { init: initializerOf(`${prefix}.${name}.weight`) });
+      new Linear(inputWidth, width, { init: initializerOf(`${prefix}.${name}.weight`) });
     this.headDim = width / heads;
     this.q_proj = projection('q_proj');
     this.k_proj = projection('k_proj');
     this.v_proj = projection('v_proj');
-    this.gate_proj = new Linear(width, GATES.length * heads, {
+    this.gate_proj = new Linear(inputWidth, GATES.length * heads, {
       init: initializerOf(`${prefix}.gate_proj.weight`),
       bias: parameter(tensor(GATES.flatMap((gate) => Array<number>(heads).fill(GATE_BIAS[gate])))),
     });
-    this.o_proj = projection('o_proj');
-    this.norm = new RMSNorm(this.headDim);
     this.layers = memoryShapes(config, width).map(
       (shape, layer) => new FirstWeights(initializerOf(`${prefix}.layers.${layer}.weight`)(shape)),
     );
@@ -108,7 +98,7 @@ export class NeuralMemory extends Module {
    * Learns the tokens and reads each with its own query: M after the token, asked with q.
    * @param x       f32 [B, T, d]
    * @param before  where an earlier segment ended; default: the first weights, nothing learned
-   * @returns       what is read f32 [B, T, d], and where the segment ends; a gradient does not go back through `before`
+   * @returns       what is read f32 [B, T, w], and where the segment ends; a gradient does not go back through `before`
    * @throws MemoryDivergedError  ABORTED: what is read is infinite or not a number
    */
   forward(x: Tensor, before?: MemoryState): { readonly read: Tensor; readonly after: MemoryState } {
@@ -138,7 +128,7 @@ export class NeuralMemory extends Module {
     const read = concat(reads, 1);
     if (!allFinite([read])) throw new MemoryDivergedError(this.prefix, this.config);
     return {
-      read: this.o_proj.forward(this.join(this.norm.forward(read), batch)),
+      read: this.join(read, batch),
       after: {
         ...{ weights: weights.weights, momentum },
         keys: rest(keys),
@@ -176,7 +166,7 @@ export class NeuralMemory extends Module {
     };
   }
 
-  /** f32 [B, T, d] to [N, T, d / heads]; the heads of a row are neighbours. */
+  /** f32 [B, T, w] to [N, T, w / heads]; the heads of a row are neighbours. */
   private split(x: Tensor): Tensor {
     const [batch = 0, length = 0] = x.shape;
     const { heads } = this.config;
@@ -191,20 +181,6 @@ export class NeuralMemory extends Module {
     const apart = permute(reshape(x, [batch, heads, length, this.headDim]), [0, 2, 1, 3]);
     return reshape(apart, [batch, length, this.width]);
   }
-}
-
-/** Shape of each layer's first weights: [heads, out, in]. */
-export function memoryShapes(
-  { heads, depth, expansion }: NeuralMemoryConfig,
-  width: number,
-): (readonly [number, number, number])[] {
-  const headDim = width / heads;
-  const hidden = headDim * expansion;
-  return Array.from({ length: depth }, (_, layer) => [
-    heads,
-    layer === depth - 1 ? headDim : hidden,
-    layer === 0 ? headDim : hidden,
-  ]);
 }
 
 /** Vectors of length 1. */
