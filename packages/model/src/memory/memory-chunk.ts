@@ -14,7 +14,6 @@ import {
   slice,
   sqrt,
   sub,
-  sum,
   type Tensor,
   tensor,
 } from '@agentforge/tensor';
@@ -159,11 +158,10 @@ function siluSlope(x: Tensor): Tensor {
 
 /** min(1, maxNorm / ‖∇‖) for each token, f32 [N, b, 1]; a layer's gradient is an outer product, so its norm is a product. */
 function clipFactor(inputs: readonly Tensor[], errors: readonly Tensor[], maxNorm: number): Tensor {
-  const squared = (x: Tensor): Tensor => sum(mul(x, x), 2);
+  const squared = (x: Tensor): Tensor => matmul(mul(x, x), ones([x.shape.at(-1) ?? 0, 1]));
   const squares = inputs.map((x, layer) => mul(squared(x), squared(at(errors, layer))));
   const norm = sqrt(addScalar(squares.reduce(add), NORM_EPS));
-  const factor = div(maxNorm, addScalar(relu(addScalar(norm, -maxNorm)), maxNorm));
-  return reshape(factor, [...factor.shape, 1]);
+  return div(maxNorm, addScalar(relu(addScalar(norm, -maxNorm)), maxNorm));
 }
 
 /** A column f32 [N, b, 1], repeated to [N, b, width]. */
