@@ -13,7 +13,13 @@ export function diagonalAttention(length: number, blocks: number): LayerCache {
   return {
     attend: (q, k, v, rotation) =>
       rangedAttention(turn(q, length, rotation), turn(k, length, rotation), v, ranges),
+    remember: refuseMemory,
   };
+}
+
+/** A memory learns tokens in one order; blocks of thoughts have none. `ThinkingModel` refuses such models. */
+function refuseMemory(): never {
+  throw new Error('thoughts have no neural memory');
 }
 
 /**
@@ -60,6 +66,7 @@ export class DiagonalCache {
         this.store(values, v);
         return rangedAttention(rope(q, at), keys, values, this.ranges);
       },
+      remember: refuseMemory,
     };
   }
 

@@ -19,6 +19,7 @@ import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { diagonalAttention } from './diagonal-attention.js';
 import { MixingHead, mixLogits } from './mixing-head.js';
 import { blocksOf, shifted, type ThoughtLayout } from './thought-layout.js';
+import { InvalidThinkingError } from './thoughts.errors.js';
 
 /** Rows of `thought_tokens`. They are no ids of the vocabulary, so that no prediction can contain them. */
 export const THOUGHT_MARKS = { start: 0, end: 1, pause: 2 } as const;
@@ -50,9 +51,16 @@ export class ThinkingModel extends Module {
   readonly thought_tokens: Tensor;
   readonly mixing_head: MixingHead;
 
-  /** Takes the model over: `dispose` frees it too. */
+  /**
+   * Takes the model over: `dispose` frees it too.
+   * @throws InvalidThinkingError  INVALID_ARGUMENT: thoughts need attention to everything before them
+   */
   constructor(llama: LlamaModel, marks: Float32Array, head: MixingHead) {
     super();
+    const violations = (['memory', 'slidingWindow'] as const)
+      .filter((field) => llama.config[field] !== undefined)
+      .map((field) => ({ field, description: 'is not possible for a model that thinks; use a plain llama' }));
+    if (violations.length > 0) throw new InvalidThinkingError(violations);
     this.llama = llama;
     this.thought_tokens = parameter(tensor(marks, [3, llama.config.hiddenSize]));
     this.mixing_head = head;

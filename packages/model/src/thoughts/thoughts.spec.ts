@@ -97,6 +97,23 @@ function drawn(logits: Float32Array, row: number, rng: Philox): number {
   );
 }
 
+describe('ThinkingModel', () => {
+  it('is not made of a model that does not attend to everything', () => {
+    const memory = { heads: 1, depth: 2, expansion: 1, chunkLength: 4, maxStep: 0.1, clipNorm: 1 };
+    const llama = LlamaModel.init({ ...model.llama.config, slidingWindow: 4, memory }, new Philox(1));
+    expect(() => new ThinkingModel(llama, new Float32Array(0), model.mixing_head)).toThrow(
+      expect.objectContaining({
+        name: 'InvalidThinkingError',
+        fieldViolations: [
+          expect.objectContaining({ field: 'memory' }),
+          expect.objectContaining({ field: 'slidingWindow' }),
+        ],
+      }),
+    );
+    llama.dispose();
+  });
+});
+
 describe('sampleThoughts()', () => {
   it('draws in parallel what as many ordinary continuations draw one after the other', () => {
     const tokens = randomTokens(ROWS * LENGTH, 1);
