@@ -23,11 +23,10 @@ const CREATE_RATE = 20;
 
 /** Rate at which nothing may be refused with the limits that a service has when nobody sets them. */
 const USUAL_RATE = 1_000;
-/** The service is to be measured, not what it refuses: no client meets a limit of its own, and calls may queue. */
+/** Few clients stand for many: none meets a limit of its own. What all may have together is as it is. */
 const WIDE = {
   FORGE_CLIENT_CALLS_PER_SECOND: '1000000',
   FORGE_CLIENT_SHARE: '1',
-  FORGE_MAX_CONCURRENT_CALLS: '50000',
 };
 
 /** Unary calls through the front door at fixed rates. */
