@@ -32,7 +32,7 @@ export * as merge from './merge/index.js';
 export { BitLinear } from './nn/bit-linear.js';
 export { type Initializer, normalInit, uniformInit, zerosInit } from './nn/initializers.js';
 export { Embedding, Linear, type LinearOptions, RMSNorm } from './nn/layers.js';
-export { LoraLinear, type LoraLinearOptions } from './nn/lora-linear.js';
+export { type LoraDropout, LoraLinear, type LoraLinearOptions } from './nn/lora-linear.js';
 export { type Child, type LoadReport, Module, type ModuleState } from './nn/module.js';
 export { add, addScalar, div, mul, mulScalar, type Operand, sub } from './ops/arithmetic.js';
 export { type AttentionOptions, attention } from './ops/attention.js';

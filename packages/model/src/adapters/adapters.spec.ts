@@ -98,13 +98,30 @@ describe('addLora()', () => {
     expect([...model.namedParameters().keys()].sort()).toEqual([...weights.keys()].sort());
   });
 
+  it('drops the same elements for the same seed in training, and none otherwise', () => {
+    const losses = (dropout: number | undefined, seed: number): number[] => {
+      const copy = LlamaModel.init(SMALL, new Philox(1));
+      const config = dropout === undefined ? { rank: 2 } : { rank: 2, dropout };
+      addLora(copy, config, new Philox(seed));
+      const optimizer = new AdamW(decayGroups(copy, 0), { lr: 0.03 });
+      const all = Array.from({ length: 4 }, () => trainStep(copy, optimizer, BATCH).loss);
+      expect(logitsOf(copy)).toEqual(logitsOf(copy));
+      for (const each of [optimizer, copy]) each.dispose();
+      return all;
+    };
+    expect(losses(0.5, 3)).toEqual(losses(0.5, 3));
+    expect(losses(0.5, 3)).not.toEqual(losses(0.5, 4));
+    expect(losses(0.5, 3)).not.toEqual(losses(0, 3));
+    expect(losses(0, 3)).toEqual(losses(undefined, 3));
+  });
+
   it('lists everything that is wrong, and leaves the model alone', () => {
-    const config = { rank: 0, alpha: -1, targets: ['lm_head'] as unknown as ['q_proj'] };
+    const config = { rank: 0, alpha: -1, dropout: 1, targets: ['lm_head'] as unknown as ['q_proj'] };
     addLora(model, { rank: 1 }, new Philox(1));
     expect(() => addLora(model, config, new Philox(1))).toThrow(
       expect.objectContaining({
         name: 'InvalidAdapterError',
-        fieldViolations: ['rank', 'alpha', 'targets', 'model'].map((field) =>
+        fieldViolations: ['rank', 'alpha', 'dropout', 'targets', 'model'].map((field) =>
           expect.objectContaining({ field }),
         ),
       }),
@@ -121,12 +138,17 @@ describe('saveLora() and loadLora()', () => {
 
   it('give the adapter back, on another copy of the model', async () => {
     const copy = model.clone();
-    const adapter = addLora(model, { rank: 3, alpha: 7, targets: ['o_proj', 'down_proj'] }, new Philox(3));
+    const adapter = addLora(
+      model,
+      { rank: 3, alpha: 7, dropout: 0.1, targets: ['o_proj', 'down_proj'] },
+      new Philox(3),
+    );
     train(5);
     await saveLora(folder, adapter);
     expect((await readdir(folder)).sort()).toEqual([ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE]);
     const loaded = await loadLora(copy, directorySource(folder));
-    expect([loaded.rank, loaded.alpha, [...loaded.targets].sort()]).toEqual([3, 7, ['down_proj', 'o_proj']]);
+    expect([loaded.rank, loaded.alpha, loaded.dropout]).toEqual([3, 7, 0.1]);
+    expect([...loaded.targets].sort()).toEqual(['down_proj', 'o_proj']);
     expect(logitsOf(copy)).toEqual(logitsOf(model));
     copy.dispose();
   });

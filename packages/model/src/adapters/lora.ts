@@ -12,6 +12,8 @@ export interface LoraConfig {
   readonly alpha?: number;
   /** Projections that get one. Default all of a block. */
   readonly targets?: readonly Projection[];
+  /** Share of the elements of an adapter's input that training zeroes, in [0, 1). Default 0. */
+  readonly dropout?: number;
 }
 
 const MAX_RANK = 1024;
@@ -21,17 +23,19 @@ export class LoraAdapter {
   readonly rank: number;
   readonly alpha: number;
   readonly targets: readonly Projection[];
+  readonly dropout: number;
   /** By the full name of the layer, in the order of the model. */
   readonly layers: ReadonlyMap<string, LoraLinear>;
 
   /** Use `addLora` or `loadLora`. */
   constructor(
-    { rank, alpha = 2 * rank, targets = PROJECTIONS }: LoraConfig,
+    { rank, alpha = 2 * rank, targets = PROJECTIONS, dropout = 0 }: LoraConfig,
     layers: ReadonlyMap<string, LoraLinear>,
   ) {
     this.rank = rank;
     this.alpha = alpha;
     this.targets = targets;
+    this.dropout = dropout;
     this.layers = layers;
   }
 
@@ -74,13 +78,13 @@ export class LoraAdapter {
 
 /**
  * Adds a low-rank difference to projections of a model and freezes everything else: `decayGroups(model, …)` and
- * `trainStep` then train the adapter only. B is zero, so nothing changes at first. Without dropout.
+ * `trainStep` then train the adapter only. B is zero, so nothing changes at first.
  * A is uniform in ±1/√I, as PEFT has it (Kaiming with a = √5).
- * @param rng  every matrix draws from a stream named after it; not advanced
+ * @param rng  every matrix, and the dropout of every layer, draws from a stream named after it; not advanced
  * @throws InvalidAdapterError  INVALID_ARGUMENT: every setting out of range; a model that has an adapter already
  */
 export function addLora(model: LlamaModel, config: LoraConfig, rng: Philox): LoraAdapter {
-  return attachLora(model, config, (name, inFeatures) => {
+  return attachLora(model, config, rng, (name, inFeatures) => {
     const bound = 1 / Math.sqrt(inFeatures);
     return uniformInit(rng.stream(`${name}.lora_A.weight`), -bound, bound);
   });
@@ -90,19 +94,29 @@ export function addLora(model: LlamaModel, config: LoraConfig, rng: Philox): Lor
 export function attachLora(
   model: LlamaModel,
   config: LoraConfig,
+  rng: Philox,
   initA?: (name: string, inFeatures: number) => ReturnType<typeof uniformInit>,
 ): LoraAdapter {
   checkConfig(model, config);
-  const { rank, alpha = 2 * rank, targets = PROJECTIONS } = config;
+  const { rank, alpha = 2 * rank, targets = PROJECTIONS, dropout: probability = 0 } = config;
   model.setTrainable(false);
   const layers = replaceProjections(model, targets, (name, layer) => {
     const inFeatures = layer.weight.shape[1] ?? 1;
-    return new LoraLinear(layer, { rank, alpha, ...(initA ? { initA: initA(name, inFeatures) } : {}) });
+    const dropout = { probability, stream: rng.stream(`${name}.lora_dropout`) };
+    return new LoraLinear(layer, {
+      rank,
+      alpha,
+      dropout,
+      ...(initA ? { initA: initA(name, inFeatures) } : {}),
+    });
   });
   return new LoraAdapter(config, layers);
 }
 
-function checkConfig(model: LlamaModel, { rank, alpha = 1, targets = PROJECTIONS }: LoraConfig): void {
+function checkConfig(
+  model: LlamaModel,
+  { rank, alpha = 1, targets = PROJECTIONS, dropout = 0 }: LoraConfig,
+): void {
   const violations: FieldViolation[] = [];
   if (!Number.isInteger(rank) || rank < 1 || rank > MAX_RANK) {
     violations.push({
@@ -112,6 +126,9 @@ function checkConfig(model: LlamaModel, { rank, alpha = 1, targets = PROJECTIONS
   }
   if (!(alpha > 0 && alpha < Infinity)) {
     violations.push({ field: 'alpha', description: `is ${alpha}; must be above 0 and finite` });
+  }
+  if (!(dropout >= 0 && dropout < 1)) {
+    violations.push({ field: 'dropout', description: `is ${dropout}; must be from 0 to below 1` });
   }
   const unknown = targets.filter((target) => !PROJECTIONS.includes(target));
   if (targets.length === 0 || unknown.length > 0) {

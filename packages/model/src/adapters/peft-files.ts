@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FieldViolation } from '@agentforge/errors';
+import { Philox } from '@agentforge/tensor';
 import { z } from 'zod';
 import type { FileSource } from '../files/file-source.js';
 import { MalformedModelFileError } from '../files/files.errors.js';
@@ -33,6 +34,7 @@ const configSchema = z.looseObject({
   peft_type: z.literal('LORA', 'must be "LORA"'),
   r: z.int(),
   lora_alpha: z.number(),
+  lora_dropout: z.number().nullish(),
   target_modules: z.union(
     [z.literal('all-linear'), z.array(z.enum(PROJECTIONS)).min(1)],
     `must be "all-linear" or a list of ${PROJECTIONS.join(', ')}`,
@@ -78,7 +80,7 @@ export async function saveLora(
     inference_mode: true,
     init_lora_weights: true,
     lora_alpha: adapter.alpha,
-    lora_dropout: 0,
+    lora_dropout: adapter.dropout,
     modules_to_save: null,
     peft_type: 'LORA',
     r: adapter.rank,
@@ -104,18 +106,22 @@ export async function saveLora(
 
 /**
  * Puts an adapter in PEFT's layout on a model, which is frozen but for it. The model is unchanged when that fails.
- * Dropout of the settings is not applied.
+ * @param rng  draws the dropout of further training, where the settings have one; not advanced. Default Philox(0)
  * @throws ModelFileMissingError  NOT_FOUND
  * @throws MalformedModelFileError, InvalidAdapterError, InvalidSafetensorsError  INVALID_ARGUMENT: settings this
  *         adapter does not have, and every tensor that is missing, unexpected or of another shape
  */
-export async function loadLora(model: LlamaModel, source: FileSource): Promise<LoraAdapter> {
-  const { r: rank, lora_alpha: alpha, target_modules } = await readConfig(source);
+export async function loadLora(
+  model: LlamaModel,
+  source: FileSource,
+  { rng = new Philox(0) }: { readonly rng?: Philox } = {},
+): Promise<LoraAdapter> {
+  const { r: rank, lora_alpha: alpha, lora_dropout, target_modules } = await readConfig(source);
   const targets: readonly Projection[] = target_modules === 'all-linear' ? PROJECTIONS : target_modules;
   const reader = await openSafetensors(source, ADAPTER_WEIGHTS_FILE);
   const values = new Map<string, Float32Array>();
   for (const name of reader.names) values.set(name, await reader.readF32(name));
-  const adapter = attachLora(model, { rank, alpha, targets });
+  const adapter = attachLora(model, { rank, alpha, targets, dropout: lora_dropout ?? 0 }, rng);
   const violations: FieldViolation[] = [];
   const parameters = new Map([...adapter.namedParameters()].map(([name, x]) => [PREFIX + name, x]));
   for (const [field, { shape }] of parameters) {

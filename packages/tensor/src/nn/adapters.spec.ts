@@ -214,6 +214,48 @@ describe('LoraLinear', () => {
     layer.dispose();
   });
 
+  it('drops elements of the input of A alone, with a graph alone, and keeps the mean', () => {
+    const rng = new Philox(5);
+    const base = new Linear(6, 4, { init: normalInit(rng, 1), bias: true });
+    const x = normal(rng, [3, 6]).keep();
+    const plain = values(base.forward(x));
+    const dropout = { probability: 0.25, stream: rng.stream('dropout') };
+    const layer = new LoraLinear(base, { rank: 2, alpha: 8, initA: normalInit(rng, 1), dropout });
+    // B is zero: what the layer had is not dropped.
+    expect(values(layer.forward(x))).toEqual(plain);
+    layer.lora_B.weight.write(normal(rng, [4, 2]).toFloat32Array());
+    const whole = values(noGrad(() => layer.forward(x)));
+    expect(values(noGrad(() => layer.forward(x)))).toEqual(whole);
+    const draws = 4000;
+    const total = new Float64Array(whole.length);
+    const square = new Float64Array(whole.length);
+    for (let i = 0; i < draws; i++) {
+      scope(() => {
+        values(layer.forward(x)).forEach((y, at) => {
+          total[at] = (total[at] ?? 0) + y;
+          square[at] = (square[at] ?? 0) + y * y;
+        });
+      });
+    }
+    whole.forEach((y, at) => {
+      const mean = (total[at] ?? 0) / draws;
+      const variance = (square[at] ?? 0) / draws - mean * mean;
+      // Each element of x counts x/(1 − p) with probability 1 − p: variance p/(1 − p) of its share of y.
+      const [row, o] = [Math.floor(at / 4), at % 4];
+      const [a, b, xs] = [values(layer.lora_A.weight), values(layer.lora_B.weight), values(x)];
+      const shares = [0, 1, 2, 3, 4, 5].map(
+        (i) =>
+          4 *
+          (xs[6 * row + i] ?? 0) *
+          [0, 1].reduce((sum, r) => sum + (b[2 * o + r] ?? 0) * (a[6 * r + i] ?? 0), 0),
+      );
+      const expected = (0.25 / 0.75) * shares.reduce((sum, share) => sum + share * share, 0);
+      expect(Math.abs(mean - y)).toBeLessThan(5 * Math.sqrt(expected / draws));
+      expect(Math.abs(variance / expected - 1)).toBeLessThan(0.15);
+    });
+    for (const each of [x, layer]) each.dispose();
+  });
+
   it('trains A and B alone when the weight is frozen', () => {
     const { rng, x, layer } = make();
     layer.lora_B.weight.write(normal(rng, [4, 2]).toFloat32Array());

@@ -1,6 +1,8 @@
-import { noGrad } from '../autograd/record.js';
+import { isGradEnabled, noGrad } from '../autograd/record.js';
 import { add, mulScalar } from '../ops/arithmetic.js';
+import { dropout } from '../ops/dropout.js';
 import { matmul } from '../ops/matmul.js';
+import type { Philox } from '../random/philox.js';
 import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import { type Initializer, zerosInit } from './initializers.js';
@@ -14,11 +16,22 @@ export interface LoraLinearOptions {
   readonly alpha: number;
   /** First values of A[rank, I]. Default zeros, for weights that are loaded next. B begins with zeros: no change. */
   readonly initA?: Initializer;
+  /** Zeroes elements of the input of A, of that alone, while a graph is recorded. Default: none. */
+  readonly dropout?: LoraDropout;
+}
+
+/** Dropout before A, as PEFT has it. */
+export interface LoraDropout {
+  /** Share of elements that become zero, in [0, 1); the others are divided by 1 − probability. */
+  readonly probability: number;
+  /** Draws the masks; advances with every one. */
+  readonly stream: Philox;
 }
 
 /**
  * A linear layer with a trained difference of low rank: y = x Wᵀ + (alpha / rank) · (x Aᵀ) Bᵀ. The weight W of the
- * layer it replaces is shared, not copied, and stays as it is; freeze it to train A and B only.
+ * layer it replaces is shared, not copied, and stays as it is; freeze it to train A and B only. In training, the x that A
+ * reads may lose elements to dropout; without a graph, and merged, it never does.
  * @see Hu et al. 2021, arXiv:2106.09685 §4.1
  */
 export class LoraLinear extends Linear {
@@ -28,15 +41,17 @@ export class LoraLinear extends Linear {
   readonly scaling: number;
   /** Whether the difference counts. */
   isEnabled = true;
+  private readonly dropout: LoraDropout | null;
   /** The weight before `merge`, to the bit. */
   private original: Float32Array | null = null;
 
-  constructor(base: Linear, { rank, alpha, initA = zerosInit }: LoraLinearOptions) {
+  constructor(base: Linear, { rank, alpha, initA = zerosInit, dropout: drop }: LoraLinearOptions) {
     const [outFeatures = 1, inFeatures = 1] = base.weight.shape;
     super(inFeatures, outFeatures, { init: () => base.weight, bias: base.bias ?? false });
     this.lora_A = new Linear(inFeatures, rank, { init: initA });
     this.lora_B = new Linear(rank, outFeatures);
     this.scaling = alpha / rank;
+    this.dropout = drop !== undefined && drop.probability > 0 ? drop : null;
   }
 
   /** Whether the difference is part of the weight. */
@@ -48,7 +63,12 @@ export class LoraLinear extends Linear {
   override forward(x: Tensor): Tensor {
     const y = super.forward(x);
     if (this.isMerged || !this.isEnabled) return y;
-    return add(y, mulScalar(this.lora_B.forward(this.lora_A.forward(x)), this.scaling));
+    return add(y, mulScalar(this.lora_B.forward(this.lora_A.forward(this.dropped(x))), this.scaling));
+  }
+
+  private dropped(x: Tensor): Tensor {
+    if (this.dropout === null || !isGradEnabled()) return x;
+    return dropout(x, this.dropout.probability, this.dropout.stream);
   }
 
   /** Adds the difference to the weight: W + (alpha / rank) · B A. A copy of W is kept. Does nothing when merged. */
