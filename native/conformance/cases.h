@@ -28,6 +28,20 @@ class List {
   }
 };
 
+// cases_elementwise.cc
+void elementwise_cases(List& list);
+void reduction_cases(List& list);
+// cases_layout.cc
+void layout_cases(List& list);
+// cases_products.cc
+void product_cases(List& list);
+void rounded_product_cases(List& list);
+// cases_rows.cc: norms, softmax, losses, positions, random numbers
+void row_cases(List& list);
+// cases_attention.cc
+void attention_cases(List& list);
+// cases_merge.cc
+void merge_cases(List& list);
 // cases_sequence.cc: epilogues, divergences, choices, recurrences, masks
 void sequence_cases(List& list);
 // cases_quantize.cc
