@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
   currentContext,
@@ -39,16 +39,21 @@ describe('without an endpoint', () => {
 
 describe('with an endpoint', () => {
   let collector: Server;
+  /** Answers that are held back while the collector hangs. */
+  let held: ServerResponse[] | undefined;
   const bodies: Buffer[] = [];
   const before = { ...process.env };
 
   beforeAll(async () => {
+    const answer = (response: ServerResponse) =>
+      response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
     collector = createServer((request, response) => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk) => chunks.push(chunk));
       request.on('end', () => {
         bodies.push(Buffer.concat(chunks));
-        response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
+        if (held) held.push(response);
+        else answer(response);
       });
     });
     await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
@@ -98,7 +103,19 @@ describe('with an endpoint', () => {
     expect(sent.includes(Buffer.from(remote.spanId, 'hex'))).toBe(true);
   });
 
+  it('does not wait for a collector that hangs', async () => {
+    held = [];
+    const tracing = await startTracing('patient');
+    startSpan('run.plan').end();
+    await expect(tracing.shutdown()).resolves.toBeUndefined();
+    expect(held).toHaveLength(1);
+    // The exporter would try again for ten seconds, and keep the process of the tests alive.
+    for (const response of held) response.writeHead(400).end();
+    held = undefined;
+  });
+
   it('shuts down also when the collector is gone', async () => {
+    process.env['OTEL_EXPORTER_OTLP_TIMEOUT'] = '500';
     const tracing = await startTracing('lonely');
     startSpan('run.plan').end();
     collector.closeAllConnections();
