@@ -8,6 +8,7 @@ import type { KV } from '@nats-io/kv';
 import type { RunLog } from './run-log.js';
 import type { Connection } from './stream/connection.js';
 import { MAX_MESSAGE_BYTES } from './stream/publisher.js';
+import { readMessages } from './stream/read-messages.js';
 import { API_CODES, apiCodeOf } from './stream/server-reply.js';
 import { BUCKETS } from './subjects.js';
 
@@ -198,7 +199,15 @@ export class SnapshotStore {
     this.#hasSwept = true;
     const names = new Set(used.map(({ key }) => key));
     const orphans: { key: string }[] = [];
-    for await (const key of await this.bucket.keys(`${this.#chunkPrefix}*`)) {
+    const subjectPrefix = `$KV.${BUCKETS.snapshots}.`;
+    // Not the bucket's own list of keys: it never ends when another replica removes one meanwhile.
+    for await (const { subject } of readMessages(this.connection, {
+      stream: `KV_${BUCKETS.snapshots}`,
+      filter: `${subjectPrefix}${this.#chunkPrefix}*`,
+      startSequence: 1,
+      headersOnly: true,
+    })) {
+      const key = subject.slice(subjectPrefix.length);
       const writtenMs = Number(key.slice(this.#chunkPrefix.length).split('-')[0]);
       if (!names.has(key) && Date.now() - writtenMs > ORPHAN_AGE_MS) orphans.push({ key });
     }

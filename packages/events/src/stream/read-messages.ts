@@ -60,12 +60,12 @@ export async function* tailMessages(
     retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
     if (!reader) continue;
     try {
-      if (reader.isEmptyAtStart) caughtUp();
+      if (reader.isComplete) caughtUp();
       for (let message = await reader.next(); message; message = await reader.next()) {
         retryMs = FIRST_RETRY_MS;
         next = message.sequence + 1;
         yield message;
-        if (message.pending === 0) caughtUp();
+        if (message.pending === 0 || reader.isComplete) caughtUp();
       }
     } finally {
       reader.close();
@@ -123,6 +123,7 @@ class OrderedReader {
   private readonly cleanups: (() => void)[] = [];
   private wake: (() => void) | undefined;
   private lastDelivery = 0;
+  private taken = 0;
   private hasEnded = false;
   private readonly onCaughtUp: (() => void) | undefined;
   private hasBeenIdle: boolean;
@@ -131,12 +132,13 @@ class OrderedReader {
     private readonly connection: Connection,
     private readonly stream: string,
     private readonly consumer: string,
-    readonly isEmptyAtStart: boolean,
+    /** Messages that were there when it began. */
+    private readonly expected: number,
     options: TailOptions,
   ) {
     this.size = options.bufferSize ?? DEFAULT_BUFFER;
     this.onCaughtUp = options.onCaughtUp;
-    this.hasBeenIdle = isEmptyAtStart || !options.onCaughtUp;
+    this.hasBeenIdle = expected === 0 || !options.onCaughtUp;
     this.pulls = new PullSubscription(connection, {
       stream,
       consumer,
@@ -175,7 +177,15 @@ class OrderedReader {
       headers_only: options.headersOnly ?? false,
       num_replicas: 1,
     });
-    return new OrderedReader(connection, options.stream, name, info.num_pending === 0, options);
+    return new OrderedReader(connection, options.stream, name, info.num_pending, options);
+  }
+
+  /**
+   * Whether everything that was there at the start has been taken: what replaced some of it since comes after the rest.
+   * While others write without a pause, nothing else says so: the server is never idle, and may count one too many.
+   */
+  get isComplete(): boolean {
+    return this.taken >= this.expected;
   }
 
   /** The next message; undefined when this reader has ended. */
@@ -186,6 +196,7 @@ class OrderedReader {
       });
     }
     const message = this.buffer.shift();
+    if (message) this.taken++;
     this.pulls.pull();
     return message;
   }
