@@ -34,6 +34,7 @@ describe('runCommand()', () => {
     [['run', 'create'], /required option '-f, --file <file>'/],
     [['run', 'create', '-f', 'no-such.yaml'], /cannot read no-such\.yaml: no such file/],
     [['--server', 'nonsense', 'run', 'list'], /"nonsense" is not HOST:PORT/],
+    [['--server', '127.0.0.1:7100,,', 'run', 'list'], /is not HOST:PORT/],
     [['demo', '--seed', 'x'], /--seed x: expected a whole number/],
     [['demo', '--seed', '-1'], /./],
     [['completion', 'tcsh'], /Allowed choices are bash, zsh, fish/],

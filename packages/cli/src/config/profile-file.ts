@@ -107,8 +107,12 @@ function settingProblem(key: string, value: unknown): string | undefined {
   return undefined;
 }
 
-/** Whether a text is HOST:PORT. */
+/** Whether a text is HOST:PORT, or several with commas: replicas of the front door, which are used in turn. */
 export function isServerAddress(text: string): boolean {
+  return text.split(',').every(isHostAndPort);
+}
+
+function isHostAndPort(text: string): boolean {
   const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/.exec(text);
   return match !== null && Number(match[2]) >= 1 && Number(match[2]) <= 65_535;
 }
