@@ -25,7 +25,7 @@ const KEEPALIVE = { 'grpc.keepalive_time_ms': 30_000, 'grpc.keepalive_timeout_ms
 /** First and longest wait before a lost connection is tried again, ms: services restart within seconds. */
 const RECONNECT = {
   'grpc.initial_reconnect_backoff_ms': 100,
-  'grpc.max_reconnect_backoff_ms': 5000,
+  'grpc.max_reconnect_backoff_ms': 1000,
 } as const;
 
 /**
