@@ -15,6 +15,7 @@ export {
   type NewDeadLetter,
 } from './dead-letters.js';
 export type { Directives } from './directives.js';
+export { EngineClock } from './engine-clock.js';
 export {
   BatchTooLargeError,
   CorruptEventLogError,

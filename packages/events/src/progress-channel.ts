@@ -5,7 +5,7 @@ import { stepProgressCodec } from './codec.js';
 import type { Connection } from './stream/connection.js';
 import { MAX_MESSAGE_BYTES } from './stream/publisher.js';
 import { tailMessages } from './stream/read-messages.js';
-import { progressSubject, STREAMS } from './subjects.js';
+import { ALL_PROGRESS, progressSubject, STREAMS } from './subjects.js';
 
 /** Progress that waits for the connection; the oldest goes first. */
 const PUBLISH_BUFFER = 1_024;
@@ -82,6 +82,21 @@ export class ProgressChannel {
   /** Progress of a run from now on, or from what is stored on. A slow reader loses the oldest, and it is counted. */
   subscribe(run: string, options: ProgressSubscribeOptions = {}): ProgressFeed {
     return new BoundedFeed(this.connection, progressSubject(run, options.stepId), options, this.logger);
+  }
+
+  /** Hears the progress of all runs from now on. Nothing is stored for it: what comes while NATS is away is missed. */
+  observe(listener: (progress: StepProgress) => void): { stop(): void } {
+    const subscription = this.connection.nats.subscribe(ALL_PROGRESS, {
+      callback: (error, message) => {
+        if (error) return;
+        try {
+          listener(stepProgressCodec.decode(message.data));
+        } catch (failure) {
+          this.logger?.warn('events.handler_failed', { subject: message.subject, error: failure });
+        }
+      },
+    });
+    return { stop: () => subscription.unsubscribe() };
   }
 
   private async send(): Promise<void> {

@@ -79,6 +79,9 @@ export function progressSubject(run: string, stepId?: string): string {
   return `forge.progress.${runTokens(run)}.${stepId === undefined ? '*' : checkToken(stepId, 'step')}`;
 }
 
+/** Subjects of the progress of all runs. */
+export const ALL_PROGRESS = 'forge.progress.*.*.*';
+
 /** Subject of dead letters of one origin. */
 export function deadLetterSubject(origin: string): string {
   return `forge.dead.${checkToken(origin, 'origin')}`;

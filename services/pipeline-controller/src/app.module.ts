@@ -1,6 +1,6 @@
 import { ArtifactStore, FolderArtifactStore } from '@agentforge/artifacts';
 import { EngineStatusService, OrchestrationService, RunState } from '@agentforge/contracts';
-import { connectEvents, Events } from '@agentforge/events';
+import { connectEvents, EngineClock, Events } from '@agentforge/events';
 import { Clients, Drain, Readiness, SERVICE_CONFIG } from '@agentforge/service-kit';
 import { Logger, Metrics } from '@agentforge/telemetry';
 import { Module } from '@nestjs/common';
@@ -35,6 +35,7 @@ import { ScheduleRunner } from './schedules/schedule-runner.js';
 import { ScheduleRuns } from './schedules/schedule-runs.js';
 import { ScheduleUseCases } from './schedules/schedules.service.js';
 import { ScheduleController } from './schedules.controller.js';
+import { ProgressBoard } from './watch/progress-board.js';
 
 /** Composition root: binds ports to NATS, gRPC and the artifact store, starts the read model. */
 @Module({
@@ -68,6 +69,7 @@ import { ScheduleController } from './schedules.controller.js';
       inject: [Events],
       useFactory: (events: Events) => events.snapshots('history', HISTORY_VERSION),
     },
+    { provide: ProgressBoard, inject: [Events, Drain], useFactory: startProgressBoard },
     { provide: UploadLog, inject: [Events], useFactory: (events: Events) => events.uploads },
     {
       provide: EnginePort,
@@ -134,6 +136,13 @@ async function startEvents(
   return events;
 }
 
+function startProgressBoard(events: Events, drain: Drain): ProgressBoard {
+  const board = new ProgressBoard();
+  const observer = events.progress.observe((progress) => board.note(progress));
+  drain.on('hand-back', 'progress', () => observer.stop());
+  return board;
+}
+
 async function startSchedules(
   events: Events,
   engine: EnginePort,
@@ -146,12 +155,19 @@ async function startSchedules(
   const store = events.schedules;
   const book = new ScheduleBook(store);
   await book.start();
+  const clock = new EngineClock();
+  await clock.follow(
+    () => events.serverTime(),
+    drain.signal,
+    (error) => logger.debug('events.handler_failed', { operation: 'read clock', error }),
+  );
+  const { nowMs } = clock;
   const runs = new ScheduleRuns(engine, readModel);
-  const runner = new ScheduleRunner({ book, store, runs, logger, metrics, tickMs });
+  const runner = new ScheduleRunner({ book, store, runs, logger, metrics, tickMs, nowMs });
   runner.start();
   drain.on('stop-pulling', 'schedules', () => runner.stop());
   drain.on('hand-back', 'schedules', () => book.stop());
-  return new ScheduleUseCases(book, store, runs, engine, logger);
+  return new ScheduleUseCases(book, store, runs, engine, logger, nowMs);
 }
 
 async function startReadModel(

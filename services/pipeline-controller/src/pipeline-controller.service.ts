@@ -31,7 +31,7 @@ import { PhaseRegistryPort } from './ports/phase-registry.port.js';
 import { RequestIndexPort } from './ports/request-index.port.js';
 import { RunHistory } from './ports/run-history.port.js';
 import { ReadModel } from './projection/read-model.js';
-import { RUN_FIELDS, runFields } from './projection/run-index.js';
+import { RUN_FIELDS, type RunEntry, runFields } from './projection/run-index.js';
 import { summaryRun } from './projection/run-summary.js';
 import { STEP_FIELDS, stepFields } from './projection/step-fields.js';
 import {
@@ -43,7 +43,9 @@ import {
   takePage,
 } from './queries.js';
 import { reaching } from './reaching.js';
+import { ProgressBoard } from './watch/progress-board.js';
 import { RunFeeds } from './watch/run-feeds.js';
+import { withProgress } from './watch/run-progress.js';
 import { watchRun } from './watch/watch-run.js';
 
 const RUN_PAGE = { standard: 50, most: 1_000 };
@@ -68,6 +70,7 @@ export class PipelineUseCases {
     private readonly readModel: ReadModel,
     private readonly phases: PhaseRegistryPort,
     private readonly requests: RequestIndexPort,
+    private readonly board: ProgressBoard,
   ) {
     this.#feeds = new RunFeeds(history);
   }
@@ -113,11 +116,11 @@ export class PipelineUseCases {
   /** @throws NOT_FOUND, INVALID_ARGUMENT */
   async get(name: string, view: RunView): Promise<Run> {
     const entry = view === RunView.BASIC ? this.readModel.runs.entry(checkRunName(name)) : undefined;
-    if (entry) return summaryRun(entry.summary);
+    if (entry) return this.#summary(entry);
     const record = await this.#record(name);
-    if (view === RunView.BASIC) return toRun(record, { view: 'basic' });
+    if (view === RunView.BASIC) return this.#withProgress(toRun(record, { view: 'basic' }), record);
     // A run that has ended stays as it is as long as its record does.
-    const run = this.#shownRuns.get(record) ?? toRun(record);
+    const run = this.#shownRuns.get(record) ?? this.#withProgress(toRun(record), record);
     if (isTerminalRun(record.state)) this.#shownRuns.set(record, run);
     return run;
   }
@@ -166,7 +169,7 @@ export class PipelineUseCases {
     );
     const last = page.at(-1);
     return {
-      runs: page.map(({ entry }) => summaryRun(entry.summary)),
+      runs: page.map(({ entry }) => this.#summary(entry)),
       nextPageToken: hasMore && last ? encodePageToken(query, last) : '',
     };
   }
@@ -226,7 +229,8 @@ export class PipelineUseCases {
   async *watch(request: WatchRunRequest, signal: AbortSignal, draining: AbortSignal) {
     const record = await this.#record(request.name);
     const { afterRevision, includeProgress: includesProgress } = request;
-    const sources = { history: this.history, feeds: this.#feeds, index: this.readModel.runs };
+    const show = (run: RunRecord) => this.#withProgress(toRun(run), run);
+    const sources = { history: this.history, feeds: this.#feeds, index: this.readModel.runs, show };
     yield* watchRun({ record, afterRevision, includesProgress, signal, draining }, sources);
   }
 
@@ -277,7 +281,15 @@ export class PipelineUseCases {
   /** Waits until queries of this replica see what the engine did. */
   async #shown(run: Run): Promise<Run> {
     await this.readModel.runs.waitFor(run.name, run.revision, READ_YOUR_WRITES_MS);
-    return run;
+    return this.#withProgress(run, this.readModel.runs.record(run.name));
+  }
+
+  #summary({ summary, live }: RunEntry): Run {
+    return this.#withProgress(summaryRun(summary), live);
+  }
+
+  #withProgress(run: Run, record: RunRecord | undefined): Run {
+    return withProgress(run, record, (...step) => this.board.of(...step));
   }
 }
 

@@ -22,7 +22,7 @@ export class ScheduleController implements ServiceHandlers<typeof ScheduleServic
   }
 
   async getSchedule({ name }: GetScheduleRequest) {
-    return { schedule: await this.useCases.get(name) };
+    return this.useCases.get(name);
   }
 
   async listSchedules(request: ListSchedulesRequest) {

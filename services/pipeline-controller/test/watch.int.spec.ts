@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PipelineService, StepProgressSchema, type WatchRunResponse } from '@agentforge/contracts';
+import { PipelineService, RunView, StepProgressSchema, type WatchRunResponse } from '@agentforge/contracts';
 import { attemptIdOf, type Events } from '@agentforge/events';
 import type { Client } from '@agentforge/service-kit';
 import { create } from '@bufbuild/protobuf';
-import { timestampNow } from '@bufbuild/protobuf/wkt';
+import { durationFromMs, durationMs, timestampNow } from '@bufbuild/protobuf/wkt';
 import {
   complete,
   type FrontDoors,
@@ -102,6 +102,44 @@ describe('events of a run at the front door', () => {
       }
       expect(casesOf(seen).slice(0, 2)).toEqual(['run', 'progress']);
       expect(seen[1]?.revision).toBe(0n);
+    });
+
+    it('begins with how far the run is, as GetRun and ListRuns say it', async () => {
+      const name = await createRun({ graph: { steps: ['a', 'b'].map((id) => ({ id, phase: 'noop' })) } });
+      const attemptId = attemptIdOf(name, 'b', 1);
+      await commit(events, name, [
+        ...complete(name).slice(0, -1),
+        { case: 'stepReady', value: { stepId: 'b' } },
+        { case: 'stepScheduled', value: { stepId: 'b', attemptId, number: 1, fencingToken: 1n } },
+        { case: 'stepStarted', value: { stepId: 'b', attemptId, worker: 'w' } },
+      ]);
+      const shown = async () => {
+        const { run: full } = await client.getRun({ name });
+        const { run: basic } = await client.getRun({ name, view: RunView.BASIC });
+        const { runs } = await client.listRuns({ parent, pageSize: 1 });
+        return [full, basic, ...runs];
+      };
+      for (const run of await shown())
+        expect([run?.name, run?.fraction, run?.eta]).toEqual([name, 0.5, undefined]);
+      const eta = durationFromMs(3_600_000);
+      events.progress.publish(
+        create(StepProgressSchema, { run: name, stepId: 'b', attemptId, fraction: 0.5, eta }),
+      );
+      while ((await client.getRun({ name })).run?.fraction !== 0.75) await sleep(20);
+      const watching = client.watchRun({ name })[Symbol.asyncIterator]();
+      const { value } = await watching.next();
+      await watching.return?.();
+      const first = value?.update.case === 'run' ? value.update.value : undefined;
+      for (const run of [...(await shown()), first]) {
+        expect(run?.fraction).toBe(0.75);
+        expect(run?.eta && durationMs(run.eta)).toBeGreaterThan(3_000_000);
+      }
+      await commit(events, name, [
+        { case: 'stepCancelled', value: { stepId: 'b' } },
+        { case: 'runFailed', value: { failure: { code: 'ABORTED' } } },
+      ]);
+      await collect({ name });
+      for (const run of await shown()) expect([run?.fraction, run?.eta]).toEqual([0.5, undefined]);
     });
 
     it('loses no event for a reader that is slow, and follows a run that is retried', async () => {

@@ -11,7 +11,14 @@ import {
 } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import { nanos } from '@nats-io/transport-node';
-import { BUCKETS, REPORTS_CONSUMER, STREAMS, taskSubjects, tasksConsumer } from '../subjects.js';
+import {
+  ALL_PROGRESS,
+  BUCKETS,
+  REPORTS_CONSUMER,
+  STREAMS,
+  taskSubjects,
+  tasksConsumer,
+} from '../subjects.js';
 import type { Connection } from './connection.js';
 import { API_CODES, apiCodeOf, isTransient } from './server-reply.js';
 
@@ -165,7 +172,7 @@ function streamsOf(topology: Topology): (Partial<StreamConfig> & { name: string;
     {
       ...log,
       name: STREAMS.progress,
-      subjects: ['forge.progress.*.*.*'],
+      subjects: [ALL_PROGRESS],
       discard: DiscardPolicy.Old,
       max_bytes: topology.maxProgressBytes,
       max_age: nanos(topology.maxProgressAgeMs),

@@ -1,3 +1,4 @@
+import type { EngineClock } from '@agentforge/events';
 import type { Logger, Metrics } from '@agentforge/telemetry';
 import type { BreakerBoard } from '../ports/breaker-board.port.js';
 import type { Capacity } from '../ports/capacity.port.js';
@@ -8,7 +9,6 @@ import type { StepResults } from '../ports/step-results.port.js';
 import type { Workers } from '../ports/workers.port.js';
 import type { Affinity } from './affinity.js';
 import type { EffectivePolicy } from './cache/reuse-rules.js';
-import type { EngineClock } from './engine-clock.js';
 
 /** What the engine works with. */
 export interface EnginePorts {

@@ -29,7 +29,8 @@ export interface ScheduleRunnerParts {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly tickMs: number;
-  readonly nowMs?: () => number;
+  /** The clock by which schedules fire: one for all replicas. */
+  readonly nowMs: () => number;
 }
 
 /**
@@ -45,7 +46,7 @@ export class ScheduleRunner {
   #isStopped = false;
 
   constructor(private readonly parts: ScheduleRunnerParts) {
-    this.#nowMs = parts.nowMs ?? Date.now;
+    this.#nowMs = parts.nowMs;
   }
 
   start(): void {

@@ -10,7 +10,7 @@ import {
 import type { ScheduleEntry } from '@agentforge/events';
 import type { Logger } from '@agentforge/telemetry';
 import { create } from '@bufbuild/protobuf';
-import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { type Timestamp, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { type FieldKinds, matches } from '../domain/filter.js';
 import { InvalidRequestError } from '../pipeline-controller.errors.js';
 import type { EnginePort } from '../ports/engine.port.js';
@@ -33,6 +33,8 @@ const PAGE = { standard: 50, most: 1_000 };
 /** Schedules of one project; each costs a look every second. */
 const MAX_SCHEDULES = 1_000;
 const MAX_TRIES = 10;
+/** Times that GetSchedule tells. */
+const SHOWN_TIMES = 5;
 const FIELDS: FieldKinds = { display_name: 'text', paused: 'word', create_time: 'time' };
 
 /** Fields that a request may set, by their names in masks. */
@@ -55,6 +57,8 @@ export class ScheduleUseCases {
     private readonly runs: ScheduleRuns,
     private readonly engine: EnginePort,
     private readonly logger: Logger,
+    /** The clock by which schedules fire. */
+    private readonly nowMs: () => number,
   ) {}
 
   /** @throws INVALID_ARGUMENT, ALREADY_EXISTS, RESOURCE_EXHAUSTED */
@@ -68,7 +72,7 @@ export class ScheduleUseCases {
             description: 'must be 1 to 63 of a-z, 0-9 and "-", with a letter or digit at both ends',
           },
         ];
-    const nowMs = Date.now();
+    const nowMs = this.nowMs();
     const time = timestampFromMs(nowMs);
     const name = `${parent}/schedules/${scheduleId}`;
     const fresh = { name, createTime: time, updateTime: time };
@@ -81,8 +85,10 @@ export class ScheduleUseCases {
   }
 
   /** @throws NOT_FOUND, INVALID_ARGUMENT */
-  async get(name: string): Promise<Schedule> {
-    return shown(await this.#existing(name));
+  async get(name: string): Promise<{ readonly schedule: Schedule; readonly nextTimes: Timestamp[] }> {
+    const entry = await this.#existing(name);
+    const times = nextTimesOf(entry, this.nowMs(), SHOWN_TIMES);
+    return { schedule: this.#shown(entry), nextTimes: times.map(timestampFromMs) };
   }
 
   /** One page, by name. @throws INVALID_ARGUMENT */
@@ -103,7 +109,7 @@ export class ScheduleUseCases {
     const page = found.slice(0, request.pageSize || PAGE.standard);
     const last = page.at(-1)?.schedule.name;
     return {
-      schedules: page.map(shown),
+      schedules: page.map((entry) => this.#shown(entry)),
       nextPageToken: found.length > page.length && last ? tokenOf(request, last) : '',
     };
   }
@@ -138,7 +144,7 @@ export class ScheduleUseCases {
       const hasNewTimes =
         schedule.cron !== entry.schedule.cron || schedule.timeZone !== entry.schedule.timeZone;
       // Times of the former calendar are not missed times of the new one.
-      return { ...entry, schedule, ...(hasNewTimes ? { decidedMs: Date.now(), queuedMs: undefined } : {}) };
+      return { ...entry, schedule, ...(hasNewTimes ? { decidedMs: this.nowMs(), queuedMs: undefined } : {}) };
     });
   }
 
@@ -200,7 +206,7 @@ export class ScheduleUseCases {
       const entry = await this.#existing(name);
       if (etag !== '' && etag !== String(entry.revision)) break;
       const changed = await change(entry);
-      const schedule = { ...changed.schedule, updateTime: timestampFromMs(Date.now()) };
+      const schedule = { ...changed.schedule, updateTime: timestampFromMs(this.nowMs()) };
       const { decidedMs, queuedMs } = changed;
       const written = await this.store.update({ schedule, decidedMs, queuedMs }, entry.revision);
       if (written !== undefined) return this.#changed(written);
@@ -211,7 +217,18 @@ export class ScheduleUseCases {
   #changed(entry: ScheduleEntry): Schedule {
     this.book.note(entry);
     this.logger.info('schedule.changed', { name: entry.schedule.name });
-    return shown(entry);
+    return this.#shown(entry);
+  }
+
+  /** A schedule with its next time and its etag. */
+  #shown(entry: ScheduleEntry): Schedule {
+    const { nextTime: _, ...rest } = entry.schedule;
+    const [ms] = nextTimesOf(entry, this.nowMs(), 1);
+    return create(ScheduleSchema, {
+      ...rest,
+      etag: String(entry.revision),
+      ...(ms === undefined ? {} : { nextTime: timestampFromMs(ms) }),
+    });
   }
 
   async #existing(name: string): Promise<ScheduleEntry> {
@@ -239,15 +256,13 @@ function settable(asked: Schedule | undefined) {
   };
 }
 
-/** A schedule with its next time and its etag. */
-function shown({ schedule, decidedMs, revision }: ScheduleEntry): Schedule {
-  const { nextTime: _, ...rest } = schedule;
-  const ms = schedule.paused ? undefined : planOf(schedule)?.next(Math.max(decidedMs, Date.now()));
-  return create(ScheduleSchema, {
-    ...rest,
-    etag: String(revision),
-    ...(ms === undefined ? {} : { nextTime: timestampFromMs(ms) }),
-  });
+/** The next times of a schedule; none while it is paused. */
+function nextTimesOf({ schedule, decidedMs }: ScheduleEntry, nowMs: number, count: number): number[] {
+  const plan = schedule.paused ? undefined : planOf(schedule);
+  const times: number[] = [];
+  let ms = plan?.next(Math.max(decidedMs, nowMs));
+  for (; ms !== undefined && times.length < count; ms = plan?.next(ms)) times.push(ms);
+  return times;
 }
 
 const fieldsOf = ({ displayName, paused, createTime }: Schedule) => ({

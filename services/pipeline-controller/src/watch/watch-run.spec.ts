@@ -5,7 +5,13 @@ import {
   StepProgressSchema,
   WatchRunResponseSchema,
 } from '@agentforge/contracts';
-import { CorruptEventLogError, type RunBatch, type RunRange, type RunRecord } from '@agentforge/events';
+import {
+  CorruptEventLogError,
+  type RunBatch,
+  type RunRange,
+  type RunRecord,
+  toRun,
+} from '@agentforge/events';
 import { EncodedReply } from '@agentforge/service-kit';
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { timestampNow } from '@bufbuild/protobuf/wkt';
@@ -120,7 +126,7 @@ describe('watchRun()', () => {
       draining: service.signal,
       ...over,
     };
-    const sources = { history, feeds: new RunFeeds(history), index };
+    const sources = { history, feeds: new RunFeeds(history), index, show: toRun };
     return { updates: watchRun(request, sources), reader, service, sources, request };
   };
 

@@ -1,6 +1,6 @@
-import type { WatchRunResponseSchema } from '@agentforge/contracts';
+import type { Run, WatchRunResponseSchema } from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
-import { isTerminalRun, type RunBatch, type RunRecord, toRun } from '@agentforge/events';
+import { isTerminalRun, type RunBatch, type RunRecord } from '@agentforge/events';
 import type { EncodedReply } from '@agentforge/service-kit';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { eventUpdate } from '../answers.js';
@@ -33,6 +33,8 @@ export interface WatchSources {
   readonly history: RunHistory;
   readonly feeds: RunFeeds;
   readonly index: RunIndex;
+  /** The run as watchers see it. */
+  readonly show: (record: RunRecord) => Run;
 }
 
 /**
@@ -43,9 +45,9 @@ export interface WatchSources {
  */
 export async function* watchRun(request: WatchRequest, sources: WatchSources): AsyncGenerator<Update> {
   const { record, afterRevision, includesProgress, signal, draining } = request;
-  const { history, feeds, index } = sources;
+  const { history, feeds, index, show } = sources;
   let revision = afterRevision > 0n ? afterRevision : record.revision;
-  yield { update: { case: 'run', value: toRun(record) }, revision: record.revision };
+  yield { update: { case: 'run', value: show(record) }, revision: record.revision };
   refuseQuarantined(record.name, index);
   if (isTerminalRun(record.state) && revision >= record.revision) return;
   const end = new AbortController();

@@ -338,14 +338,16 @@ export type Run = Message<"agentforge.orchestration.v1.Run"> & {
   priority: number;
 
   /**
-   * Share of its work that is done, 0 to 1.
+   * Share of its work that is done, 0 to 1, as the front door tells it. Every step weighs the same: one that completed, was
+   * skipped or is being judged counts 1, one that runs what its worker told last (0 before it tells), every other one 0.
    *
    * @generated from field: double fraction = 14;
    */
   fraction: number;
 
   /**
-   * Time that it will still take, once that can be told.
+   * Time that it will still take, as the front door tells it: the longest that the workers of its steps told, less the time
+   * since. Absent unless it is known of every step that is left, so while steps wait; judging outputs is not in it.
    *
    * @generated from field: google.protobuf.Duration eta = 15;
    */

@@ -1,10 +1,8 @@
-/** The clock of the NATS server, as it was read. */
-export interface ClockReading {
-  readonly serverMs: number;
-  readonly atMs: number;
-  readonly uncertaintyMs: number;
-}
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ServerTime } from './server-clock.js';
 
+/** Time between two readings of the server's clock: quartz drifts by less than 3 ms in it. */
+const READ_EVERY_MS = 30_000;
 /** Most that one later reading moves the clock, in ms: a server whose clock jumps does not time out every attempt. */
 export const MAX_STEP_MS = 500;
 
@@ -35,7 +33,7 @@ export class EngineClock {
   }
 
   /** Takes a reading: the first one sets the clock, later ones move it by what they know for sure, a little at a time. */
-  take({ serverMs, atMs, uncertaintyMs }: ClockReading): void {
+  take({ serverMs, atMs, uncertaintyMs }: ServerTime): void {
     const offsetMs = serverMs - atMs;
     if (this.#offsetMs === undefined) {
       this.#offsetMs = offsetMs;
@@ -45,5 +43,32 @@ export class EngineClock {
     const differenceMs = offsetMs - this.#offsetMs;
     const certainMs = Math.sign(differenceMs) * Math.max(0, Math.abs(differenceMs) - uncertaintyMs);
     this.#offsetMs += Math.min(Math.max(certainMs, -MAX_STEP_MS), MAX_STEP_MS);
+  }
+
+  /**
+   * Reads the server's clock now and from time to time; resolves after the first reading. While the server does not answer
+   * the clock goes on as it is.
+   * @param onFailure  told of readings that failed
+   */
+  async follow(
+    read: () => Promise<ServerTime>,
+    signal: AbortSignal,
+    onFailure: (error: unknown) => void,
+  ): Promise<void> {
+    const once = async () => {
+      try {
+        this.take(await read());
+      } catch (error) {
+        onFailure(error);
+      }
+    };
+    const go = async () => {
+      while (!signal.aborted) {
+        await sleep(READ_EVERY_MS, undefined, { ref: false, signal }).catch(() => undefined);
+        if (!signal.aborted) await once();
+      }
+    };
+    await once();
+    void go();
   }
 }

@@ -62,4 +62,25 @@ describe('EngineClock', () => {
       }),
     );
   });
+
+  it('is set when following it has begun, and goes on as it is when a reading fails', async () => {
+    const failures: unknown[] = [];
+    const end = new AbortController();
+    const { clock } = skewed(HOUR_MS);
+    const reading = { serverMs: 7_000, atMs: 50, uncertaintyMs: 1 };
+    await clock.follow(
+      async () => reading,
+      end.signal,
+      (error) => failures.push(error),
+    );
+    expect(clock.nowMs()).toBe(7_000);
+    const lost = new Error('gone');
+    await clock.follow(
+      () => Promise.reject(lost),
+      end.signal,
+      (error) => failures.push(error),
+    );
+    expect([clock.nowMs(), failures]).toEqual([7_000, [lost]]);
+    end.abort();
+  });
 });
