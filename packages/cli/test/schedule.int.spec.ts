@@ -134,6 +134,9 @@ describe('forge schedule list and get', () => {
     expect(out).toMatch(/state +failing\n/);
     expect(out).toMatch(/cron +0 3 \* \* \* \(America\/New_York\)\n/);
     expect(out).toMatch(/next +2026-11-22T10:00:00.000Z \(2026-11-22 05:00 America\/New_York\)\n/);
+    expect(out).toMatch(
+      /next .*\n +2026-11-23T10:00:00.000Z \(2026-11-23 05:00 America\/New_York\)\n( +2026-11-2\d.*\n){3}last/,
+    );
     expect(out).toMatch(/missed +one, at most 1h 00m late\noverlap +skip\nsteps +founders\n/);
     expect(out).toContain('the graph is not valid (INVALID_ARGUMENT)\n  steps[0].config: has no field "x"');
     expect(out).toMatch(/default\/own +demo +COMPLETED/);

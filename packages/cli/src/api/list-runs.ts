@@ -7,8 +7,8 @@ import { listing, type Rendering } from '../output/format.js';
 import { formatSeconds } from '../output/units.js';
 import { printable } from '../output/width.js';
 import { didYouMean } from '../spec/suggest.js';
-import { elapsed } from '../watch/run-report.js';
-import { runStateName } from '../watch/states.js';
+import { elapsed, progressOf } from '../watch/run-report.js';
+import { isFinal, runStateName } from '../watch/states.js';
 
 const MAX_PAGE = 1_000;
 
@@ -48,6 +48,7 @@ export function runTable(runs: readonly Run[]): Rendering {
       { title: 'name', value: (run) => printable(run.displayName) },
       { title: 'state', value: (run) => runStateName(run.state) },
       { title: 'steps', align: 'right', value: doneOf },
+      { title: 'done', align: 'right', value: (run) => (isFinal(run.state) ? '–' : progressOf(run)) },
       { title: 'time', align: 'right', value: (run) => formatSeconds(elapsed(run) ?? 0) },
       {
         title: 'created',

@@ -1,6 +1,6 @@
 import { type Run, type Step, StepState, type WaitReason, WaitReasonSchema } from '@agentforge/contracts';
-import { AppError } from '@agentforge/errors';
 import { toJson } from '@bufbuild/protobuf';
+import { wholeRun } from '../api/list-steps.js';
 import { UsageError } from '../errors.js';
 import { renderTable } from '../output/table.js';
 import { printable } from '../output/width.js';
@@ -35,8 +35,7 @@ export async function explainRun(
   if (asksCache) return explainCache(session, runId, stepId);
   const client = await session.pipeline();
   const name = await session.runName(runId);
-  const { run } = await client.getRun({ name });
-  if (!run) throw new AppError('NOT_FOUND', `${name} does not exist`);
+  const run = await wholeRun(client, name);
   const steps =
     stepId === undefined ? run.steps.filter(isWaiting).slice(0, MAX_STEPS) : [stepOf(run, stepId)];
   const explained: Explained[] = [];

@@ -1,7 +1,16 @@
-import { type Run, RunSchema, RunState } from '@agentforge/contracts';
+import {
+  type PipelineService,
+  type Run,
+  RunSchema,
+  RunState,
+  type Step,
+  RunView as ViewOfRun,
+} from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
+import type { Client } from '@agentforge/service-kit';
 import { toJson } from '@bufbuild/protobuf';
 import { listAllRuns, type RunQuery, runTable } from '../api/list-runs.js';
+import { stepFilter, wholeRun } from '../api/list-steps.js';
 import { loadCurves } from '../api/load-curves.js';
 import { readSpecSource } from '../api/spec-source.js';
 import { requireSpec, submitRun } from '../api/submit-run.js';
@@ -17,9 +26,12 @@ import { didYouMean } from '../spec/suggest.js';
 import { renderEvent } from '../watch/event-line.js';
 import { followRun } from '../watch/follow.js';
 import { drawRunReport } from '../watch/run-report.js';
+import { drawRunSummary, MAX_REPORT_STEPS, MAX_TOLD_STEPS, TELLING_STATES } from '../watch/run-summary.js';
 import { RunView } from '../watch/run-view.js';
-import { paintRunState, runStateName } from '../watch/states.js';
+import { paintRunState, runStateName, stepStateName } from '../watch/states.js';
 import { createViewer } from '../watch/viewers.js';
+
+type Pipeline = Client<typeof PipelineService>;
 
 /** Options of `run create`. */
 export interface CreateOptions {
@@ -81,10 +93,10 @@ export async function runLogs(session: Session, options: LogsOptions, run: strin
   const name = await session.runName(run);
   const client = await session.pipeline();
   const view = new RunView();
-  const { run: current } = await client.getRun({ name });
+  const current = await stepsNamed(client, name, options.step === undefined ? [] : [options.step]);
   const wanted = (stepId: string | undefined) => options.step === undefined || stepId === options.step;
-  if (options.step !== undefined && !current?.steps.some(({ spec }) => spec?.id === options.step)) {
-    const ids = current?.steps.map(({ spec }) => spec?.id ?? '') ?? [];
+  if (options.step !== undefined && !hasStep(current, options.step)) {
+    const ids = current.steps.map(({ spec }) => spec?.id ?? '');
     throw new UsageError(`${name} has no step "${options.step}"${didYouMean(options.step, ids)}`);
   }
   let pageToken = '';
@@ -98,7 +110,7 @@ export async function runLogs(session: Session, options: LogsOptions, run: strin
     }
     pageToken = page.nextPageToken;
   } while (pageToken !== '');
-  if (!options.follow || !current) return;
+  if (!options.follow) return;
   view.apply({
     $typeName: 'agentforge.pipeline.v1.WatchRunResponse',
     revision: current.revision,
@@ -174,12 +186,11 @@ export interface RetryOptions {
 export async function retryRun(session: Session, options: RetryOptions, run: string): Promise<void> {
   const client = await session.pipeline();
   const name = await session.runName(run);
-  const { run: before } = await client.getRun({ name });
-  const response = await client.retryRun({
-    name,
-    stepIds: [...(options.step ?? [])],
-    configOverrides: before ? changedConfigs(before, options.set ?? []) : {},
-  });
+  const changes = options.set ?? [];
+  const changed = changes.map((change) => String(parsePath(change.split('=')[0] ?? '')[0]));
+  const configOverrides =
+    changes.length > 0 ? changedConfigs(await stepsNamed(client, name, changed), changes) : {};
+  const response = await client.retryRun({ name, stepIds: [...(options.step ?? [])], configOverrides });
   if (options.watch) await showRun(session, name);
   else await printChange(session, response.run, 'running again');
 }
@@ -229,6 +240,7 @@ export async function showRun(session: Session, name: string, { silent = false }
       name,
       view,
       includeProgress: !silent,
+      wantsAllSteps: !silent,
       signal: session.io.interruption(),
       onUpdate: (update) => viewer?.update(update),
       onLost: (error) => viewer?.note(`connection lost (${error.message}); trying again`),
@@ -248,12 +260,48 @@ export async function showRun(session: Session, name: string, { silent = false }
 }
 
 async function printRun(session: Session, name: string): Promise<void> {
-  const { run } = await (await session.pipeline()).getRun({ name });
-  if (!run) throw new AppError('NOT_FOUND', `${name} does not exist`);
-  const curves =
-    (await session.format()) === 'table' ? await loadCurves(await session.artifacts(), run) : new Map();
+  const client = await session.pipeline();
+  const isTable = (await session.format()) === 'table';
+  const get = async (view: ViewOfRun): Promise<Run> => {
+    const { run } = await client.getRun({ name, view });
+    if (!run) throw new AppError('NOT_FOUND', `${name} does not exist`);
+    return run;
+  };
+  // For people a large run is its counts: no more of it is asked for.
+  const basic = isTable ? await get(ViewOfRun.BASIC) : undefined;
+  if (basic && basic.stepCount > MAX_REPORT_STEPS) {
+    const told = await tellingSteps(client, basic);
+    await session.print({ ...runRendering(basic), table: (style) => drawRunSummary(basic, told, style) });
+    return;
+  }
+  const run = await get(ViewOfRun.FULL);
+  if (run.steps.length < run.stepCount)
+    session.remark(
+      `the first ${run.steps.length} of ${run.stepCount} steps; "forge run steps" lists all of them`,
+    );
+  const curves = isTable ? await loadCurves(await session.artifacts(), run) : new Map();
   await session.print({ ...runRendering(run), table: (style) => drawRunReport(run, curves, style) });
 }
+
+/** Some steps of each state that says most about a large run. */
+async function tellingSteps(client: Pipeline, { name, stepCounts }: Run): Promise<Step[]> {
+  const told: Step[] = [];
+  for (const state of TELLING_STATES.filter((one) => stepCounts.some((entry) => entry.state === one))) {
+    const filter = stepFilter({ state: stepStateName(state) });
+    const { steps } = await client.listSteps({ parent: name, pageSize: MAX_TOLD_STEPS, filter });
+    told.push(...steps);
+  }
+  return told;
+}
+
+/** A run with the steps that are named at least; all of them are asked for only when one is not among the first. */
+async function stepsNamed(client: Pipeline, name: string, ids: readonly string[]): Promise<Run> {
+  const { run } = await client.getRun({ name });
+  if (!run) throw new AppError('NOT_FOUND', `${name} does not exist`);
+  return ids.every((id) => hasStep(run, id)) ? run : wholeRun(client, name);
+}
+
+const hasStep = ({ steps }: Run, id: string): boolean => steps.some(({ spec }) => spec?.id === id);
 
 async function printChange(session: Session, run: Run | undefined, what: string): Promise<void> {
   if (!run) return;

@@ -1,8 +1,10 @@
 import { type Command, Option } from 'commander';
+import { MAX_STEP_PAGE, type StepQuery } from '../api/list-steps.js';
 import type { Io } from '../session.js';
 import { action, collect, wholeNumber } from './action.js';
 import * as runs from './run.actions.js';
 import { type ExplainOptions, explainRun } from './run-explain.actions.js';
+import { listSteps } from './run-steps.actions.js';
 
 /** `forge run …` */
 export function addRunCommands(program: Command, io: Io): void {
@@ -55,6 +57,24 @@ Examples:
       '\nExamples:\n  $ forge run get demo\n  $ forge run get projects/search/runs/r1 -o json',
     )
     .action(action<object>(io, runs.getRun));
+
+  run
+    .command('steps <run>')
+    .description('List the steps of a run, however many, with their attempts and times')
+    .option('--state <state>', 'only steps in this state, for example FAILED')
+    .option('--phase <phase>', 'only steps of this phase')
+    .option('--filter <filter>', 'a filter as the API takes it')
+    .option(
+      '--page-size <count>',
+      'how many are asked for at a time; all are listed',
+      wholeNumber(1, MAX_STEP_PAGE),
+      MAX_STEP_PAGE,
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ forge run steps demo\n  $ forge run steps demo --state FAILED -o name',
+    )
+    .action(action<StepQuery>(io, listSteps));
 
   run
     .command('explain <run> [step]')

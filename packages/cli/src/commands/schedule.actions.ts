@@ -86,9 +86,11 @@ export async function listSchedules(session: Session, options: ListOptions): Pro
 /** Shows a schedule with its last runs. */
 export async function getSchedule(session: Session, _options: object, text: string): Promise<void> {
   const name = await session.scheduleName(text);
-  const { schedule } = await (await session.schedules()).getSchedule({ name });
+  const { schedule, nextTimes } = await (await session.schedules()).getSchedule({ name });
   if (!schedule) throw new AppError('NOT_FOUND', `${name} does not exist`);
-  await session.print(scheduleReport(schedule, await lastRuns(await session.pipeline(), schedule)));
+  await session.print(
+    scheduleReport(schedule, nextTimes, await lastRuns(await session.pipeline(), schedule)),
+  );
 }
 
 /** Changes what is named of a schedule. */

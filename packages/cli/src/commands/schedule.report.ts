@@ -7,7 +7,7 @@ import {
 } from '@agentforge/contracts';
 import type { Client } from '@agentforge/service-kit';
 import { toJson } from '@bufbuild/protobuf';
-import { durationMs, type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
+import { durationMs, type Timestamp, TimestampSchema, timestampDate } from '@bufbuild/protobuf/wkt';
 import { listAllRuns, runTable } from '../api/list-runs.js';
 import { listing, type Rendering } from '../output/format.js';
 import type { Style } from '../output/style.js';
@@ -52,25 +52,34 @@ export function scheduleTable(schedules: readonly Schedule[]): Rendering {
   );
 }
 
-/** One schedule with its last runs. */
-export function scheduleReport(schedule: Schedule, runs: readonly Run[]): Rendering {
+/** One schedule with its next times and its last runs. */
+export function scheduleReport(
+  schedule: Schedule,
+  nextTimes: readonly Timestamp[],
+  runs: readonly Run[],
+): Rendering {
   return {
     value: {
       ...(toJson(ScheduleSchema, schedule) as object),
+      nextTimes: nextTimes.map((time) => toJson(TimestampSchema, time)),
       runs: runs.map((run) => toJson(RunSchema, run)),
     },
     names: [schedule.name],
-    table: (style) => [...factLines(schedule, style), '', runTable(runs).table(style)].join('\n'),
+    table: (style) => [...factLines(schedule, nextTimes, style), '', runTable(runs).table(style)].join('\n'),
   };
 }
 
 /** The next time for people: in UTC, and in the schedule's zone. */
 export function nextOf({ paused, nextTime, timeZone }: Schedule): string {
   if (!nextTime) return paused ? '– (paused)' : '–';
-  return `${timeOf(nextTime)}${timeZone ? ` (${localTime(nextTime, timeZone)})` : ''}`;
+  return timeInZone(nextTime, timeZone);
 }
 
-function factLines(schedule: Schedule, style: Style): string[] {
+/** A time for people: in UTC, and in a zone if there is one. */
+const timeInZone = (time: Timestamp, timeZone: string): string =>
+  `${timeOf(time)}${timeZone ? ` (${localTime(time, timeZone)})` : ''}`;
+
+function factLines(schedule: Schedule, nextTimes: readonly Timestamp[], style: Style): string[] {
   const { startDeadline, lastFailure, template } = schedule;
   const deadline = startDeadline ? durationMs(startDeadline) / 1_000 : DEFAULT_DEADLINE_SECONDS;
   const facts: [string, string][] = [
@@ -79,6 +88,7 @@ function factLines(schedule: Schedule, style: Style): string[] {
     ['state', stateOf(schedule)],
     ['cron', `${schedule.cron} (${schedule.timeZone || 'UTC'})`],
     ['next', nextOf(schedule)],
+    ...nextTimes.slice(1).map((time): [string, string] => ['', timeInZone(time, schedule.timeZone)]),
     ['last', timeOf(schedule.lastTime)],
     ['missed', `${missedWord(schedule.missedRunsPolicy)}, at most ${formatSeconds(deadline)} late`],
     ['overlap', overlapWord(schedule.overlapPolicy)],

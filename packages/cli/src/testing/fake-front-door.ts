@@ -16,17 +16,22 @@ import {
   type LineageDirection,
   type ListDeadLettersRequest,
   type ListRunsRequest,
+  type ListStepsRequest,
   OperationsService,
   PhaseDescriptorSchema,
   PipelineService,
   type RedriveDeadLetterRequest,
   type Run,
   RunState,
+  RunView,
+  StepCountSchema,
+  StepState,
   type UpdateQuotaRequest,
   type UploadArtifactRequest,
   type ValidateRunSpecRequest,
   type WaitKind,
   type WatchRunRequest,
+  type WatchRunResponse,
 } from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
 import {
@@ -67,6 +72,10 @@ export class FrontDoorState {
   /** Violations that the next specification has. */
   violations: { field: string; description: string }[] = [];
   damaged = false;
+  /** What happens to runs that are watched, after a revision; others have the story of the sample. */
+  readonly stories = new Map<string, (afterRevision: bigint) => WatchRunResponse[]>();
+  /** Sizes of the pages of steps that were asked for. */
+  readonly stepPages: number[] = [];
   readonly schedules = new FakeSchedules();
 }
 
@@ -107,12 +116,20 @@ class FakePipelineController {
     return { violations: state.current.violations, ...(request.graph ? { graph: request.graph } : {}) };
   }
 
-  getRun({ name }: GetRunRequest) {
-    return { run: find(name) };
+  getRun({ name, view }: GetRunRequest) {
+    state.current.calls.push(...(view === RunView.BASIC ? [`basic ${name}`] : []));
+    return { run: shown(find(name), view) };
   }
 
-  listSteps({ parent }: { parent: string }) {
-    return { steps: find(parent).steps, nextPageToken: '' };
+  listSteps({ parent, pageSize, pageToken, filter }: ListStepsRequest) {
+    state.current.lastFilter = filter;
+    const { steps, revision } = find(parent);
+    const wanted = /^state = "(\w+)"$/.exec(filter)?.[1];
+    const all = steps.filter((step) => wanted === undefined || StepState[step.state] === wanted);
+    const start = Number(pageToken || '0');
+    const end = start + (pageSize || 100);
+    state.current.stepPages.push(pageSize);
+    return { steps: all.slice(start, end), nextPageToken: end < all.length ? String(end) : '', revision };
   }
 
   explainStep({ stepId, includeCache }: { stepId: string; includeCache: boolean }) {
@@ -124,7 +141,7 @@ class FakePipelineController {
     state.current.lastFilter = filter;
     const all = [...state.current.runs.values()];
     const start = Number(pageToken || '0');
-    const runs = all.slice(start, start + pageSize);
+    const runs = all.slice(start, start + pageSize).map((run) => shown(run, RunView.BASIC));
     const end = start + runs.length;
     return { runs, nextPageToken: end < all.length ? String(end) : '' };
   }
@@ -135,7 +152,13 @@ class FakePipelineController {
     return { events };
   }
 
-  async *watchRun({ name }: WatchRunRequest) {
+  async *watchRun({ name, afterRevision }: WatchRunRequest) {
+    const told = state.current.stories.get(name);
+    if (told) {
+      yield { revision: find(name).revision, update: { case: 'run' as const, value: shown(find(name)) } };
+      yield* told(afterRevision);
+      return;
+    }
     find(name);
     const story = wholeStory(name);
     yield* story.slice(0, -1);
@@ -339,6 +362,20 @@ function find(name: string): Run {
   const run = state.current.runs.get(name);
   if (!run) throw new AppError('NOT_FOUND', `${name} does not exist`);
   return run;
+}
+
+/** A run as the server tells it: with its first steps, or with counts only. */
+function shown(run: Run, view: RunView = RunView.FULL): Run {
+  const counts = new Map<StepState, number>();
+  for (const { state: one } of run.steps) counts.set(one, (counts.get(one) ?? 0) + 1);
+  const stepCounts = [...counts].map(([one, count]) => create(StepCountSchema, { state: one, count }));
+  const { graph: _, ...basic } = run;
+  return {
+    ...(view === RunView.BASIC ? basic : run),
+    steps: view === RunView.BASIC ? [] : run.steps.slice(0, 1_000),
+    stepCount: run.steps.length,
+    stepCounts,
+  };
 }
 
 function contentOf(digest: string) {

@@ -57,7 +57,9 @@ export function fakeScheduleController(schedules: () => FakeSchedules) {
     }
 
     getSchedule({ name }: { name: string }) {
-      return { schedule: schedules().find(name) };
+      const schedule = schedules().find(name);
+      const days = schedule.paused ? [] : [1, 2, 3, 4, 5];
+      return { schedule, nextTimes: days.map((day) => at(86_400 * day)) };
     }
 
     listSchedules({ parent, pageToken, pageSize, filter }: ListSchedulesRequest) {

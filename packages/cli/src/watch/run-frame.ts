@@ -26,13 +26,21 @@ export function drawRun(view: RunView, context: FrameContext): string[] {
   const since = view.createdAt ? ((view.endedAt ?? now).getTime() - view.createdAt.getTime()) / 1_000 : 0;
   const title = printable(view.displayName || view.name);
   const lines = [
-    `${paintRunState(view.state, style)}  ${style.bold(title)}  ${style.dim(`${view.name}  ${formatSeconds(since)}`)}`,
+    `${paintRunState(view.state, style)}  ${style.bold(title)}  ${style.dim(`${view.name}  ${formatSeconds(since)}${progressOf(view)}`)}`,
     ...drawSteps(view, context),
   ];
   const shown = focusOf(view);
   if (shown) lines.push(...drawCurves(shown, context, context.rows - lines.length - 2));
   if (view.failure) lines.push(style.red(printable(view.failure)));
   return lines;
+}
+
+/** How much of a run that goes on is done, and the time left once that is known. */
+function progressOf(view: RunView): string {
+  if (view.isFinal || view.name === '') return '';
+  const { fraction, etaSeconds } = view;
+  const eta = etaSeconds === undefined ? '' : `  ETA ${formatSeconds(etaSeconds)}`;
+  return `  ${Math.floor(fraction * 100)} %${eta}`;
 }
 
 function drawSteps(view: RunView, context: FrameContext): string[] {

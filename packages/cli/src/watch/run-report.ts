@@ -15,7 +15,7 @@ import { formatBytes, formatQuantity, formatSeconds, shortDigest } from '../outp
 import { printable } from '../output/width.js';
 import type { SeriesView } from './curves.js';
 import { waitLines } from './run-waits.js';
-import { paintRunState, stepMark } from './states.js';
+import { isFinal, paintRunState, stepMark } from './states.js';
 import { drawHistory, drawPolicy } from './step-lines.js';
 
 /** Comparisons of a check that passed that are shown; all of them are in the JSON output. */
@@ -33,20 +33,37 @@ export type CurvesByStep = ReadonlyMap<string, readonly SeriesView[]>;
 
 /** The whole run for people: phases, durations, metrics, a sparkline of each curve, checks, artifacts. */
 export function drawRunReport(run: Run, curves: CurvesByStep, style: Style): string {
+  const steps = run.steps.map((step) => drawStep(run, step, curves.get(step.spec?.id ?? '') ?? [], style));
+  return [...drawRunHead(run, style), ...steps.flatMap((lines) => ['', ...lines])].join('\n');
+}
+
+/** What a run is called, how far it is, and why it failed or is left alone. */
+export function drawRunHead(run: Run, style: Style): string[] {
   const seconds = elapsed(run);
+  const facts = [
+    run.name,
+    run.graph ? `seed ${run.graph.seed}` : '',
+    seconds === undefined ? '' : formatSeconds(seconds),
+    isFinal(run.state) ? '' : progressOf(run),
+  ].filter((fact) => fact !== '');
   const head = [
     `${paintRunState(run.state, style)}  ${style.bold(printable(run.displayName || run.name))}`,
-    style.dim(
-      `${run.name} · seed ${run.graph?.seed ?? 0n}${seconds === undefined ? '' : ` · ${formatSeconds(seconds)}`}`,
-    ),
+    style.dim(facts.join(' · ')),
   ];
+  if (run.quarantine)
+    head.push(style.red(printable(`quarantined: ${run.quarantine.code}: ${run.quarantine.message}`)));
   if (run.failure) head.push(style.red(printable(`${run.failure.code}: ${run.failure.message}`)));
   for (const { field, description } of run.failure?.fieldViolations ?? []) {
     if (!run.failure?.message.includes(description))
       head.push(style.red(printable(`  ${field}: ${description}`)));
   }
-  const steps = run.steps.map((step) => drawStep(run, step, curves.get(step.spec?.id ?? '') ?? [], style));
-  return [...head, ...steps.flatMap((lines) => ['', ...lines])].join('\n');
+  return head;
+}
+
+/** `63 %`, `63 % · ETA 5m 00s`: the share of the steps that is done, and the time left once that is known. */
+export function progressOf({ fraction, eta }: Pick<Run, 'fraction' | 'eta'>): string {
+  const percent = `${Math.floor(fraction * 100)} %`;
+  return eta ? `${percent} · ETA ${formatSeconds(durationMs(eta) / 1_000)}` : percent;
 }
 
 /** Seconds from a run's start to its end, or until now. */
@@ -57,7 +74,8 @@ export function elapsed(run: Pick<Run, 'createTime' | 'startTime' | 'endTime'>):
   return (end.getTime() - timestampDate(start).getTime()) / 1_000;
 }
 
-function drawStep(run: Run, step: Step, curves: readonly SeriesView[], style: Style): string[] {
+/** One step of a run for people. */
+export function drawStep(run: Run, step: Step, curves: readonly SeriesView[], style: Style): string[] {
   const id = step.spec?.id ?? '';
   const usage = step.result?.usage;
   const facts = [

@@ -38,6 +38,8 @@ export class RunView {
   revision = 0n;
   createdAt: Date | undefined;
   endedAt: Date | undefined;
+  /** Steps of the run, also those that are not known here: a large run is told with its first ones only. */
+  stepCount = 0;
   private readonly stepsById = new Map<string, StepView>();
 
   /** The steps in the order of the graph. */
@@ -50,6 +52,37 @@ export class RunView {
     return this.stepsById.get(id);
   }
 
+  /** Whether the run has steps that are not known here. */
+  get isPartial(): boolean {
+    return this.stepsById.size < this.stepCount;
+  }
+
+  /** Share of the steps that is done, as `Run.fraction` counts it. */
+  get fraction(): number {
+    const count = Math.max(this.stepCount, this.stepsById.size);
+    let done = 0;
+    for (const { state, fraction } of this.stepsById.values())
+      done += IS_DONE.has(state) ? 1 : state === StepState.RUNNING ? fraction : 0;
+    return count === 0 ? 0 : done / count;
+  }
+
+  /** Time that the run will still take, by the rule of `Run.eta`; undefined while that cannot be told. */
+  get etaSeconds(): number | undefined {
+    if (this.state !== RunState.RUNNING || this.isPartial) return undefined;
+    let longest: number | undefined;
+    for (const { state, etaSeconds } of this.stepsById.values()) {
+      if (state === StepState.VALIDATING || isEnded(state)) continue;
+      if (state !== StepState.RUNNING || etaSeconds === undefined) return undefined;
+      longest = Math.max(longest ?? 0, etaSeconds);
+    }
+    return longest;
+  }
+
+  /** Takes in steps that the run was not told with. */
+  addSteps(steps: readonly Step[]): void {
+    for (const step of steps) this.applyStep(step);
+  }
+
   /** Whether the run has ended. */
   get isFinal(): boolean {
     return isFinal(this.state);
@@ -58,7 +91,10 @@ export class RunView {
   /** Takes in one update. */
   apply(response: WatchRunResponse): void {
     const { update } = response;
-    if (response.revision > this.revision) this.revision = response.revision;
+    // A run that is told with its first steps only says nothing of the others: their events since are still to come.
+    const isTruth = update.case !== 'run' || update.value.steps.length >= update.value.stepCount;
+    if (response.revision > this.revision && (isTruth || this.revision === 0n))
+      this.revision = response.revision;
     if (update.case === 'run') this.applyRun(update.value);
     else if (update.case === 'event') this.applyEvent(update.value);
     else if (update.case === 'progress') this.applyProgress(update.value);
@@ -69,7 +105,7 @@ export class RunView {
     this.displayName = run.displayName;
     this.state = run.state;
     this.failure = run.failure?.message ?? '';
-    if (run.revision > this.revision) this.revision = run.revision;
+    this.stepCount = run.stepCount;
     this.createdAt = run.createTime && timestampDate(run.createTime);
     this.endedAt = run.endTime && timestampDate(run.endTime);
     for (const step of run.steps) this.applyStep(step);
@@ -236,6 +272,13 @@ function newStep(id: string, phase: string): StepView {
     curves: new Curves(),
   };
 }
+
+/** States of steps whose work is done. */
+const IS_DONE: ReadonlySet<StepState> = new Set([
+  StepState.COMPLETED,
+  StepState.SKIPPED,
+  StepState.VALIDATING,
+]);
 
 function isEnded(state: StepState): boolean {
   return state >= StepState.COMPLETED;

@@ -56,6 +56,18 @@ describe('RunView', () => {
     expect(view.step('evolve')).toMatchObject({ attempt: 2, outcome: 'improved', fraction: 1 });
   });
 
+  it('knows how far the run is, and when it ends once all that is left has said so', () => {
+    const waiting = viewAfter(6);
+    expect([waiting.fraction, waiting.etaSeconds]).toEqual([0.06, undefined]);
+    const last = viewAfter(13);
+    expect([last.fraction, last.etaSeconds]).toEqual([0.75, undefined]);
+    last.apply(progressUpdate('evolve', 0.9, { etaSeconds: 30, loss: [] }));
+    expect([last.fraction, last.etaSeconds]).toEqual([0.95, 30]);
+    expect(drawRun(last, context)[0]).toContain('95 %  ETA 30.0 s');
+    const ended = viewAfter(99);
+    expect([ended.fraction, ended.etaSeconds]).toEqual([1, undefined]);
+  });
+
   it('overwrites a curve that a resumed step draws again', () => {
     const view = viewAfter(4);
     view.apply(
