@@ -11,16 +11,20 @@
 namespace forge::FORGE_ISA {
 namespace {
 
-constexpr int64_t m_block = 8 * tile_rows;  // 112 × 400 × 4 = 175 KiB of A: a share of L2
-constexpr int64_t n_block = 64 * panel;     // 2048 × 384 × 4 = 3 MiB of packed B: a share of L3
+constexpr int64_t m_block = 8 * tile_rows;  // 112 × 528 × 4 = 231 KiB of A: a share of L2
+constexpr int64_t n_block = 64 * panel;     // 2048 × 512 × 4 = 4 MiB of packed B: a share of L3
 constexpr int64_t thin_rows = 4;            // fewer rows than this do not pay for packing B
+
+// A transposed A is stored by k: blocks of twice as many columns are read in longer stretches, and passes are
+// shorter for it: 16 × 384 × 16 × 4 = 384 KiB.
+constexpr int64_t m_block_transposed = 16 * tile_rows;
+constexpr int64_t k_block_transposed = 384;
 
 int64_t round_up(int64_t n, int64_t multiple) { return ceil_div(n, multiple) * multiple; }
 
 /** Floats of packed A per worker: m·a_stride as rows, m/tile_rows·k·tile_step as tiles. */
-constexpr int64_t a_scratch =
-    m_block * a_stride > m_block / tile_rows * k_block * tile_step ? m_block * a_stride
-                                                                   : m_block / tile_rows * k_block * tile_step;
+constexpr int64_t a_tiles = m_block_transposed / tile_rows * k_block_transposed * tile_step;
+constexpr int64_t a_scratch = m_block * a_stride > a_tiles ? m_block * a_stride : a_tiles;
 
 /** A part of k. */
 struct Range {
@@ -31,7 +35,10 @@ Range part_of(Range whole, int64_t index, int64_t parts) {
   return {whole.first + first, (index + 1) * whole.length / parts - first};
 }
 
-int64_t passes(const Gemm& g) { return max64(1, ceil_div(g.k, k_block)); }
+int64_t passes(const Gemm& g) { return max64(1, ceil_div(g.k, g.trans_a ? k_block_transposed : k_block)); }
+
+/** Blocks of rows of C. */
+int64_t row_blocks(const Gemm& g) { return ceil_div(g.m, g.trans_a ? m_block_transposed : m_block); }
 
 /**
  * Parts of k whose rows of B are packed together. A slab of one pass keeps packed B close to the core, at the price
@@ -50,13 +57,41 @@ bool is_thin(const Gemm& g) { return g.m <= thin_rows; }
 /** Whether whole products are given to threads, instead of parts of each. */
 bool splits_batch(const Gemm& g) { return g.batch >= 2 * worker_count() && g.n <= n_block; }
 
-/** Packs panel j of the columns from first_column on. */
-void pack_b(const Gemm& g, const float* b, int64_t first_column, int64_t columns, Range slab, int64_t j, float* packed) {
-  float* dst = packed + j * panel_step(g);
+/** Floats of B that a thread packs at a time. */
+constexpr int64_t pack_grain = 16384;
+/** Rows of B whose panels are packed one after another: they stay in L1 in between. */
+constexpr int64_t rows_at_once = 16;
+
+int64_t panels_per_piece(Range slab) { return max64(1, pack_grain / (panel * max64(1, slab.length))); }
+int64_t rows_per_piece(int64_t columns) { return max64(rows_at_once, pack_grain / columns); }
+
+/**
+ * Pieces that packing B is split into. A transposed B is packed by panels, whose columns lie one after another; any
+ * other by rows, all panels at once, so that memory is read in its order. A piece should outlast the hand-over to a thread.
+ */
+int64_t pack_pieces(const Gemm& g, int64_t columns, Range slab) {
+  const int64_t panels = ceil_div(columns, panel);
+  if (g.trans_b) return ceil_div(panels, panels_per_piece(slab));
+  return ceil_div(slab.length, rows_per_piece(columns));
+}
+
+/** Packs one piece of `columns` columns from first_column on. */
+void pack_b(const Gemm& g, const float* b, int64_t first_column, int64_t columns, Range slab, int64_t piece, float* packed) {
+  const int64_t panels = ceil_div(columns, panel), step = panel_step(g);
   if (g.trans_b) {
-    pack_panel_transposed(b + first_column * g.ldb + slab.first, g.ldb, columns, slab.length, j, dst);
-  } else {
-    pack_panel(b + slab.first * g.ldb + first_column, g.ldb, columns, slab.length, j, dst);
+    const float* from = b + first_column * g.ldb + slab.first;
+    const int64_t first = piece * panels_per_piece(slab);
+    for (int64_t j = first; j < min64(panels, first + panels_per_piece(slab)); ++j) {
+      pack_panel_transposed(from, g.ldb, columns, slab.length, j, packed + j * step);
+    }
+    return;
+  }
+  const int64_t first = piece * rows_per_piece(columns), last = min64(slab.length, first + rows_per_piece(columns));
+  for (int64_t row = first; row < last; row += rows_at_once) {
+    const float* from = b + (slab.first + row) * g.ldb + first_column;
+    for (int64_t j = 0; j < panels; ++j) {
+      pack_panel(from, g.ldb, columns, min64(rows_at_once, last - row), j, packed + j * step + row * panel);
+    }
   }
 }
 
@@ -85,15 +120,10 @@ void multiply_slab(const Gemm& g, const float* a, const float* b, float* c, int6
                    float* scratch) {
   const int64_t workers = worker_count(), panels = ceil_div(columns, panel);
   float* packed = scratch + workers * a_scratch;
-  // Small panels are packed several at a time: a piece should outlast the hand-over to a thread.
-  const int64_t panels_per_piece = max64(1, 16384 / (panel * max64(1, slab.length)));
-  parallel_for(ceil_div(panels, panels_per_piece), [&](int64_t piece, int) {
-    for (int64_t j = piece * panels_per_piece; j < min64(panels, (piece + 1) * panels_per_piece); ++j) {
-      pack_b(g, b, first, columns, slab, j, packed);
-    }
-  });
+  parallel_for(pack_pieces(g, columns, slab),
+               [&](int64_t piece, int) { pack_b(g, b, first, columns, slab, piece, packed); });
   const int64_t tiles_high = ceil_div(g.m, tile_rows);
-  const int64_t blocks = min64(tiles_high, round_up(ceil_div(g.m, m_block), workers));
+  const int64_t blocks = min64(tiles_high, round_up(row_blocks(g), workers));
   const int64_t spans = min64(panels, ceil_div(workers, blocks));
   parallel_for(blocks * spans, [&](int64_t task, int worker) {
     const int64_t block = task / spans, span = task % spans;
@@ -116,10 +146,10 @@ void multiply_one(const Gemm& g, const float* a, const float* b, float* c, float
 /** One product on one thread; scratch: packed A, then packed B. */
 void multiply_alone(const Gemm& g, const float* a, const float* b, float* c, float* scratch) {
   float* packed = scratch + a_scratch;
-  const int64_t blocks = ceil_div(g.m, m_block);
+  const int64_t blocks = row_blocks(g);
   for (int64_t i = 0; i < slabs(g); ++i) {
     const Range slab = part_of({0, g.k}, i, slabs(g));
-    for (int64_t j = 0; j < ceil_div(g.n, panel); ++j) pack_b(g, b, 0, g.n, slab, j, packed);
+    for (int64_t piece = 0; piece < pack_pieces(g, g.n, slab); ++piece) pack_b(g, b, 0, g.n, slab, piece, packed);
     for (int64_t block = 0; block < blocks; ++block) {
       multiply_block(g, a, block * g.m / blocks, (block + 1) * g.m / blocks, slab, packed, g.n, c, scratch);
     }
