@@ -14,6 +14,7 @@ export {
 } from './config/model-config.js';
 export { countParameters, type ParameterCount, parameterShapes } from './config/parameter-shapes.js';
 export { type RopeScaling, ropeFactors } from './config/rope-scaling.js';
+export { memorySettings, type TitansMagSettings, titansMag } from './config/titans-mag.js';
 export { BatchStateError } from './data/batch-cursor.errors.js';
 export {
   BatchCursor,

@@ -121,7 +121,7 @@ export class Founding {
     const plan = this.plans[this.founder];
     const { config } = this;
     const cursor = plan ? founderCursor(data, plan, this.rng) : sharedCursor(data, config, this.rng);
-    const learner = this.learner(cursor, saved);
+    const learner = this.learner(cursor, saved, plan);
     const end = plan ? config.steps : config.shared_steps;
     if (!saved) this.step = plan ? config.shared_steps : 0;
     try {
@@ -133,10 +133,17 @@ export class Founding {
     }
   }
 
-  private learner(cursor: BatchCursor, saved: LearnerState | undefined): Learner {
+  private learner(
+    cursor: BatchCursor,
+    saved: LearnerState | undefined,
+    plan: FounderPlan | undefined,
+  ): Learner {
     const { config, shape } = this;
     if (saved) return Learner.restore(shape, saved, cursor, config);
-    if (this.shared) return Learner.fork(shape, this.shared.state, cursor, config);
+    if (this.shared && plan) {
+      const { surprise_weight } = plan.specialisation;
+      return Learner.fork(shape, this.shared.state, cursor, config, surprise_weight);
+    }
     return Learner.begin(shape, cursor, config, this.rng);
   }
 

@@ -11,7 +11,7 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import { cognatePhase } from '../src/cognate.phase.js';
 import { createFounders } from '../src/create-founders.js';
 import { cognateConfig } from '../src/domain/cognate-config.js';
-import { SMALL_CONFIG, smallText } from './small-run.js';
+import { SMALL_CONFIG, SMALL_TITANS, smallText } from './small-run.js';
 
 /** Real training, on machines that may be busy: ms. */
 const SLOW = 240_000;
@@ -34,11 +34,14 @@ async function submit(config: JsonObject = SMALL_CONFIG, text = smallText()): Pr
 }
 
 describe('phase-cognate', () => {
-  it(
-    'creates models that differ, load, and have learnt',
-    async () => {
+  it.each([
+    ['llama', SMALL_CONFIG],
+    ['titans-mag', SMALL_TITANS],
+  ])(
+    'creates models that differ, load, and have learnt (%s)',
+    async (architecture, small) => {
       await bench.startService();
-      const result = await bench.result(await submit());
+      const result = await bench.result(await submit(small));
       expect(result.outcome).toBe('created');
       const [models, report] = result.outputs;
       expect(models?.artifacts.map(({ name }) => name)).toEqual([
@@ -60,6 +63,7 @@ describe('phase-cognate', () => {
         }
         const { config, model } = await loadModelFiles(memorySource(files));
         expect(config.vocabSize).toBe(300);
+        expect(config.memory !== undefined).toBe(architecture === 'titans-mag');
         expect(model.parameterCount()).toBe(metric('parameters', '', name));
         model.dispose();
       }
@@ -87,14 +91,17 @@ describe('phase-cognate', () => {
     SLOW,
   );
 
-  it(
-    'gives the same bytes whenever it is stopped and goes on',
-    async () => {
+  it.each([
+    ['llama', SMALL_CONFIG],
+    ['titans-mag', SMALL_TITANS],
+  ])(
+    'gives the same bytes whenever it is stopped and goes on (%s)',
+    async (_, small) => {
       const corpus = await bench.putCorpus(smallText());
       const test = {
         bench,
         work: createFounders,
-        config: cognateConfig.parse(SMALL_CONFIG),
+        config: cognateConfig.parse(small),
         seed: 7n,
         inputs: [{ port: 'corpus', artifacts: [corpus] }],
       };

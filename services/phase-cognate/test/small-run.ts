@@ -19,6 +19,14 @@ export const SMALL_CONFIG: JsonObject = {
   ],
 };
 
+/** The same with a window and neural memory. */
+export const SMALL_TITANS: JsonObject = {
+  ...SMALL_CONFIG,
+  architecture: 'titans-mag',
+  window: 8,
+  memory: { heads: 4, expansion: 1, chunk_length: 8 },
+};
+
 const SUBJECTS = ['The keeper', 'A sailor', 'Her brother', 'The old judge', 'Every child', 'No merchant'];
 const VERBS = ['counted', 'forgot', 'painted', 'carried', 'answered', 'followed'];
 const OBJECTS = ['the lamps', 'seven letters', 'a broken wheel', 'the morning', 'his own name', 'that river'];

@@ -138,6 +138,20 @@ export class NeuralMemory extends Module {
     };
   }
 
+  /**
+   * Changes how large the steps are before training says otherwise: a gate that was at half the largest step is at `share` of it.
+   * @param share  (0, 1); 0.5 changes nothing
+   */
+  shiftSteps(share: number): void {
+    const { bias } = this.gate_proj;
+    if (bias === null) return;
+    const values = bias.toFloat32Array();
+    const first = GATES.indexOf('step') * this.config.heads;
+    for (let i = first; i < first + this.config.heads; i++)
+      values[i] = (values[i] ?? 0) + Math.log(share / (1 - share));
+    bias.write(values);
+  }
+
   /** Decay, momentum and step of each token, f32 [N, T, 1]. */
   private gatesOf(x: Tensor): MemoryGates {
     const [batch = 0, length = 0] = x.shape;

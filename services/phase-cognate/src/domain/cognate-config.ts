@@ -1,4 +1,11 @@
-import { countParameters, type ModelConfig, presetConfig } from '@agentforge/model';
+import {
+  countParameters,
+  InvalidModelConfigError,
+  type ModelConfig,
+  memorySettings,
+  presetConfig,
+  titansMag,
+} from '@agentforge/model';
 import { z } from 'zod';
 
 const share = z.number().min(0).max(0.9);
@@ -17,6 +24,12 @@ const specialisation = z.strictObject({
       'Tokens per row of this model; rows per batch change so that a step keeps its tokens. Default: that of the phase',
     ),
   arithmetic: share.default(0).describe('Share of rows that are generated arithmetic with exact answers'),
+  surprise_weight: z
+    .number()
+    .min(0.01)
+    .max(0.99)
+    .default(0.5)
+    .describe('titans-mag: share of max_step that the memory steps have when this model forks off'),
   region: z
     .strictObject({
       from: z.number().min(0).max(1).describe('Where the region begins, as a part of the train split'),
@@ -32,7 +45,10 @@ export type Specialisation = z.output<typeof specialisation>;
 
 /** Configuration of the phase. Lengths in tokens. */
 export const cognateConfig = z.strictObject({
-  architecture: z.enum(['llama']).default('llama').describe('Model family'),
+  architecture: z
+    .enum(['llama', 'titans-mag'])
+    .default('llama')
+    .describe('llama; titans-mag: attention over a window and a neural memory beside it'),
   preset: z.enum(['pico', 'nano', 'small', 'base']).default('pico').describe('Size of the models'),
   vocab_size: z
     .int()
@@ -46,6 +62,13 @@ export const cognateConfig = z.strictObject({
     .max(131_072)
     .optional()
     .describe('Positions of the models. Default: that of the preset'),
+  window: z
+    .int()
+    .min(1)
+    .max(131_072)
+    .optional()
+    .describe('titans-mag: tokens that attention sees. Default: a quarter of the context'),
+  memory: memorySettings.optional().describe('titans-mag: the neural memory of each block'),
   tokenizer: z
     .enum(['bpe', 'byte'])
     .default('bpe')
@@ -56,9 +79,9 @@ export const cognateConfig = z.strictObject({
     .min(1)
     .max(8)
     .default([
-      { name: 'reasoning', arithmetic: 0.05 },
-      { name: 'memory', arithmetic: 0, sequence_length: 256 },
-      { name: 'speed', arithmetic: 0, sequence_length: 64 },
+      { name: 'reasoning', arithmetic: 0.05, surprise_weight: 0.7 },
+      { name: 'memory', arithmetic: 0, sequence_length: 256, surprise_weight: 0.5 },
+      { name: 'speed', arithmetic: 0, sequence_length: 64, surprise_weight: 0.3 },
     ])
     .describe('What sets the models apart; used in order, and again from the start when count is larger'),
   steps: z
@@ -148,6 +171,7 @@ export function checkCognateConfig(config: CognateConfig): ConfigViolation[] {
       refuse(`${at}.name`, `"${one.name}" occurs twice`);
     }
   });
+  for (const { field, description } of shapeViolations(config)) refuse(field, description);
   if (config.shared_steps >= config.steps) {
     refuse('shared_steps', `is ${config.shared_steps}; must be below steps (${config.steps})`);
   }
@@ -165,10 +189,27 @@ export function checkCognateConfig(config: CognateConfig): ConfigViolation[] {
 
 /** The shape of the models. */
 export function modelConfigOf(config: CognateConfig): ModelConfig {
-  return presetConfig(config.preset, {
+  const shape = presetConfig(config.preset, {
     ...(config.vocab_size === undefined ? {} : { vocabSize: config.vocab_size }),
     ...(config.context_length === undefined ? {} : { contextLength: config.context_length }),
   });
+  return config.architecture === 'titans-mag' ? titansMag(shape, config) : shape;
+}
+
+/** What is wrong with window and memory. */
+function shapeViolations(config: CognateConfig): readonly ConfigViolation[] {
+  if (config.architecture === 'llama') {
+    return (['window', 'memory'] as const)
+      .filter((field) => config[field] !== undefined)
+      .map((field) => ({ field, description: 'is part of titans-mag; architecture is llama' }));
+  }
+  try {
+    modelConfigOf(config);
+    return [];
+  } catch (error) {
+    if (!(error instanceof InvalidModelConfigError)) throw error;
+    return error.fieldViolations;
+  }
 }
 
 /** Optimizer steps computed in all: the shared ones once. */

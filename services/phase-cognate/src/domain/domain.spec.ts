@@ -1,4 +1,11 @@
-import { byteTokenizer, corpusFromBytes, LlamaModel, presetConfig, splitDisjoint } from '@agentforge/model';
+import {
+  byteTokenizer,
+  corpusFromBytes,
+  LlamaModel,
+  presetConfig,
+  splitDisjoint,
+  titansMag,
+} from '@agentforge/model';
 import { Philox } from '@agentforge/tensor';
 import { arithmeticText, solve } from './arithmetic.js';
 import { TrainingDivergedError } from './cognate.errors.js';
@@ -51,6 +58,18 @@ describe('cognateConfig', () => {
       'warmup_steps',
       'min_learning_rate',
     ]);
+  });
+
+  it('gives titans-mag a window and a memory, and refuses them for llama', () => {
+    const settings = { window: 32, memory: { heads: 3, max_step: 0.2 } };
+    expect(fields(settings)).toEqual(['window', 'memory']);
+    expect(fields({ architecture: 'titans-mag', ...settings })).toEqual(['memory']);
+    const titans = { architecture: 'titans-mag', window: 32, memory: { max_step: 0.2 } };
+    expect(fields(titans)).toEqual([]);
+    expect(modelConfigOf(cognateConfig.parse(titans))).toMatchObject({
+      slidingWindow: 32,
+      memory: { heads: 4, depth: 2, expansion: 2, chunkLength: 8, maxStep: 0.2, clipNorm: 1 },
+    });
   });
 
   it('estimates parameters exactly and work from the steps', () => {
@@ -183,7 +202,7 @@ describe('Learner', () => {
     const learner = begin();
     learner.step(0);
     const [a, b] = planFounders(config).map((plan) => {
-      const fork = Learner.fork(shape, learner.state(), founderCursor(data, plan, rng), config);
+      const fork = Learner.fork(shape, learner.state(), founderCursor(data, plan, rng), config, 0.5);
       fork.step(1);
       const { weights } = fork.state();
       fork.dispose();
@@ -191,6 +210,24 @@ describe('Learner', () => {
     });
     learner.dispose();
     expect(relativeDistance(a ?? new Map(), b ?? new Map())).toBeGreaterThan(1e-6);
+  });
+
+  it('gives a memory its surprise weight at the fork, and changes nothing else', () => {
+    const titans = titansMag(shape, { memory: { heads: 2 } });
+    const learner = Learner.begin(titans, sharedCursor(data, config, rng), config, rng);
+    const before = learner.state();
+    const fork = Learner.fork(titans, before, sharedCursor(data, config, rng), config, 0.7);
+    const after = fork.state().weights;
+    const changed = [...before.weights].filter(([name, values]) =>
+      values.some((value, i) => value !== after.get(name)?.[i]),
+    );
+    expect(changed.map(([name]) => name)).toEqual(
+      [0, 1].map((layer) => `model.layers.${layer}.memory.neural.gate_proj.bias`),
+    );
+    const steps = after.get('model.layers.0.memory.neural.gate_proj.bias')?.slice(4) ?? [];
+    for (const bias of steps) expect(1 / (1 + Math.exp(-bias))).toBeCloseTo(0.7, 6);
+    learner.dispose();
+    fork.dispose();
   });
 
   it('throws TrainingDivergedError when the loss is not a number', () => {
@@ -203,6 +240,7 @@ describe('Learner', () => {
       { weights: broken, optimizer },
       sharedCursor(data, config, rng),
       config,
+      0.5,
     );
     expect(() => diverged.step(0)).toThrow(TrainingDivergedError);
     diverged.dispose();

@@ -32,8 +32,23 @@ export class Learner {
     return new Learner(model, newOptimizer(model, config), cursor, config);
   }
 
-  /** A model that goes on where another stood, with other data. */
+  /**
+   * A model that goes on where another stood, with other data.
+   * @param surpriseWeight  of its neural memories, where it has any: see `NeuralMemory.shiftSteps`
+   */
   static fork(
+    shape: ModelConfig,
+    from: Pick<LearnerState, 'weights' | 'optimizer'>,
+    cursor: BatchCursor,
+    config: CognateConfig,
+    surpriseWeight: number,
+  ): Learner {
+    const learner = Learner.continue(shape, from, cursor, config);
+    for (const { memory } of learner.model.model.layers) memory?.neural.shiftSteps(surpriseWeight);
+    return learner;
+  }
+
+  private static continue(
     shape: ModelConfig,
     from: Pick<LearnerState, 'weights' | 'optimizer'>,
     cursor: BatchCursor,
@@ -53,7 +68,7 @@ export class Learner {
     config: CognateConfig,
   ): Learner {
     cursor.restore(state.cursor);
-    return Learner.fork(shape, state, cursor, config);
+    return Learner.continue(shape, state, cursor, config);
   }
 
   /**

@@ -20,11 +20,13 @@ export function requireCompatible(models: readonly Mergeable[]): void {
   const violations: FieldViolation[] = [];
   others.forEach((model, i) => {
     const field = `inputs.models[${i + 1}]`;
-    for (const key of Object.keys(first.config) as (keyof ModelConfig)[]) {
-      if (model.config[key] === first.config[key]) continue;
+    const [ours, theirs] = [settingsOf(model.config), settingsOf(first.config)];
+    for (const key of new Set([...theirs.keys(), ...ours.keys()])) {
+      const [here, there] = [ours.get(key) ?? 'absent', theirs.get(key) ?? 'absent'];
+      if (here === there) continue;
       violations.push({
         field: `${field}.config.${key}`,
-        description: `is ${model.config[key]} in ${model.name}, ${first.config[key]} in ${first.name}`,
+        description: `is ${here} in ${model.name}, ${there} in ${first.name}`,
       });
     }
     if (Buffer.compare(model.tokenizer, first.tokenizer) !== 0) {
@@ -35,6 +37,20 @@ export function requireCompatible(models: readonly Mergeable[]): void {
     }
   });
   if (violations.length > 0) throw new IncompatibleModelsError(violations);
+}
+
+/** Every setting of a configuration by its path, such as `memory.heads`, as JSON. */
+function settingsOf(config: object, path = ''): Map<string, string> {
+  const settings = new Map<string, string>();
+  for (const [key, value] of Object.entries(config)) {
+    if (value === undefined) continue;
+    const isGroup = typeof value === 'object' && value !== null && !Array.isArray(value);
+    const inner = isGroup
+      ? settingsOf(value, `${path}${key}.`)
+      : [[path + key, JSON.stringify(value)] as const];
+    for (const [name, json] of inner) settings.set(name, json);
+  }
+  return settings;
 }
 
 /** Names with `#2`, `#3` … where one occurs again, in order. */

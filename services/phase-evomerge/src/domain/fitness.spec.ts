@@ -1,4 +1,4 @@
-import { presetConfig } from '@agentforge/model';
+import { presetConfig, titansMag } from '@agentforge/model';
 import { distinctNames, requireCompatible } from './compatibility.js';
 import { diversityOf, sketch } from './diversity.js';
 import { fitnessOf } from './fitness.js';
@@ -97,6 +97,32 @@ describe('requireCompatible()', () => {
       'inputs.models[1].tokenizer',
       'inputs.models[2].tokenizer',
     ]);
+  });
+
+  it('compares windows and memories by value, and names what only one model has', () => {
+    const titans = () => titansMag(config);
+    expect(() =>
+      requireCompatible([
+        { ...model, config: titans() },
+        { ...model, name: 'b', config: titans() },
+      ]),
+    ).not.toThrow();
+    const other = titansMag(config, { memory: { max_step: 0.3 } });
+    const violations = (...configs: (typeof config)[]) => {
+      try {
+        requireCompatible(configs.map((one, i) => ({ ...model, name: `m${i}`, config: one })));
+      } catch (error) {
+        return (error as { fieldViolations: { field: string; description: string }[] }).fieldViolations;
+      }
+      return [];
+    };
+    expect(violations(titans(), other)).toEqual([
+      { field: 'inputs.models[1].config.memory.maxStep', description: 'is 0.3 in m1, 0.5 in m0' },
+    ]);
+    expect(violations(config, titans())).toContainEqual({
+      field: 'inputs.models[1].config.slidingWindow',
+      description: 'is 64 in m1, absent in m0',
+    });
   });
 });
 

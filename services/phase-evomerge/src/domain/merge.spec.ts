@@ -1,4 +1,11 @@
-import { evaluate, LlamaModel, type ModelConfig, parameterShapes, presetConfig } from '@agentforge/model';
+import {
+  evaluate,
+  LlamaModel,
+  type ModelConfig,
+  parameterShapes,
+  presetConfig,
+  titansMag,
+} from '@agentforge/model';
 import { noGrad, Philox, scope, tensor } from '@agentforge/tensor';
 import { uniformRecipe } from './breeding.js';
 import { type GenomeSpace, mutateRecipe, randomRecipe } from './genome.js';
@@ -186,4 +193,39 @@ it('a merged model can be evaluated', () => {
   const { lossNats } = evaluate(model, { tokens, bytesOfId: new Int32Array(32).fill(1) }, { length: 16 });
   model.dispose();
   expect(lossNats).toBeGreaterThan(0);
+});
+
+describe('models with a neural memory', () => {
+  const titans = titansMag(config, { memory: { expansion: 1 } });
+  const shapes = parameterShapes(titans);
+  const parent = (seed: number): Weights => {
+    const model = LlamaModel.init(titans, new Philox(seed));
+    const weights = model.exportWeights();
+    model.dispose();
+    // Gates start without a bias, and training leaves none at zero: a direction is what spherical methods need.
+    const rng = new Philox(seed + 10);
+    return new Map(
+      [...weights].map(([name, data]) => [
+        name,
+        name.endsWith('bias') ? data.map((value) => value + 0.1 * rng.normal()) : data,
+      ]),
+    );
+  };
+  const base = parent(1);
+  const parents = [2, 3, 4].map(parent);
+
+  it.each(GENOME_OPERATORS)('are merged by %s into one that computes', (operator) => {
+    const recipe = randomRecipe(operator, ['a', 'b', 'c'], space, new Philox(4), 0.1);
+    const sources = parents.slice(0, recipe.sources.length);
+    const merged = mergeShaped(recipe, sources, base, shapesOf(shapes));
+    const layers = layersOf(merged);
+    const model = LlamaModel.fromState({ ...titans, numLayers: layers }, merged);
+    const logits = noGrad(() =>
+      scope(() => model.forward(tensor(Int32Array.of(1, 2, 3, 4, 5), [1, 5])).toFloat32Array()),
+    );
+    model.dispose();
+    expect(logits.every(Number.isFinite)).toBe(true);
+    const kind = /memory\.neural\.layers\.0\.weight$/;
+    expect([...merged.keys()].filter((name) => kind.test(name))).toHaveLength(layers);
+  });
 });

@@ -39,6 +39,8 @@ const STRUCTURE = [
   'ropeScaling',
   'attentionBias',
   'mlpBias',
+  'slidingWindow',
+  'memory',
 ] as const;
 
 /** Whether models on one port share architecture and tokenizer, so that a phase can combine them. */

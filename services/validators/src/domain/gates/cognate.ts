@@ -1,4 +1,12 @@
-import { countParameters, PRESETS, type PresetName, presetConfig } from '@agentforge/model';
+import {
+  countParameters,
+  type ModelConfig,
+  memorySettings,
+  PRESETS,
+  type PresetName,
+  presetConfig,
+  titansMag,
+} from '@agentforge/model';
 import { failures, type Measurement } from '../verdict.js';
 import type { Gate, GateSubject } from './gate.js';
 import { Measured } from './measured.js';
@@ -135,5 +143,17 @@ function expectedParameters(config: GateSubject['config']): number | undefined {
   const preset = config['preset'];
   if (typeof preset !== 'string' || !Object.hasOwn(PRESETS, preset)) return undefined;
   const vocabSize = numberOf(config['vocab_size']);
-  return countParameters(presetConfig(preset as PresetName, vocabSize ? { vocabSize } : {})).total;
+  const contextLength = numberOf(config['context_length']);
+  const shape = presetConfig(preset as PresetName, {
+    ...(vocabSize && { vocabSize }),
+    ...(contextLength && { contextLength }),
+  });
+  return countParameters(withMemory(shape, config)).total;
+}
+
+/** The shape of the architecture that the step names; memory is not part of a preset, so its settings say its size. */
+function withMemory(shape: ModelConfig, config: GateSubject['config']): ModelConfig {
+  if (config['architecture'] !== 'titans-mag') return shape;
+  const { data: memory } = memorySettings.safeParse(config['memory'] ?? {});
+  return titansMag(shape, { window: numberOf(config['window']), memory });
 }

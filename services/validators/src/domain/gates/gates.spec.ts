@@ -1,4 +1,4 @@
-import { countParameters, presetConfig } from '@agentforge/model';
+import { countParameters, presetConfig, titansMag } from '@agentforge/model';
 import type { InspectedModel } from '../judge-models.js';
 import type { MetricValue } from '../subject.js';
 import { judgement } from '../verdict.js';
@@ -94,6 +94,15 @@ describe('gates of cognate', () => {
     expect(failing('cognate', subject({}, changed('parameters', 'a', 7)))).toEqual([
       'gate/cognate/parameters',
     ]);
+  });
+
+  it('count a neural memory as part of the model that was asked for', () => {
+    const { total } = countParameters(titansMag(presetConfig('pico'), { memory: { expansion: 1 } }));
+    const config = { preset: 'pico', architecture: 'titans-mag', memory: { expansion: 1 } };
+    const outputModels = names.map((name) => model(name, total));
+    const said = metrics.map((one) => (one.name === 'parameters' ? { ...one, value: total } : one));
+    expect(failing('cognate', subject({ outputModels, config }, said))).toEqual([]);
+    expect(failing('cognate', subject({ outputModels }, said))).toEqual(['gate/cognate/parameters']);
   });
 
   it.each([
