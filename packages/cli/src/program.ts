@@ -5,6 +5,7 @@ import { addDemoCommand } from './commands/demo.commands.js';
 import { addDevCommand } from './commands/dev.commands.js';
 import { addDeadLetterCommands } from './commands/dlq.commands.js';
 import { addDoctorCommand } from './commands/doctor.commands.js';
+import { addMergeCommand } from './commands/merge.commands.js';
 import { addModelCommands } from './commands/model.commands.js';
 import { addPhaseCommands } from './commands/phase.commands.js';
 import { addProfileCommands } from './commands/profile.commands.js';
@@ -50,6 +51,7 @@ export function createProgram(io: Io, version: string): Command {
   addQuotaCommands(program, io);
   addArtifactCommands(program, io);
   addModelCommands(program, io);
+  addMergeCommand(program, io);
   addPhaseCommands(program, io);
   addSpecCommands(program, io);
   addDevCommand(program, io);

@@ -8,3 +8,9 @@ export { type MergeRequest, type MergeSource, mergeTensors } from './operators/m
 export type { BaseRole, MergeMethod, MergeOperands } from './operators/method.js';
 export { MERGE_METHODS } from './operators/methods.js';
 export { type MergeParameter, type ParameterValue, rangeOf, type Settings } from './operators/parameter.js';
+export { type MergePlan, sizeBytesOf, workingBytesOf } from './plan/plan.js';
+export { prepareMerge } from './plan/prepare-merge.js';
+export { parseRecipe, type RecipeFile } from './recipe/parse-recipe.js';
+export { modelsOf } from './recipe/recipe.js';
+export { type MergeReport, requireFreeFolder, runMerge } from './run/run-merge.js';
+export type { MergeHooks, MergeProgress } from './run/write-weights.js';
