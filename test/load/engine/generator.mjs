@@ -67,8 +67,13 @@ serve({
     const startAt = startAtMs - performance.timeOrigin;
     const result = await openLoop({ rate, durationMs, send, startAt });
     for (const client of clients) client.close();
-    const { latencies, lags, ...rest } = result;
-    return { ...rest, latencies: latencies.values().slice(), lags: lags.values().slice() };
+    const { latencies, answeredLatencies, lags, ...rest } = result;
+    return {
+      ...rest,
+      latencies: latencies.values().slice(),
+      answeredLatencies: answeredLatencies.values().slice(),
+      lags: lags.values().slice(),
+    };
   },
 
   /** Connects, so that watching can begin at once. */

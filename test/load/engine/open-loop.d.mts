@@ -11,6 +11,7 @@ export interface OpenLoop {
 
 export interface OpenLoopResult {
   readonly latencies: Samples;
+  readonly answeredLatencies: Samples;
   readonly lags: Samples;
   readonly failures: Map<string, number>;
   readonly total: number;

@@ -19,7 +19,7 @@ const REAL_TIME = { now: () => performance.now(), sleep: (ms) => sleep(ms) };
  * @param startAt     when the first is due, on the clock of `time`; default now
  * @param time        the clock; tests bring one of their own
  * @returns latencies of all requests: those that failed count too, those without an answer (or never sent) with the
- *   time waited so far; lags: how late requests were sent; failures by code; achievedRate: answers without an error
+ *   time waited so far; answeredLatencies: those of the requests that were answered; lags: how late requests were sent; failures by code; achievedRate: answers without an error
  *   per second from the first due time to the last answer
  */
 export async function openLoop(
@@ -30,6 +30,7 @@ export async function openLoop(
   const total = Math.round((rate * durationMs) / 1000);
   const dueAt = (i) => start + (i * 1000) / rate;
   const latencies = new Samples();
+  const answeredLatencies = new Samples();
   const lags = new Samples();
   const failures = new Map();
   /** Requests without an answer. */
@@ -53,7 +54,9 @@ export async function openLoop(
     open.add(i);
     send(i).then(
       () => {
-        if (settle(i)) answered++;
+        if (!settle(i)) return;
+        answered++;
+        answeredLatencies.add(lastAnswerAt - dueAt(i));
       },
       (error) => {
         if (settle(i)) count(String(error?.code ?? error?.name ?? 'UNKNOWN'));
@@ -73,5 +76,6 @@ export async function openLoop(
   }
   open.clear();
   const elapsedMs = Math.max(durationMs, lastAnswerAt - start);
-  return { latencies, lags, failures, total, answered, achievedRate: (answered * 1000) / elapsedMs };
+  const achievedRate = (answered * 1000) / elapsedMs;
+  return { latencies, answeredLatencies, lags, failures, total, answered, achievedRate };
 }

@@ -27,7 +27,10 @@ export const PROJECT = 'projects/bench';
  */
 export class BenchSystem {
   #stack;
+  #starting;
   #remotes = new Map();
+  /** Settles once everything has ended; undefined while nobody ends it. */
+  #stopping;
 
   constructor(folder) {
     this.folder = folder;
@@ -45,7 +48,7 @@ export class BenchSystem {
     running.add(system);
     mkdirSync(system.observeDir);
     try {
-      system.#stack = await LocalStack.start({
+      system.#starting = LocalStack.start({
         root: ROOT,
         dataDir: system.folder,
         env: { ...process.env, FORGE_LOG_LEVEL: 'info', ...env },
@@ -59,10 +62,8 @@ export class BenchSystem {
         }),
         notify,
       });
-      if (!running.has(system)) {
-        await system.#stack.stop();
-        throw new Error('stopped while it was starting');
-      }
+      system.#stack = await system.#starting;
+      if (system.#stopping) throw new Error('stopped while it was starting');
       system.pipeline = createClient(PipelineService, system.server, {
         deadlineMs: 60_000,
         waitForReady: true,
@@ -154,12 +155,18 @@ export class BenchSystem {
     await remote.stop();
   }
 
-  /** Ends everything and removes the folder. */
-  async stop() {
-    if (!running.delete(this)) return;
+  /** Ends everything and removes the folder; the same end for every caller. */
+  stop() {
+    this.#stopping ??= this.#stop().finally(() => running.delete(this));
+    return this.#stopping;
+  }
+
+  async #stop() {
     this.pipeline?.close();
     await Promise.all([...this.#remotes.values()].map((remote) => remote.stop()));
-    await this.#stack?.stop();
+    // A stack that still starts would write into the folder after it is gone.
+    const stack = await this.#starting?.catch(() => undefined);
+    await stack?.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
 

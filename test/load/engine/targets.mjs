@@ -24,6 +24,7 @@ const TARGETS = [
     reference: 'requirement',
     referenceValue: 200,
   },
+  { name: /^unary RPC failed$/, most: 0 },
   { name: /^refused with default limits$/, most: 0 },
   { name: /^resume after SIGKILL p99$/, most: 5, reference: 'Hatchet, published', referenceValue: 38 },
   { name: /^page of .* steps, slowest$/, most: 300 },

@@ -85,7 +85,8 @@ async function atRate(system, context, method, requests, rate) {
     load(system, asked),
   );
   const { used } = result;
-  const { latencies, lags, failures, total, answered, achievedRate } = result;
+  const { latencies, answeredLatencies, lags, failures, total, answered, achievedRate } = result;
+  const refused = failures.get('RESOURCE_EXHAUSTED') ?? 0;
   const shape = `${method}, ${rate.toLocaleString('en-US')} req/s`;
   const bound = `${shape}: ${busyCores(used, cores)}; requests were sent ${lags.quantile(0.99).toFixed(1)} ms late or less (p99)`;
   for (const [share, name] of [
@@ -94,8 +95,19 @@ async function atRate(system, context, method, requests, rate) {
     [0.999, 'p99.9'],
   ])
     record({ name: `unary RPC ${name}`, shape, value: latencies.quantile(share), unit: 'ms', bound });
+  if (answered > 0)
+    record({
+      name: 'unary RPC answered p99',
+      shape,
+      value: answeredLatencies.quantile(0.99),
+      unit: 'ms',
+      bound,
+    });
+  const percent = (count) => (count * 100) / total;
   record({ name: 'unary RPC achieved', shape, value: achievedRate, unit: '/s', bound });
-  record({ name: 'unary RPC failed', shape, value: ((total - answered) * 100) / total, unit: '%', bound });
+  record({ name: 'unary RPC answered', shape, value: percent(answered), unit: '%', bound });
+  record({ name: 'unary RPC refused', shape, value: percent(refused), unit: '%', bound });
+  record({ name: 'unary RPC failed', shape, value: percent(total - answered - refused), unit: '%', bound });
   record({ name: 'generator lag p99', shape, value: lags.quantile(0.99), unit: 'ms', bound });
   record({
     name: 'front door CPU of a request',
@@ -137,6 +149,9 @@ async function load(system, { method, requests, rate, durationMs }) {
     const sum = (name) => results.reduce((total, one) => total + one[name], 0);
     return {
       latencies: Samples.merged(results.map(({ latencies }) => new Samples(latencies))),
+      answeredLatencies: Samples.merged(
+        results.map(({ answeredLatencies }) => new Samples(answeredLatencies)),
+      ),
       lags: Samples.merged(results.map(({ lags }) => new Samples(lags))),
       failures,
       used,
