@@ -6,11 +6,11 @@ import { realText } from './real-text.js';
 /** A step as a request carries it. */
 export type StepInit = MessageInitShape<typeof StepSpecSchema>;
 
-/** Cognate, then EvoMerge, with models small enough for a test: about 100,000 parameters, some seconds of training. */
+/** Cognate, EvoMerge, Quiet-STaR, with models small enough for a test: about 100,000 parameters, some seconds of training. */
 export async function smallPipeline(
   system: LocalSystem,
   seed = 7n,
-): Promise<{ seed: bigint; steps: [found: StepInit, evolve: StepInit] }> {
+): Promise<{ seed: bigint; steps: [found: StepInit, evolve: StepInit, think: StepInit] }> {
   const corpus = await system.uploadCorpus(realText());
   return {
     seed,
@@ -48,6 +48,28 @@ export async function smallPipeline(
         },
         inputs: [
           { port: 'models', source: { case: 'stepOutput', value: { stepId: 'found', output: 'models' } } },
+          { port: 'corpus', source: { case: 'artifacts', value: { refs: [corpus] } } },
+        ],
+      },
+      {
+        id: 'think',
+        phase: 'quietstar',
+        config: {
+          thought_length: 2,
+          first_thought_length: 1,
+          ahead: 2,
+          steps: 8,
+          batch_size: 2,
+          sequence_length: 32,
+          warmup_steps: 2,
+          eval_interval: 4,
+          eval_tokens: 128,
+          report_tokens: 512,
+          bootstrap: 200,
+          checkpoint_interval_s: 1,
+        },
+        inputs: [
+          { port: 'model', source: { case: 'stepOutput', value: { stepId: 'evolve', output: 'model' } } },
           { port: 'corpus', source: { case: 'artifacts', value: { refs: [corpus] } } },
         ],
       },

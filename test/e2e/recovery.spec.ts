@@ -88,6 +88,8 @@ describe('recovery', () => {
       'evolve.report',
       'found.models',
       'found.report',
+      'think.model',
+      'think.report',
     ]);
     // Only lost deliveries were repeated: the work of an attempt goes on from its checkpoint.
     expect(step(disturbed, 'found')?.attempts.at(-1)?.deliveries).toBeGreaterThan(1);

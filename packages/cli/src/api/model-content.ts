@@ -4,6 +4,8 @@ import type { ArtifactRef } from '@agentforge/contracts';
 import {
   CONFIG_FILE,
   GENERATION_CONFIG_FILE,
+  THOUGHTS_CONFIG_FILE,
+  THOUGHTS_FILE,
   TOKENIZER_CONFIG_FILE,
   TOKENIZER_FILE,
   WEIGHTS_FILE,
@@ -13,13 +15,15 @@ import { type UploadTarget, uploadContent } from './transfer.js';
 /** Media type of a model's manifest. */
 export const MODEL_MEDIA_TYPE = 'application/vnd.agentforge.model.v1+json';
 
-/** Files of a model in Hugging Face layout; the first two are required. */
+/** Files of a model in Hugging Face layout, those of its thoughts included; the first two are required. */
 export const MODEL_FILES: readonly string[] = [
   CONFIG_FILE,
   WEIGHTS_FILE,
   GENERATION_CONFIG_FILE,
   TOKENIZER_FILE,
   TOKENIZER_CONFIG_FILE,
+  THOUGHTS_FILE,
+  THOUGHTS_CONFIG_FILE,
 ];
 
 /** Whether a path is a folder in Hugging Face layout. */

@@ -1,4 +1,5 @@
-import { resolve } from 'node:path';
+import { copyFile, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import {
   directorySource,
   exportGguf,
@@ -11,6 +12,8 @@ import {
   openWeights,
   saveModel,
   type TensorSource,
+  THOUGHTS_CONFIG_FILE,
+  THOUGHTS_FILE,
   tokenizerFromMetadata,
   type WeightsDtype,
 } from '@agentforge/model';
@@ -37,9 +40,12 @@ export async function modelExport(session: Session, options: ExportOptions, wher
   const opened = await openModel(session, where);
   try {
     const { source, tokenizer } = await tensorsOf(opened);
+    const hasThoughts =
+      opened.gguf === undefined && (await directorySource(opened.folder).size(THOUGHTS_FILE)) !== null;
     if (options.format === 'hf') {
       const type = options.type ?? 'f32';
       await saveModel(target, source, tokenizer, { dtype: type.toUpperCase() as WeightsDtype });
+      await copyThoughts(opened.folder, target, hasThoughts);
       await session.print({
         value: { folder: target, format: 'hf', type },
         names: [target],
@@ -58,6 +64,11 @@ export async function modelExport(session: Session, options: ExportOptions, wher
       table: (style) =>
         `${style.green('written')} ${target} (${formatBytes(report.sizeBytes)}, ${summary(report)})`,
     });
+    if (hasThoughts) {
+      session.remark(
+        session.errorStyle.yellow('the model in the file does not think: GGUF has no place for thoughts'),
+      );
+    }
     const ternarized = report.tensors.filter(({ wasTernarized }) => wasTernarized);
     if (ternarized.length > 0) {
       session.remark(
@@ -69,6 +80,15 @@ export async function modelExport(session: Session, options: ExportOptions, wher
     }
   } finally {
     await opened.dispose();
+  }
+}
+
+/** Copies what a model thinks with; takes the thoughts of another model out of the folder where it has none. */
+async function copyThoughts(from: string, to: string, hasThoughts: boolean): Promise<void> {
+  if (resolve(from) === resolve(to)) return;
+  for (const name of [THOUGHTS_FILE, THOUGHTS_CONFIG_FILE]) {
+    if (hasThoughts) await copyFile(join(from, name), join(to, name));
+    else await rm(join(to, name), { force: true });
   }
 }
 

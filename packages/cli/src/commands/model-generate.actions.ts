@@ -1,7 +1,8 @@
 import { type Generation, generate, generateBatch, type LoadedModel } from '@agentforge/model';
-import { openModel } from '../api/open-model.js';
+import { type OpenModel, openModel } from '../api/open-model.js';
 import { formatNumber } from '../output/units.js';
 import type { Session } from '../session.js';
+import { loadThinking, thinkOnce, wantsThoughts } from './model-think.actions.js';
 
 /** Options of `model generate`. */
 export interface GenerateCommandOptions {
@@ -13,6 +14,12 @@ export interface GenerateCommandOptions {
   readonly stop?: readonly string[];
   readonly samples: number;
   readonly seed: number;
+  /** Think before every token. */
+  readonly think?: boolean;
+  /** Think, and print what was thought. */
+  readonly showThoughts?: boolean;
+  readonly thoughtLength?: number;
+  readonly thoughtTemperature?: number;
 }
 
 /** Continues a prompt, once or several times, printing as it goes. */
@@ -23,17 +30,15 @@ export async function modelGenerate(
 ): Promise<void> {
   const prompt = options.prompt === '-' ? await session.io.readStdin() : options.prompt;
   const format = await session.format();
+  const isThinking = wantsThoughts(options, format);
   const signal = session.io.interruption();
   const opened = await openModel(session, where);
   try {
-    const loaded = await opened.load();
     const print = format === 'table' ? (text: string) => session.io.out.write(text) : () => undefined;
     print(session.style.dim(prompt));
-    const results =
-      options.samples === 1
-        ? [await continueOnce(loaded, prompt, options, signal, print)]
-        : await continueOften(loaded, prompt, options, signal);
-    loaded.model.dispose();
+    const results = isThinking
+      ? await thinkAll(session, opened, prompt, options, signal, print)
+      : await continueAll(opened, prompt, options, signal, print);
     signal.throwIfAborted();
     const [first] = results;
     if (format !== 'table') {
@@ -47,6 +52,46 @@ export async function modelGenerate(
     session.remark(session.errorStyle.dim(remark(results)));
   } finally {
     await opened.dispose();
+  }
+}
+
+async function continueAll(
+  opened: OpenModel,
+  prompt: string,
+  options: GenerateCommandOptions,
+  signal: AbortSignal,
+  print: (text: string) => void,
+): Promise<Generation[]> {
+  const loaded = await opened.load();
+  try {
+    return options.samples === 1
+      ? [await continueOnce(loaded, prompt, options, signal, print)]
+      : await continueOften(loaded, prompt, options, signal);
+  } finally {
+    loaded.model.dispose();
+  }
+}
+
+/** Thinking goes one prompt at a time: each one has thoughts of its own. */
+async function thinkAll(
+  session: Session,
+  opened: OpenModel,
+  prompt: string,
+  options: GenerateCommandOptions,
+  signal: AbortSignal,
+  print: (text: string) => void,
+): Promise<Generation[]> {
+  const loaded = await loadThinking(opened);
+  try {
+    const results: Generation[] = [];
+    const take = options.samples === 1 ? print : () => undefined;
+    for (let i = 0; i < options.samples && !signal.aborted; i++) {
+      const one = { ...settings(options, signal), seed: options.seed + i };
+      results.push(await thinkOnce(session, loaded, prompt, options, one, take));
+    }
+    return results;
+  } finally {
+    loaded.model.dispose();
   }
 }
 

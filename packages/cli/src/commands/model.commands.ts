@@ -86,6 +86,14 @@ Examples:
       1,
     )
     .option('--seed <seed>', 'same seed, same text', wholeNumber(0), 0)
+    .option('--think', 'think before every token; thoughts are not part of the text')
+    .option('--show-thoughts', 'think, and print each thought before its token')
+    .option('--thought-length <tokens>', 'of each thought; default: as learnt', wholeNumber(1, 1024))
+    .option(
+      '--thought-temperature <value>',
+      '0 thinks the likeliest thought; default: as learnt',
+      decimal(0, 10),
+    )
     .addHelpText(
       'after',
       `${WHERE}
@@ -93,7 +101,8 @@ Examples:
 Examples:
   $ forge model generate ./model -p "Once upon" -n 100 --seed 3
   $ forge model generate model.gguf -p $'Q: 1 + 1\\nA:' -t 0 --stop $'\\n'
-  $ forge model generate ./model --top-k 40 --top-p 0.9 --samples 8 -o json`,
+  $ forge model generate ./model --top-k 40 --top-p 0.9 --samples 8 -o json
+  $ forge model generate ./model -p "12 + 34 =" -t 0 --show-thoughts   # of a model of phase quietstar`,
     )
     .action(
       action<GenerateCommandOptions>(io, async (session, options, where = '') =>

@@ -1,7 +1,19 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { generateText, LlamaModel, presetConfig, saveModel, trainBpe } from '@agentforge/model';
+import {
+  encodeThoughtFiles,
+  generateText,
+  generateThinking,
+  LlamaModel,
+  loadModel,
+  MixingHead,
+  presetConfig,
+  saveModel,
+  THOUGHTS_FILE,
+  ThinkingModel,
+  trainBpe,
+} from '@agentforge/model';
 import { Philox } from '@agentforge/tensor';
 import { InterruptedError } from '../errors.js';
 import { runCommand } from '../run-command.js';
@@ -91,6 +103,71 @@ describe('forge model generate', () => {
     const { code, err } = await forge([...options, ...args]);
     expect(code).toBe(2);
     expect(err).toMatch(message);
+  });
+});
+
+describe('forge model generate --think', () => {
+  const options = ['generate', 'thinking', '-p', 'the cat', '-n', '6', '-t', '0'];
+  let thinking: ThinkingModel;
+
+  beforeAll(async () => {
+    const head = new MixingHead(CONFIG.hiddenSize, new Philox(2));
+    const marks = Float32Array.from({ length: 3 * CONFIG.hiddenSize }, (_, i) => Math.sin(i));
+    thinking = new ThinkingModel(model.clone(), marks, head);
+    await saveModel(join(cwd, 'thinking'), thinking.llama, tokenizer);
+    for (const [name, bytes] of encodeThoughtFiles(thinking, { thought_length: 3, temperature: 0 }))
+      await writeFile(join(cwd, 'thinking', name), bytes);
+  });
+  afterAll(() => thinking.dispose());
+
+  it('prints the text that thinking gives, with thoughts where they are to be shown', async () => {
+    const settings = { maxTokens: 6, temperature: 0, thoughtLength: 3 };
+    let [text, shown] = ['the cat', 'the cat'];
+    for await (const piece of generateThinking(thinking, tokenizer, 'the cat', settings)) {
+      text += piece.text;
+      shown += `${piece.thought ? `⟨${piece.thought.text}⟩` : ''}${piece.text}`;
+    }
+    expect(shown).toMatch(/⟨/);
+    expect((await forge([...options, '--think'])).out).toBe(`${text}\n`);
+    const { out } = await forge([...options, '--show-thoughts']);
+    expect(out.split('⟨')).toHaveLength(shown.split('⟨').length);
+    expect(out.replace(/⟨[^⟩]*⟩/g, '')).toBe(`${text}\n`);
+  });
+
+  it('gives thoughts as data, of several samples too, and none unless they are asked for', async () => {
+    const both = [...options, '--samples', '2', '--thought-length', '2', '-o', 'json'];
+    const { samples } = JSON.parse((await forge([...both, '--show-thoughts'])).out);
+    expect(samples).toHaveLength(2);
+    for (const { thoughts } of samples) {
+      expect(thoughts).toHaveLength(6);
+      expect(thoughts[0]).toMatchObject({ tokens: [expect.any(Number), expect.any(Number)] });
+    }
+    const stripped = JSON.parse((await forge([...both, '--think'])).out);
+    expect(stripped.samples[0].thoughts).toBeUndefined();
+    expect(stripped.samples[0].text).toBe(samples[0].text);
+  });
+
+  it('goes with the model when it is exported, and leaves the folder of one without', async () => {
+    expect((await forge(['export', 'thinking', '--to', 'copy', '--type', 'f16'])).code).toBe(0);
+    expect(await readdir(join(cwd, 'copy'))).toContain(THOUGHTS_FILE);
+    expect((await forge(['generate', 'copy', '-p', 'the', '-n', '2', '--think'])).code).toBe(0);
+    (await loadModel(join(cwd, 'copy'))).model.dispose();
+    expect((await forge(['export', 'model', '--to', 'copy'])).code).toBe(0);
+    expect(await readdir(join(cwd, 'copy'))).not.toContain(THOUGHTS_FILE);
+    const gguf = ['export', 'thinking', '--to', 'm.gguf', '--format', 'gguf', '--type', 'f32'];
+    expect((await forge(gguf)).err).toMatch(/does not think/);
+    const asked = await forge(['generate', 'm.gguf', '-p', 'the', '--think']);
+    expect([asked.code, asked.err]).toEqual([2, expect.stringMatching(/m\.gguf holds no thoughts/)]);
+  });
+
+  it.each([
+    [['generate', 'model', '--think'], 1, /has not learnt to think: it has no thoughts\.safetensors/],
+    [['generate', 'thinking', '--thought-length', '2'], 2, /need --think or --show-thoughts/],
+    [['generate', 'thinking', '--show-thoughts', '--samples', '2'], 2, /needs -o json/],
+  ])('%j is refused', async (args, exit, message) => {
+    const { code, err } = await forge([...args, '-p', 'the']);
+    expect(err).toMatch(message);
+    expect(code).toBe(exit);
   });
 });
 

@@ -90,6 +90,7 @@ async function readDemoSpec(
       `steps.founders.config.preset=${JSON.stringify(options.preset)}`,
       `steps.founders.inputs.corpus.file=${JSON.stringify(corpusFile)}`,
       `steps.evolve.inputs.corpus.file=${JSON.stringify(corpusFile)}`,
+      `steps.think.inputs.corpus.file=${JSON.stringify(corpusFile)}`,
       ...(options.set ?? []),
     ],
   });

@@ -24,8 +24,8 @@ import { writeSample } from './sample.js';
 const PHASES_TIMEOUT_MS = 30_000;
 
 /**
- * Starts everything on this machine, runs Cognate and EvoMerge on real text, prints and writes the report, and stops
- * everything, however it ends.
+ * Starts everything on this machine, runs all phases on real text, prints and writes the report, and stops everything,
+ * however it ends.
  */
 export async function runDemo(session: Session, options: DemoOptions): Promise<void> {
   const { io, style } = session;

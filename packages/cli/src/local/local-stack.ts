@@ -19,7 +19,7 @@ const LOCAL_SETTINGS = {
 const ROTATE_EVERY_MS = 5_000;
 
 /** Phase services that local mode starts. */
-export const LOCAL_PHASES = ['phase-cognate', 'phase-evomerge'] as const;
+export const LOCAL_PHASES = ['phase-cognate', 'phase-evomerge', 'phase-quietstar'] as const;
 
 /** How local mode is started. */
 export interface LocalStackOptions {

@@ -171,3 +171,54 @@ describe('gates of evomerge', () => {
     expect(failing('evomerge', subject('fallback', [metric('parameters', PICO, '', 'best')]))).toEqual([]);
   });
 });
+
+describe('gates of quietstar', () => {
+  const tests = (gain: number, ablation: number, coherence: number): MetricValue[] => [
+    metric('gain_low', gain, 'report', ''),
+    metric('ablation', ablation, 'report', ''),
+    metric('coherence_correlation', coherence, 'report', ''),
+    metric('parameters', PICO, '', ''),
+  ];
+  const subject = (outcome: string, metrics: MetricValue[], weights = 'thinking'): GateSubject => ({
+    config: {},
+    result: { outcome, outputs: [], metrics },
+    inputModels: [model('input')],
+    outputModels: [model('output', PICO, weights)],
+  });
+
+  it('pass thoughts that help by all three tests', () => {
+    expect(failing('quietstar', subject('improved', tests(0.01, 0.02, 0.6)))).toEqual([]);
+  });
+
+  it.each([
+    ['gain', tests(0, 0.02, 0.6)],
+    ['ablation', tests(0.01, 0, 0.6)],
+    ['coherence', tests(0.01, 0.02, 0.5)],
+  ])('refuse a claim that %s does not carry', (name, metrics) => {
+    expect(failing('quietstar', subject('improved', metrics))).toEqual([`gate/quietstar/${name}`]);
+  });
+
+  it('take the correlation that the configuration asks for', () => {
+    const asked = { ...subject('improved', tests(0.01, 0.02, 0.6)), config: { min_correlation: 0.7 } };
+    expect(failing('quietstar', asked)).toEqual(['gate/quietstar/coherence']);
+  });
+
+  it.each(['gain_low', 'ablation', 'coherence_correlation'])('refuse a claim without %s', (name) => {
+    const metrics = tests(0.01, 0.02, 0.6).filter((one) => one.name !== name);
+    expect(failing('quietstar', subject('improved', metrics))).toHaveLength(1);
+    expect(failing('quietstar', subject('no_gain', metrics, 'input'))).toEqual([]);
+  });
+
+  it.each(['no_gain', 'fallback'])('pass %s with the input model only', (outcome) => {
+    const metrics = tests(-1, -1, -1);
+    expect(failing('quietstar', subject(outcome, metrics, 'input'))).toEqual([]);
+    expect(failing('quietstar', subject(outcome, metrics))).toEqual(['gate/quietstar/honest-outcome']);
+  });
+
+  it('refuse an outcome that they do not know, and a wrong number of parameters', () => {
+    const refused = ['gate/quietstar/honest-outcome'];
+    expect(failing('quietstar', subject('great', tests(1, 1, 1)))).toEqual(refused);
+    const wrong = [...tests(1, 1, 1).slice(0, 3), metric('parameters', 7, '', '')];
+    expect(failing('quietstar', subject('improved', wrong))).toEqual(refused);
+  });
+});

@@ -1,0 +1,54 @@
+import type { ScoredRow, Task, Tokenizer, TokenStream } from '@agentforge/model';
+
+/** Target that is not asked for. */
+const IGNORE = -100;
+
+/**
+ * Windows over a text, one after the other: every token after the first is asked for once.
+ * @param maxTokens  look at this many first tokens
+ */
+export function textRows({ tokens }: TokenStream, length: number, maxTokens: number): ScoredRow[] {
+  const end = Math.min(tokens.length, maxTokens) - 1;
+  const rows: ScoredRow[] = [];
+  for (let start = 0; start < end; start += length) {
+    const inputs = new Int32Array(length);
+    const targets = new Int32Array(length).fill(IGNORE);
+    const stop = Math.min(start + length, end);
+    inputs.set(tokens.subarray(start, stop));
+    targets.set(tokens.subarray(start + 1, stop + 1));
+    rows.push({ inputs, targets });
+  }
+  return rows;
+}
+
+/** A task as text: what is given, and what is to be said. */
+export interface TaskText {
+  readonly id: string;
+  readonly prompt: string;
+  /** With what ends it: greedy decoding that is right about all of its tokens stops after exactly this. */
+  readonly answer: string;
+}
+
+/** Text of a task: its first answer and its first stop string, or its right choice. */
+export function taskText(task: Task): TaskText {
+  const { id, prompt } = task;
+  if (task.type === 'choice') return { id, prompt, answer: task.choices[task.answer] ?? '' };
+  return { id, prompt, answer: `${task.answer[0] ?? ''}${task.stop[0] ?? ''}` };
+}
+
+/** Rows of tasks, padded at their ends where nothing before looks; only tokens of the answers are asked for. */
+export function taskRows(tasks: readonly TaskText[], tokenizer: Tokenizer): ScoredRow[] {
+  const encoded = tasks.map(({ prompt, answer }) => {
+    const ids = tokenizer.encode(prompt + answer);
+    const given = Math.max(1, Math.min(tokenizer.encode(prompt).length, ids.length - 1));
+    return { ids, given };
+  });
+  const length = Math.max(...encoded.map(({ ids }) => ids.length)) - 1;
+  return encoded.map(({ ids, given }) => {
+    const inputs = new Int32Array(length);
+    const targets = new Int32Array(length).fill(IGNORE);
+    inputs.set(ids.subarray(0, -1));
+    targets.set(ids.subarray(given), given - 1);
+    return { inputs, targets };
+  });
+}

@@ -1,0 +1,125 @@
+import {
+  corpusFromBytes,
+  type DisjointSplits,
+  encodeSplit,
+  loadTokenizer,
+  loadWeights,
+  type ModelConfig,
+  memorySource,
+  parseTasks,
+  requireCorpusSize,
+  type ScoredRow,
+  splitDisjoint,
+  type Tokenizer,
+  type TokenStream,
+} from '@agentforge/model';
+import type { InputArtifact, PhaseContext } from '@agentforge/phase-runtime/worker';
+import { TasksKnownError, ThoughtsTooLongError } from './domain/quietstar.errors.js';
+import { positionsOf, type QuietstarConfig } from './domain/quietstar-config.js';
+import { taskRows, taskText } from './domain/scored-rows.js';
+import type { ThinkerWeights } from './domain/thinker.js';
+
+/** Everything the phase reads. */
+export interface ThinkingInputs {
+  readonly artifact: InputArtifact;
+  readonly config: ModelConfig;
+  readonly weights: ThinkerWeights;
+  /** Files of the input model, by path. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly tokenizer: Tokenizer;
+  readonly corpus: DisjointSplits;
+  readonly train: TokenStream;
+  readonly fitness: TokenStream;
+  readonly report: TokenStream;
+  /** Rows of the tasks; null when there are none. */
+  readonly tasks: readonly ScoredRow[] | null;
+  /** Tasks left out because the corpus gives them away. */
+  readonly knownTasks: number;
+  /** Digests of all inputs: a checkpoint of others is not gone on from. */
+  readonly identity: readonly string[];
+}
+
+/**
+ * Reads model, corpus and tasks.
+ * @throws ThoughtsTooLongError  INVALID_ARGUMENT: rows with their thoughts exceed the model's positions
+ * @throws CorpusTooSmallError   INVALID_ARGUMENT: a split cannot fill a row
+ * @throws InvalidTaskFileError, TasksKnownError  INVALID_ARGUMENT: tasks that cannot judge
+ */
+export async function readInputs(context: PhaseContext<QuietstarConfig>): Promise<ThinkingInputs> {
+  context.progress(0, 'reading model and corpus');
+  const [artifact] = context.inputs('model') as [InputArtifact];
+  const files = new Map<string, Uint8Array>();
+  for (const { path } of (await artifact.manifest()).files) {
+    context.throwIfAborted();
+    files.set(path, await artifact.file(path));
+  }
+  const { config, weights } = await loadWeights(memorySource(files));
+  const tokenizer = await loadTokenizer(memorySource(files));
+  const corpus = await readCorpus(context);
+  const { batch_size, sequence_length } = context.config;
+  const [train, fitness, report] = (['train', 'fitness', 'report'] as const).map((name) =>
+    encodeSplit(tokenizer, corpus.splits[name]),
+  ) as [TokenStream, TokenStream, TokenStream];
+  requireCorpusSize({ train, fitness, report }, batch_size, sequence_length);
+  const { tasks, knownTasks } = await readTasks(context, tokenizer, corpus);
+  requirePositions(context.config, config, tasks);
+  const identity = ['model', 'corpus', 'tasks'].flatMap((port) =>
+    context.inputs(port).map(({ ref }) => ref.digest),
+  );
+  return {
+    artifact,
+    config,
+    weights,
+    files,
+    tokenizer,
+    corpus,
+    train,
+    fitness,
+    report,
+    tasks,
+    knownTasks,
+    identity,
+  };
+}
+
+async function readCorpus(context: PhaseContext<QuietstarConfig>): Promise<DisjointSplits> {
+  const files = await Promise.all(
+    context.inputs('corpus').map(async ({ ref, bytes }, i) => {
+      const extension = ref.mediaType.includes('jsonl') ? 'jsonl' : 'txt';
+      return { name: `corpus-${i}.${extension}`, bytes: await bytes() };
+    }),
+  );
+  return splitDisjoint(corpusFromBytes(files, { checkCancelled: () => context.throwIfAborted() }));
+}
+
+async function readTasks(
+  context: PhaseContext<QuietstarConfig>,
+  tokenizer: Tokenizer,
+  { splits }: DisjointSplits,
+): Promise<{ tasks: ScoredRow[] | null; knownTasks: number }> {
+  const [artifact] = context.inputs('tasks');
+  if (!artifact) return { tasks: null, knownTasks: 0 };
+  const texts = parseTasks(new TextDecoder().decode(await artifact.bytes()), artifact.name).map(taskText);
+  const unknown = texts.filter(
+    ({ prompt, answer }) => !splits.train.documents.some((text) => text.includes(prompt + answer)),
+  );
+  if (unknown.length === 0) throw new TasksKnownError(texts.length);
+  return { tasks: taskRows(unknown, tokenizer), knownTasks: texts.length - unknown.length };
+}
+
+function requirePositions(
+  settings: QuietstarConfig,
+  { contextLength }: ModelConfig,
+  tasks: readonly ScoredRow[] | null,
+): void {
+  const lengths: [field: string, tokens: number][] = [['config.sequence_length', settings.sequence_length]];
+  if (tasks) lengths.push(['inputs.tasks', tasks[0]?.inputs.length ?? 0]);
+  const violations = lengths
+    .map(([field, tokens]) => ({ field, tokens, needed: positionsOf(tokens, settings) }))
+    .filter(({ needed }) => needed > contextLength)
+    .map(({ field, tokens, needed }) => ({
+      field,
+      description: `has rows of ${tokens} tokens, which take ${needed} positions with their thoughts; the model has ${contextLength}`,
+    }));
+  if (violations.length > 0) throw new ThoughtsTooLongError(violations);
+}
