@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Do thoughts beat pauses? Trains a small model on generated problems, then runs phase quietstar on it with several seeds.
- * Usage: node test/load/thinking/run.mjs [--problems sum|chain] [--text FILE] [--seeds 5] [--steps 200] [--out DIR]
+ * Usage: node test/load/thinking/run.mjs [--problems sum|chain] [--text FILE] [--seeds 5] [--steps 120] [--out DIR]
  * Needs `pnpm build`. Prints one line per seed; writes results.json and gain.svg into DIR.
  */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -29,11 +29,11 @@ import { problemSet } from './problems.mjs';
 
 const { values: options } = parseArgs({
   options: {
-    problems: { type: 'string', default: 'chain' },
+    problems: { type: 'string', default: 'sum' },
     text: { type: 'string' },
     seeds: { type: 'string', default: '5' },
-    steps: { type: 'string', default: '200' },
-    pretrain: { type: 'string', default: '1500' },
+    steps: { type: 'string', default: '120' },
+    pretrain: { type: 'string', default: '3000' },
     thought: { type: 'string', default: '4' },
     out: { type: 'string' },
   },
@@ -41,15 +41,15 @@ const { values: options } = parseArgs({
 
 const SHAPE = presetConfig('pico', {
   vocabSize: 257,
-  hiddenSize: 128,
+  hiddenSize: 64,
   numLayers: 2,
-  numHeads: 4,
+  numHeads: 2,
   numKvHeads: 2,
   headDim: 32,
-  intermediateSize: 256,
-  contextLength: 96,
+  intermediateSize: 128,
+  contextLength: 64,
 });
-const LENGTH = 48;
+const LENGTH = 32;
 
 /** Trains the model that is to think, on the train split. */
 function pretrained(text, steps) {
@@ -104,10 +104,11 @@ try {
     ahead: 2,
     steps: Number(options.steps),
     sequence_length: LENGTH,
-    batch_size: 8,
+    batch_size: 4,
     micro_batch: 4,
-    eval_interval: 50,
-    report_tokens: 4096,
+    eval_interval: 60,
+    eval_tokens: 512,
+    report_tokens: 2048,
   });
   const runs = [];
   for (let seed = 1; seed <= Number(options.seeds); seed++) {

@@ -2,24 +2,17 @@ import { type Generation, generate, generateBatch, type LoadedModel } from '@age
 import { type OpenModel, openModel } from '../api/open-model.js';
 import { formatNumber } from '../output/units.js';
 import type { Session } from '../session.js';
-import { loadThinking, thinkOnce, wantsThoughts } from './model-think.actions.js';
+import { loadThinking, type ThinkOptions, thinkOnce, wantsThoughts } from './model-think.actions.js';
 
 /** Options of `model generate`. */
-export interface GenerateCommandOptions {
+export interface GenerateCommandOptions extends ThinkOptions {
   readonly prompt: string;
   readonly maxTokens: number;
   readonly temperature: number;
   readonly topK?: number;
   readonly topP?: number;
   readonly stop?: readonly string[];
-  readonly samples: number;
   readonly seed: number;
-  /** Think before every token. */
-  readonly think?: boolean;
-  /** Think, and print what was thought. */
-  readonly showThoughts?: boolean;
-  readonly thoughtLength?: number;
-  readonly thoughtTemperature?: number;
 }
 
 /** Continues a prompt, once or several times, printing as it goes. */

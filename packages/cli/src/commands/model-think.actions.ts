@@ -11,7 +11,17 @@ import { UsageError } from '../errors.js';
 import type { OutputFormat } from '../output/format.js';
 import { printable } from '../output/width.js';
 import type { Session } from '../session.js';
-import type { GenerateCommandOptions } from './model-generate.actions.js';
+
+/** Options of `model generate` that are about thoughts. */
+export interface ThinkOptions {
+  readonly samples: number;
+  /** Think before every token. */
+  readonly think?: boolean;
+  /** Think, and print what was thought. */
+  readonly showThoughts?: boolean;
+  readonly thoughtLength?: number;
+  readonly thoughtTemperature?: number;
+}
 
 /** A continuation, and what was thought before each of its tokens. */
 export interface ThoughtfulGeneration extends Generation {
@@ -28,7 +38,7 @@ export async function thinkOnce(
   session: Session,
   { model, tokenizer, thoughts: learnt }: LoadedThinkingModel,
   prompt: string,
-  options: GenerateCommandOptions,
+  options: ThinkOptions,
   settings: { readonly maxTokens: number; readonly seed: number; readonly signal: AbortSignal },
   print: (text: string) => void,
 ): Promise<ThoughtfulGeneration> {
@@ -52,7 +62,7 @@ export async function thinkOnce(
  * Whether thoughts were asked for.
  * @throws UsageError INVALID_ARGUMENT: settings of thoughts without them; thoughts of several samples as a table
  */
-export function wantsThoughts(options: GenerateCommandOptions, format: OutputFormat): boolean {
+export function wantsThoughts(options: ThinkOptions, format: OutputFormat): boolean {
   const { think, showThoughts, thoughtLength, thoughtTemperature, samples } = options;
   const isThinking = think === true || showThoughts === true;
   if (!isThinking && (thoughtLength !== undefined || thoughtTemperature !== undefined)) {
