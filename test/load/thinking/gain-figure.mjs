@@ -21,6 +21,7 @@ export function gainFigure(runs, title) {
       `<text x="${px(value)}" y="${height - 22}" text-anchor="middle">${value === 0 ? 0 : value.toFixed(3)}</text>`,
   );
   return `<svg xmlns="http://www.w3.org/2000/svg" width="640" height="${height}" viewBox="0 0 640 ${height}" font-family="sans-serif" font-size="12">
+<title>${title}</title>
 <rect width="100%" height="100%" fill="#fff"/><text x="16" y="22" font-size="14">${title}</text>
 <line x1="${px(0)}" x2="${px(0)}" y1="${top - 8}" y2="${height - 36}" stroke="#888" stroke-dasharray="4 3"/>
 ${lines.join('\n')}
