@@ -12,5 +12,11 @@ export { type MergePlan, sizeBytesOf, workingBytesOf } from './plan/plan.js';
 export { prepareMerge } from './plan/prepare-merge.js';
 export { parseRecipe, type RecipeFile } from './recipe/parse-recipe.js';
 export { modelsOf } from './recipe/recipe.js';
+export {
+  formatRecipes,
+  type WrittenParameters,
+  type WrittenRecipe,
+  type WrittenSource,
+} from './recipe/write-recipe.js';
 export { type MergeReport, requireFreeFolder, runMerge } from './run/run-merge.js';
 export type { MergeHooks, MergeProgress } from './run/write-weights.js';

@@ -16,7 +16,7 @@ import { type Layout, layoutOf } from './layout.js';
 export type ModelJson = Readonly<Record<string, unknown>>;
 
 /** Type and shape of a tensor, and its values when asked for. */
-export type Tensors = Pick<TensorReader, 'names' | 'has' | 'readF32'> & {
+export type Tensors = Pick<TensorReader, 'names' | 'has' | 'readF32Into'> & {
   info(name: string): { readonly dtype: string; readonly shape: readonly number[] };
 };
 

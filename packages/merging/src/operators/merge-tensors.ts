@@ -24,23 +24,29 @@ export interface MergeRequest {
   readonly models: readonly MergeSource[];
   /** Values of the parameters with scope `merge`. */
   readonly settings?: PartialSettings;
+  /** Memory for the result, as long as the operands and none of them. Default: a new array. */
+  readonly into?: Float32Array;
   /** Where random choices come from: model i draws from its stream `source-i`. Default: seed 0. */
   readonly stream?: Philox;
 }
 
 /**
  * Merges one tensor. A tensor that only the base or one model has is copied, unless the method works on single ones.
- * @returns a new array; the same request gives the same bytes, for any number of threads
+ * @returns the result; the same request gives the same bytes, for any number of threads
  * @throws MergeOperandError  INVALID_ARGUMENT: no base, too few or too many models, lengths that differ, a setting that is
  *         missing, out of its bounds, or none of the method's
  */
 export function mergeTensors(method: MergeMethod, request: MergeRequest): Float32Array {
   const { shape, base, models } = request;
   const lone = loneOf(method, request);
-  checkLengths(method, request);
+  const elements = checkLengths(method, request);
   const settings = completeSettings(method, 'merge', request.settings ?? {});
   const modelSettings = models.map((model) => completeSettings(method, 'model', model.settings ?? {}));
-  if (lone) return lone.slice();
+  const into = request.into ?? new Float32Array(elements);
+  if (lone) {
+    into.set(lone);
+    return into;
+  }
   checkCounts(method, request);
   const stream = request.stream ?? new Philox(0);
   let merged: Tensor | undefined;
@@ -51,7 +57,8 @@ export function mergeTensors(method: MergeMethod, request: MergeRequest): Float3
       if (others.length === 0) return merge.passthrough(origin as Tensor);
       return method.merge({ base: origin, models: others, settings, modelSettings, stream });
     });
-    return merged.toFloat32Array();
+    merged.readInto(into);
+    return into;
   } finally {
     merged?.dispose();
   }
@@ -84,7 +91,7 @@ export function countOf([least, most]: MergeMethod['models'], role: MergeMethod[
   return `it takes ${count}${besides}`;
 }
 
-function checkLengths({ name }: MergeMethod, { shape, base, models }: MergeRequest): void {
+function checkLengths({ name }: MergeMethod, { shape, base, models, into }: MergeRequest): number {
   const length = shape.reduce((product, size) => product * size, 1);
   const check = (values: Float32Array, what: string) => {
     if (values.length !== length) {
@@ -92,9 +99,11 @@ function checkLengths({ name }: MergeMethod, { shape, base, models }: MergeReque
     }
   };
   if (base) check(base, 'the base');
+  if (into) check(into, 'the result');
   models.forEach(({ values }, i) => {
     check(values, `model ${i}`);
   });
+  return length;
 }
 
 /** Given values and defaults of one scope. */

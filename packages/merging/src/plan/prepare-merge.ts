@@ -53,7 +53,7 @@ function plannedCheckpoint(name: string, { config, tensors, vocabulary, donor }:
       names: [...byName.keys()],
       has: (tensor) => byName.has(tensor),
       info: (tensor) => byName.get(tensor) ?? { dtype: 'F32', shape: [] },
-      readF32: () => Promise.reject(new TypeError(`${name} is not made yet`)),
+      readF32Into: () => Promise.reject(new TypeError(`${name} is not made yet`)),
     },
   };
 }

@@ -1,7 +1,6 @@
 import { planSafetensors, type WeightsDtype, writeSafetensors } from '@agentforge/model';
-import { emptyCache } from '@agentforge/tensor';
 import { elementsOf, type MergePlan, type PlannedTensor } from '../plan/plan.js';
-import { mergePlanned, readSources } from './merge-planned.js';
+import { Buffers, mergePlanned, readSources } from './merge-planned.js';
 
 /** Most bytes that are read ahead of the merge. */
 const READ_AHEAD_BYTES = 2 ** 28;
@@ -32,20 +31,22 @@ export async function writeWeights(
     plan.tensors.map(({ name, dtype, shape }) => [name, { dtype, shape }]),
   );
   const order = [...planSafetensors(shapes).ranges.keys()].map((name) => byName.get(name) as PlannedTensor);
+  // Two sets for the sources, so that one tensor is read while another is merged, and one for the result.
+  const [sources, result] = [[new Buffers(), new Buffers()] as const, new Buffers()];
+  const read = (number: number) =>
+    readSources(order[number] as PlannedTensor, sources[number % 2] as Buffers);
   let ahead: Promise<Float32Array[]> | undefined;
   let done = 0;
   await writeSafetensors(path, shapes, async (name) => {
     signal?.throwIfAborted();
     onProgress?.({ done, total: order.length, tensor: name });
+    const values = await (ahead ?? read(done));
     const tensor = order[done++] as PlannedTensor;
-    const values = await (ahead ?? readSources(tensor));
     const next = order[done];
-    ahead = next && bytesOf(next) <= READ_AHEAD_BYTES ? readSources(next) : undefined;
+    ahead = next && bytesOf(next) <= READ_AHEAD_BYTES ? read(done) : undefined;
     // A failure is met when the values are asked for; when they never are, it is of no interest.
     ahead?.catch(() => undefined);
-    const merged = mergePlanned(plan, tensor, values);
-    emptyCache();
-    return merged;
+    return mergePlanned(plan, tensor, values, result.take(0, elementsOf(tensor.shape)));
   });
   onProgress?.({ done, total: order.length, tensor: '' });
 }

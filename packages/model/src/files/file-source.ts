@@ -6,6 +6,12 @@ import { ModelFileMissingError } from './files.errors.js';
 export interface FileSource {
   /** Bytes `start` (default 0) to `end` (exclusive, default the size) of a file. Rejects with NOT_FOUND when there is none. */
   read(path: string, start?: number, end?: number): Promise<Uint8Array>;
+  /**
+   * Bytes from `start` into memory of the caller, as many as fit it and the file has: for readers of many parts, which
+   * use their memory again. Absent where `read` costs no copy.
+   * @returns  bytes that were read
+   */
+  readInto?(path: string, start: number, target: Uint8Array): Promise<number>;
   /** Size in bytes, or null when there is no such file. */
   size(path: string): Promise<number | null>;
 }
@@ -37,7 +43,23 @@ export function directorySource(directory: string): FileSource {
       await file.close();
     }
   };
-  return { read, size };
+  const readInto = async (path: string, start: number, target: Uint8Array): Promise<number> => {
+    const file = await open(join(directory, path), 'r').catch((error: unknown) => {
+      throw isMissing(error) ? new ModelFileMissingError(path, directory) : error;
+    });
+    try {
+      let done = 0;
+      while (done < target.length) {
+        const { bytesRead } = await file.read(target, done, target.length - done, start + done);
+        if (bytesRead === 0) break;
+        done += bytesRead;
+      }
+      return done;
+    } finally {
+      await file.close();
+    }
+  };
+  return { read, readInto, size };
 }
 
 /** Files held in memory, by path. */

@@ -44,6 +44,20 @@ export abstract class TensorFile<Info extends TensorPlace> {
     throw this.invalid(name, `${bytes.length} of ${end - begin} bytes could be read`);
   }
 
+  /** The same into memory of the caller, which has exactly as many bytes. */
+  protected async readBytesInto(name: string, target: Uint8Array): Promise<void> {
+    const { begin, end } = this.info(name);
+    const start = this.dataStart + begin;
+    let done: number;
+    if (this.source.readInto) done = await this.source.readInto(this.path, start, target);
+    else {
+      const bytes = await this.source.read(this.path, start, this.dataStart + end);
+      target.set(bytes);
+      done = bytes.length;
+    }
+    if (done !== end - begin) throw this.invalid(name, `${done} of ${end - begin} bytes could be read`);
+  }
+
   /** The error of the format for a tensor whose bytes are not there. */
   protected abstract invalid(name: string, description: string): Error;
 }

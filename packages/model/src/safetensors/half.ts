@@ -30,6 +30,32 @@ export function f16ToF32(bytes: Uint8Array): Float32Array {
   return values;
 }
 
+/** Every f16 value as the bits of an f32, by its own bits. */
+let f16Widened: Uint32Array | undefined;
+
+function f16Table(): Uint32Array {
+  if (f16Widened) return f16Widened;
+  const values = Float32Array.from({ length: 0x1_0000 }, (_, half) => f16Value(half));
+  f16Widened = new Uint32Array(values.buffer);
+  return f16Widened;
+}
+
+/**
+ * Widens 16-bit values that fill the upper half of `target`'s memory to f32 values that fill all of it: value i is
+ * written over values 2i + 1 − n and lower, which were read before.
+ */
+export function widenInPlace(target: Float32Array, dtype: 'BF16' | 'F16'): void {
+  const { buffer, byteOffset, length } = target;
+  const halves = new Uint16Array(buffer, byteOffset + 2 * length, length);
+  const words = new Uint32Array(buffer, byteOffset, length);
+  if (dtype === 'BF16') {
+    for (let i = 0; i < length; i++) words[i] = (halves[i] as number) << 16;
+    return;
+  }
+  const table = f16Table();
+  for (let i = 0; i < length; i++) words[i] = table[halves[i] as number] as number;
+}
+
 const word = new Uint32Array(1);
 const wordAsFloat = new Float32Array(word.buffer);
 
@@ -61,6 +87,18 @@ export function bf16Bits(value: number): number {
   const bits = word[0] ?? 0;
   if ((bits & 0x7fff_ffff) > 0x7f80_0000) return (bits >>> 16) | 0x40;
   return roundOff(bits, 16) & 0xffff;
+}
+
+/** Little-endian bf16 values of numbers, ties to even. */
+export function toBf16Bytes(values: Float32Array): Uint8Array {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const halves = new Uint16Array(values.length);
+  for (let i = 0; i < words.length; i++) {
+    const bits = words[i] as number;
+    const isNan = (bits & 0x7fff_ffff) > 0x7f80_0000;
+    halves[i] = isNan ? (bits >>> 16) | 0x40 : (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+  }
+  return new Uint8Array(halves.buffer);
 }
 
 /** Little-endian 16-bit values of numbers, by the function that gives the bits of one. */

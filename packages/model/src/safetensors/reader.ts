@@ -1,7 +1,7 @@
 import type { FileSource } from '../files/file-source.js';
 import { ModelFileMissingError } from '../files/files.errors.js';
 import { TensorFile } from '../files/tensor-file.js';
-import { bf16ToF32, f16ToF32 } from './half.js';
+import { bf16ToF32, f16ToF32, widenInPlace } from './half.js';
 import {
   MAX_HEADER_BYTES,
   PREFIX_BYTES,
@@ -9,7 +9,7 @@ import {
   type SafetensorsHeader,
   type TensorInfo,
 } from './header.js';
-import { InvalidSafetensorsError, TensorDtypeError } from './safetensors.errors.js';
+import { InvalidSafetensorsError, TensorDtypeError, TensorSizeError } from './safetensors.errors.js';
 import type { TensorReader } from './tensor-reader.js';
 
 /** A checked safetensors file. */
@@ -42,6 +42,25 @@ export class SafetensorsReader extends TensorFile<TensorInfo> implements TensorR
       default:
         throw new TensorDtypeError(this.path, name, dtype, 'F32, F16, BF16 or F64');
     }
+  }
+
+  /**
+   * The tensor as f32 into memory of the caller. 16-bit types are read into the upper half of it and widened from the
+   * front, so that nothing else is needed.
+   * @throws TensorNotFoundError  NOT_FOUND
+   * @throws TensorDtypeError     INVALID_ARGUMENT: an integer or 8-bit float tensor
+   * @throws TensorSizeError      INVALID_ARGUMENT: `target` has another number of elements
+   */
+  async readF32Into(name: string, target: Float32Array): Promise<void> {
+    const { dtype, shape } = this.info(name);
+    if (target.length !== shape.reduce((product, size) => product * size, 1)) {
+      throw new TensorSizeError(name, shape, target.length);
+    }
+    const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
+    if (dtype === 'F32') return this.readBytesInto(name, bytes);
+    if (dtype !== 'BF16' && dtype !== 'F16') return target.set(await this.readF32(name));
+    await this.readBytesInto(name, bytes.subarray(bytes.length / 2));
+    widenInPlace(target, dtype);
   }
 
   protected invalid(name: string, description: string): Error {

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { AppError } from '@agentforge/errors';
 import fc from 'fast-check';
 import { directorySource, type FileSource, memorySource } from '../files/file-source.js';
+import { bf16Bits, toBf16Bytes } from './half.js';
 import { duplicateKeys } from './json-duplicates.js';
 import { openSafetensors } from './reader.js';
-import { encodeSafetensors, planSafetensors } from './writer.js';
+import { encodeSafetensors, planSafetensors, writeSafetensors } from './writer.js';
 
 const FILE = 'model.safetensors';
 const TENSORS = new Map([
@@ -311,5 +312,70 @@ describe('SafetensorsReader.readF32()', () => {
     const reader = await openSafetensors(memorySource(new Map([['t', Buffer.from(file)]])), 't');
     expect(await reader.readF32('a')).toEqual(new Float32Array([1, 2]));
     expect(await reader.readF32('b')).toEqual(new Float32Array([3, 4, 5]));
+  });
+});
+
+describe('SafetensorsReader.readF32Into()', () => {
+  const rng = (i: number) => Math.sin(i * 12.9898) * 2 ** ((i % 37) - 18);
+  const values = Float32Array.from({ length: 999 }, (_, i) => rng(i));
+  values.set([0, -0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 65_504, 1e-7, 3.4e38]);
+
+  it.each(['F32', 'F16', 'BF16'] as const)(
+    'gives what readF32 gives of %s, from a folder and from memory',
+    async (dtype) => {
+      const folder = await mkdtemp(join(tmpdir(), 'safetensors-'));
+      try {
+        await writeSafetensors(
+          join(folder, FILE),
+          new Map([['x', { dtype, shape: [27, 37] }]]),
+          () => values,
+        );
+        const source = directorySource(folder);
+        for (const from of [source, sourceOf(await source.read(FILE))]) {
+          const reader = await openSafetensors(from, FILE);
+          const target = new Float32Array(999).fill(7);
+          await reader.readF32Into('x', target);
+          expect(target).toEqual(await reader.readF32('x'));
+          await expect(reader.readF32Into('x', new Float32Array(998))).rejects.toMatchObject({
+            code: 'INVALID_ARGUMENT',
+          });
+        }
+        await writeFile(join(folder, FILE), (await source.read(FILE)).subarray(0, 500));
+        const cut = await openSafetensors(source, FILE).catch((error: unknown) => error);
+        expect(cut).toBeInstanceOf(AppError);
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    },
+  );
+
+  it('says how much of a tensor is there when a file gets shorter', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'safetensors-'));
+    try {
+      await writeFile(join(folder, FILE), encodeSafetensors(TENSORS));
+      const reader = await openSafetensors(directorySource(folder), FILE);
+      await writeFile(join(folder, FILE), encodeSafetensors(TENSORS).subarray(0, 100));
+      await expect(reader.readF32Into('b.weight', new Float32Array(6))).rejects.toThrow(
+        'of 24 bytes could be read',
+      );
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
+describe('toBf16Bytes()', () => {
+  it('rounds every kind of number as bf16Bits does', () => {
+    const words = Uint32Array.from({ length: 4096 }, (_, i) => Math.imul(i, 0x9e37_79b1));
+    words.set([
+      0x7f80_0000, 0xff80_0000, 0x7fc0_0000, 0x7f80_0001, 0x7f7f_ffff, 0x3f80_8000, 0x3f81_8000, 0x8000_0000,
+    ]);
+    const values = new Float32Array(words.buffer);
+    const halves = new Uint16Array(toBf16Bytes(values).buffer);
+    values.forEach((value, i) => {
+      const isQuieted = Number.isNaN(value);
+      if (isQuieted) expect(((halves[i] as number) & 0x7fff) > 0x7f80).toBe(true);
+      else expect(halves[i]).toBe(bf16Bits(value));
+    });
   });
 });

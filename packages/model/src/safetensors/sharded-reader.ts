@@ -52,6 +52,10 @@ export class ShardedReader implements TensorReader {
     return this.shard(name).readF32(name);
   }
 
+  readF32Into(name: string, target: Float32Array): Promise<void> {
+    return this.shard(name).readF32Into(name, target);
+  }
+
   private shard(name: string): SafetensorsReader {
     const shard = this.shardOf.get(name);
     if (shard === undefined) throw new TensorNotFoundError(this.path, name);

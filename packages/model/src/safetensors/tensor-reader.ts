@@ -12,4 +12,6 @@ export interface TensorReader {
   readBytes(name: string): Promise<Uint8Array>;
   /** The tensor as f32, row-major, in memory of its own. Throws TensorDtypeError for integers. */
   readF32(name: string): Promise<Float32Array>;
+  /** The same into memory of the caller, of exactly as many numbers. Throws TensorSizeError when it has others. */
+  readF32Into(name: string, target: Float32Array): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import { type FilePlan, writePlanned } from '../files/write-planned.js';
-import { bf16Bits, f16Bits, toHalfBytes } from './half.js';
+import { f16Bits, toBf16Bytes, toHalfBytes } from './half.js';
 import { DTYPE_BYTES, METADATA_KEY, PREFIX_BYTES, type SafetensorsDtype } from './header.js';
 import { TensorSizeError } from './safetensors.errors.js';
 
@@ -75,7 +75,7 @@ export type WeightsDtype = 'F32' | 'F16' | 'BF16';
 /** Bytes of values in a type, rounded to the nearest, ties to even. */
 export function encodeValues(values: Float32Array, dtype: WeightsDtype): Uint8Array {
   if (dtype === 'F16') return toHalfBytes(values, f16Bits);
-  if (dtype === 'BF16') return toHalfBytes(values, bf16Bits);
+  if (dtype === 'BF16') return toBf16Bytes(values);
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
