@@ -6,6 +6,7 @@ export const MEDIA_TYPES = {
   text: 'text/plain',
   jsonl: 'application/jsonl',
   json: 'application/json',
+  yaml: 'application/yaml',
   binary: 'application/octet-stream',
 } as const;
 
@@ -14,5 +15,6 @@ export const ARTIFACT_TYPES = {
   model: 'model',
   corpus: 'corpus',
   report: 'report',
+  recipe: 'recipe',
   checkpoint: 'checkpoint',
 } as const;

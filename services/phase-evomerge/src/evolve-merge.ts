@@ -7,9 +7,12 @@ import {
 } from '@agentforge/phase-runtime/worker';
 import { backendInfo, selectDevice } from '@agentforge/tensor';
 import { CandidateMeter } from './candidate-meter.js';
+import { uniformRecipe } from './domain/breeding.js';
 import { bestOf, type EvolutionState } from './domain/evolution.js';
 import type { EvomergeConfig } from './domain/evomerge-config.js';
+import type { Individual } from './domain/individual.js';
 import { layersOf, type Weights } from './domain/layout.js';
+import { recipeYaml } from './domain/recipe-yaml.js';
 import { judge, OUTCOMES, type Outcome } from './domain/verdict.js';
 import { Evolving, uniformAverage } from './evolving.js';
 import { mergeMetrics, mergeReport, type SplitEvaluations } from './evolving-report.js';
@@ -64,12 +67,57 @@ async function deliver(
     { name: 'evomerge-report', type: 'report', mediaType: MEDIA_TYPES.report },
     bytes,
   );
+  const recipe = await context.putBlob(
+    { name: 'evomerge-recipe', type: 'recipe', mediaType: MEDIA_TYPES.yaml },
+    recipeOf(context, inputs, state),
+  );
   const outputs: PhaseOutput[] = [
     { port: 'model', artifacts: [model] },
     { port: 'report', artifacts: [report] },
+    { port: 'recipe', artifacts: [recipe] },
   ];
   const { device, isa, threads } = backendInfo();
   return { outcome, outputs, metrics, backend: `${device}-${isa}`, threads };
+}
+
+/** The best merge, or the uniform average of the fallback, as YAML that makes it from folders named as the parents are. */
+function recipeOf(
+  { config }: PhaseContext<EvomergeConfig>,
+  { parents, config: shape }: MergeInputs,
+  state: EvolutionState | undefined,
+): Uint8Array {
+  const { numLayers: layers } = shape;
+  const uniform: Individual = {
+    id: UNIFORM,
+    generation: 0,
+    origin: 'uniform',
+    recipe: uniformRecipe(
+      parents.map(({ id }) => id),
+      layers,
+    ),
+    layers,
+  };
+  const founders = parents.map(
+    ({ id }): Individual => ({ id, generation: 0, origin: 'parent', recipe: null, layers }),
+  );
+  const individuals = new Map(
+    [uniform, ...founders, ...(state?.individuals ?? [])].map((one) => [one.id, one]),
+  );
+  const best = state ? bestOf(state).id : UNIFORM;
+  const comment = [
+    'Run with: forge merge RECIPE.yaml OUT --base-dir FOLDER, where FOLDER has the parents as',
+    ...parents.map(({ name, artifact }) => `  ${name}  ${artifact.ref.digest}`),
+  ];
+  const yaml = recipeYaml(
+    best,
+    {
+      parents: new Map(parents.map(({ id, name }) => [id, name])),
+      individualOf: (id) => individuals.get(id) as Individual,
+      base: config.base,
+    },
+    comment,
+  );
+  return new TextEncoder().encode(yaml);
 }
 
 /** Losses of best, parents and uniform average on the whole fitness and report splits. */

@@ -37,6 +37,13 @@ export const evomergePhase = definePhase({
       maxCount: 1,
       summary: 'Losses of best, parents and average, the search, and the lineage of every individual.',
     },
+    {
+      name: 'recipe',
+      artifactType: 'recipe',
+      minCount: 1,
+      maxCount: 1,
+      summary: 'The best merge as YAML for "forge merge": it makes the same weights from the parents.',
+    },
   ],
   config: evomergeConfig,
   checkConfig: checkEvomergeConfig,

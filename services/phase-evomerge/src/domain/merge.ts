@@ -7,7 +7,9 @@ import type { DfsRecipe, ElementwiseRecipe, FrankenmergeRecipe, Recipe } from '.
 /** Projections that write to the residual stream of a layer. */
 export const RESIDUAL_OUTPUTS: ReadonlySet<string> = new Set([
   'self_attn.o_proj.weight',
+  'self_attn.o_proj.bias',
   'mlp.down_proj.weight',
+  'mlp.down_proj.bias',
 ]);
 
 /**
