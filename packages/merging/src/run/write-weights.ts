@@ -1,9 +1,10 @@
 import { planSafetensors, type WeightsDtype, writeSafetensors } from '@agentforge/model';
+import { emptyCache } from '@agentforge/tensor';
 import { elementsOf, type MergePlan, type PlannedTensor } from '../plan/plan.js';
 import { Buffers, mergePlanned, readSources } from './merge-planned.js';
 
 /** Most bytes that are read ahead of the merge. */
-const READ_AHEAD_BYTES = 2 ** 28;
+const READ_AHEAD_BYTES = 2 ** 26;
 
 /** How far a merge is. */
 export interface MergeProgress {
@@ -31,22 +32,25 @@ export async function writeWeights(
     plan.tensors.map(({ name, dtype, shape }) => [name, { dtype, shape }]),
   );
   const order = [...planSafetensors(shapes).ranges.keys()].map((name) => byName.get(name) as PlannedTensor);
-  // Two sets for the sources, so that one tensor is read while another is merged, and one for the result.
-  const [sources, result] = [[new Buffers(), new Buffers()] as const, new Buffers()];
-  const read = (number: number) =>
-    readSources(order[number] as PlannedTensor, sources[number % 2] as Buffers);
+  // Two sets for the sources, so that one tensor is read while another is merged; large ones are not, and use the first.
+  const [sets, result] = [[new Buffers(), new Buffers()] as const, new Buffers()];
+  let set: 0 | 1 = 0;
   let ahead: Promise<Float32Array[]> | undefined;
   let done = 0;
   await writeSafetensors(path, shapes, async (name) => {
     signal?.throwIfAborted();
     onProgress?.({ done, total: order.length, tensor: name });
-    const values = await (ahead ?? read(done));
     const tensor = order[done++] as PlannedTensor;
+    if (ahead === undefined) set = 0;
+    const values = await (ahead ?? readSources(tensor, sets[set]));
     const next = order[done];
-    ahead = next && bytesOf(next) <= READ_AHEAD_BYTES ? read(done) : undefined;
+    set = set === 0 ? 1 : 0;
+    ahead = next && bytesOf(next) <= READ_AHEAD_BYTES ? readSources(next, sets[set]) : undefined;
     // A failure is met when the values are asked for; when they never are, it is of no interest.
     ahead?.catch(() => undefined);
-    return mergePlanned(plan, tensor, values, result.take(0, elementsOf(tensor.shape)));
+    const merged = mergePlanned(plan, tensor, values, result.take(0, elementsOf(tensor.shape)));
+    if (bytesOf(tensor) > READ_AHEAD_BYTES) emptyCache();
+    return merged;
   });
   onProgress?.({ done, total: order.length, tensor: '' });
 }
