@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Do thoughts beat pauses? Trains a small model on generated problems, then runs phase quietstar on it with several seeds.
- * Usage: node test/load/thinking/run.mjs [--problems sum|chain] [--text FILE] [--seeds 5] [--steps 120] [--out DIR]
+ * Usage: node test/load/thinking/run.mjs [--problems sum|chain] [--text FILE] [--seeds 5] [--steps 120] [--new-lr 1] [--out DIR]
  * Needs `pnpm build`. Prints one line per seed; writes results.json and gain.svg into DIR.
  */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -33,8 +33,9 @@ const { values: options } = parseArgs({
     text: { type: 'string' },
     seeds: { type: 'string', default: '5' },
     steps: { type: 'string', default: '120' },
-    pretrain: { type: 'string', default: '3000' },
+    pretrain: { type: 'string', default: '2000' },
     thought: { type: 'string', default: '4' },
+    'new-lr': { type: 'string', default: '1' },
     out: { type: 'string' },
   },
 });
@@ -102,6 +103,7 @@ try {
   const config = quietstarConfig.parse({
     thought_length: Number(options.thought),
     ahead: 2,
+    new_lr_scale: Number(options['new-lr']),
     steps: Number(options.steps),
     sequence_length: LENGTH,
     batch_size: 4,
@@ -113,6 +115,7 @@ try {
   const runs = [];
   for (let seed = 1; seed <= Number(options.seeds); seed++) {
     const started = performance.now();
+    let plainShare = Number.NaN;
     const last = await runPhase(
       {
         phase: 'quietstar',
@@ -130,7 +133,10 @@ try {
         stop: new StopFlag().buffer,
       },
       learnToThink,
-      () => {},
+      ({ points = [] }) => {
+        for (const { series, subject, value } of points)
+          if (series === 'plain_share' && subject === 'thoughts') plainShare = value;
+      },
     );
     if (last.kind !== 'succeeded') throw new Error(JSON.stringify(last));
     const { outcome, metrics } = last.result;
@@ -144,6 +150,7 @@ try {
       gainHigh: of('gain_high'),
       ablation: of('ablation'),
       coherence: of('coherence_correlation') ?? null,
+      plainShare,
       accuracy: Object.fromEntries(
         ['input', 'thoughts', 'thoughts-removed', 'pause'].map((subject) => [subject, of(score, subject)]),
       ),

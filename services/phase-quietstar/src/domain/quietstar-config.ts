@@ -59,7 +59,7 @@ export const quietstarConfig = z.strictObject({
     .number()
     .min(0.01)
     .max(1000)
-    .default(10)
+    .default(1)
     .describe('Factor of the learning rate for the marks and the mixing head, which begin untrained'),
   beta1: z.number().min(0).max(0.9999).default(0.9).describe('AdamW: decay of the first moment'),
   beta2: z.number().min(0).max(0.99999).default(0.95).describe('AdamW: decay of the second moment'),
