@@ -36,7 +36,7 @@ void bench_ops(double bandwidth) {
   line("adamwGrokfast", 9 * array, bandwidth, [&] {
     require(ops::adamw_grokfast(a, g, b, m, v, 1e-4, 0.9, 0.95, 1e-8, 0.1, 3, 1, 0.98, 2, false));
   });
-  line("dropout", 2 * array, bandwidth, [&] { require(ops::dropout(a, 0.1, 1, 2, 3, 0, y)); });
+  line("dropout", 2 * array, bandwidth, [&] { require(ops::dropout(a, 0.1, 1, 2, 3, 0, nullptr, y)); });
 
   std::printf("\nshapes of the pico model: 16 x 128 tokens, width 256\n");
   const Tensor x = random_tensor({2048, 256}, 1), gain = random_tensor({256}, 2), logits = random_tensor({2048, 1024}, 3);

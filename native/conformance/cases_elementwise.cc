@@ -105,6 +105,23 @@ void elementwise_cases(List& list) {
         for (const Tensor* x : {&p, &mu, &m, &v}) t.out(*x);
       }
     });
+    list.add("adamwPrepared", stepped, shape.text(), [shape](Trial& t) {
+      const Tensor settings = t.doubles({1e-2, 0.9, 0.99, 1e-8, 0.1, 0.271, 0.0297});
+      for (const double scale : {0.5, static_cast<double>(NAN)}) {
+        const Tensor clip = t.doubles({3, scale});
+        TensorList p, g, m, v, mu;
+        for (int i = 0; i < 50; ++i) {  // more than one launch takes
+          const Shape part = i == 0 ? shape : Shape{i % 5 * 7};
+          for (TensorList* xs : {&p, &g, &mu, &m}) xs->push_back(t.normal(part, 0.3));
+          v.push_back(t.uniform(part, 0, 0.01));
+        }
+        t.check(ops::adamw_prepared(p, g, m, v, {}, settings, &clip, 0, 0, false));
+        t.check(ops::adamw_prepared(p, g, m, v, mu, settings, nullptr, 0.98, 2, scale == 0.5));
+        for (const TensorList* xs : {&p, &m, &v, &mu}) {
+          for (const Tensor& x : *xs) t.out(x);
+        }
+      }
+    });
     list.add("adamw", stepped, shape.text(), [shape](Trial& t) {
       const Tensor p = t.normal(shape), g = t.normal(shape), m = t.normal(shape, 0.1), v = t.uniform(shape, 0, 0.01);
       t.check(ops::adamw(p, g, m, v, 1e-2, 0.9, 0.99, 1e-8, 0.1, 3, 0.5));
@@ -158,6 +175,42 @@ void reduction_cases(List& list) {
     Tensor y;
     t.check(ops::argmax(t.floats({4, 3}, {1, 1, 0, 0, NAN, NAN, -INFINITY, -INFINITY, -INFINITY, 2, 3, 3}), y));
     t.out(y);
+  });
+  list.add("clipScale", summed, "above, below, infinite, nothing", [](Trial& t) {
+    Tensor clip;
+    const TensorList xs{t.normal({100, 70}), t.normal({1}), t.normal({0}), t.normal({20'001})};
+    for (const double most : {1.0, 1e6, static_cast<double>(INFINITY)}) {
+      t.check(ops::clip_scale(xs, most, {t.normal({3})}, clip));
+      t.out(clip);
+    }
+    t.check(ops::clip_scale(xs, 1, {t.floats({3}, {1, NAN, 2})}, clip));
+    t.out(clip);
+    t.check(ops::clip_scale({t.floats({2}, {1, INFINITY})}, 1, {}, clip));
+    t.out(clip);
+    t.check(ops::clip_scale({}, 1, {}, clip));
+    t.out(clip);
+  });
+  list.add("scaleBy", moved, "[1237]", [](Trial& t) {
+    const Tensor x = t.normal({1237});
+    t.check(ops::scale_by(x, t.doubles({0.1})));
+    t.out(x);
+  });
+  list.add("expandScalar", moved, "1237, with and without a weight", [](Trial& t) {
+    Tensor y;
+    const Tensor weight = t.doubles({1.0 / 3});
+    for (const int64_t n : {1237, 1, 0}) {
+      t.check(ops::expand_scalar(t.normal({1}), 0.7, &weight, n, y));
+      t.out(y);
+      t.check(ops::expand_scalar(t.normal({1}), 0.7, nullptr, n, y));
+      t.out(y);
+    }
+  });
+  list.add("targetWeight", moved, "some, all, none ignored; nothing", [](Trial& t) {
+    Tensor weight;
+    for (const Tensor& targets : {t.indices({1237}, 5), t.integers({4}, {3, 3, 3, 3}), t.integers({3}, {0, 1, 2}), t.indices({0}, 5)}) {
+      t.check(ops::target_weight(targets, 3, weight));
+      t.out(weight);
+    }
   });
   list.add("sumSquares", summed, "four tensors", [](Trial& t) {
     double total = 0;

@@ -56,7 +56,7 @@ void choices(List& list) {
     list.add("dropout", moved, std::to_string(n), [=](Trial& t) {
       for (const double probability : {0.0, 0.1, 0.73}) {
         Tensor y;
-        t.check(ops::dropout(t.normal({n}), probability, 1, 2, 0xfffffff0u, 4, y));
+        t.check(ops::dropout(t.normal({n}), probability, 1, 2, 0xfffffff0u, 4, nullptr, y));
         t.out(y);
       }
     });

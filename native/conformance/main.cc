@@ -5,6 +5,7 @@
 #include <ctime>
 #include <string>
 
+#include "captured_step.h"
 #include "core/allocator.h"
 #include "core/backend_library.h"
 #include "trial.h"
@@ -118,6 +119,7 @@ int run(const char* name, bool json) {
   clock_gettime(CLOCK_MONOTONIC, &start);
   std::vector<Result> results = compare(*device, [](int) {});
   results.push_back(check_memory(*device));
+  results.push_back(check_captured_step(*device));
   clock_gettime(CLOCK_MONOTONIC, &end);
   const double seconds = static_cast<double>(end.tv_sec - start.tv_sec) + 1e-9 * static_cast<double>(end.tv_nsec - start.tv_nsec);
   const int64_t failed = print(results);

@@ -102,6 +102,13 @@ Tensor Trial::floats(const Shape& shape, const std::vector<float>& values) {
   return x;
 }
 
+Tensor Trial::doubles(const std::vector<double>& values) {
+  Tensor x;
+  check(empty("conformance", DType::f64, Shape{static_cast<int64_t>(values.size())}, x));
+  copy_in(x.data(), values.data(), x.bytes());
+  return x;
+}
+
 Tensor Trial::integers(const Shape& shape, const std::vector<int32_t>& values) {
   Tensor x;
   check(empty("conformance", DType::i32, shape, x));
@@ -150,6 +157,14 @@ Tensor Trial::unaligned(const Tensor& x) {
 
 void Trial::check(const Status& status) {
   if (status_.ok()) status_ = status;
+}
+
+void Trial::expect_refused(Status status, const std::string& words) {
+  float waited = 0;
+  copy_out(&waited, floats({1}, {0}).data(), sizeof waited);
+  if (status.ok()) status = backend_status();
+  if (status.code() == Code::argument && status.message() == words) return;
+  check(failure(Code::internal, "'%s' where '%s' was expected", status.message().c_str(), words.c_str()));
 }
 
 void Trial::out(const Tensor& x) {

@@ -21,6 +21,7 @@ class Trial {
   Tensor indices(const Shape& shape, int64_t limit);
   /** The given values. */
   Tensor floats(const Shape& shape, const std::vector<float>& values);
+  Tensor doubles(const std::vector<double>& values);
   Tensor integers(const Shape& shape, const std::vector<int32_t>& values);
   /** Any dtype, arbitrary bytes. */
   Tensor bytes(DType dtype, const Shape& shape);
@@ -29,6 +30,8 @@ class Trial {
 
   /** Keeps the first failure. */
   void check(const Status& status);
+  /** ARGUMENT with these words: at once, or on a device from the next call that waits. Notes the failure otherwise. */
+  void expect_refused(Status status, const std::string& words);
   void out(const Tensor& x);
   void out(double value);
 

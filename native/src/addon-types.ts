@@ -71,6 +71,8 @@ export interface BackendInfo {
   readonly threads: number;
   /** What happens to an op that the device lacks. */
   readonly fallback: 'cpu' | 'refuse';
+  /** Whether the device records steps for replay, see beginCapture. */
+  readonly captures: boolean;
   /** Where dense products come from: `builtin`, the kernels of this library, and why; or a library's name. */
   readonly blas: string;
 }

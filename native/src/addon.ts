@@ -22,7 +22,8 @@ import type {
  * Every function throws `NativeError`: HANDLE (freed, or made by another thread), DTYPE,
  * SHAPE (the message names the op and all shapes), ARGUMENT (a number out of range), OOM (bytes asked
  * for, live, cached, limit), UNSUPPORTED (the device lacks the op, and fallback is refused), DEVICE (the device cannot be used).
- * A call that throws has changed nothing.
+ * A call that throws has changed nothing. A device is not waited for to check indices: a bad one is replaced by 0,
+ * AdamW changes nothing from then on, and the next call that waits (read, item, …) throws ARGUMENT with the op that met it.
  *
  * The same call gives the same bytes whatever the thread count: work is split over independent
  * outputs, and reductions have a fixed order.
@@ -48,6 +49,20 @@ export interface NativeAddon extends MergeFunctions, QuantizeFunctions {
   resetPeak(): void;
   /** Returns cached blocks to the operating system. */
   emptyCache(): void;
+
+  // -- captured steps: devices that record work (backendInfo().captures) ------------------------------------
+  /**
+   * From here to {@link endCapture} calls of this thread are recorded, not run. UNSUPPORTED from any call that would wait for
+   * the device, move elements to or from the host, or run on the processor; it is left out of the recording.
+   */
+  beginCapture(): void;
+  /** Ends the recording and gives its number. Memory that it uses stays its own until {@link freeCapture}. */
+  endCapture(): number;
+  /** Ends a recording, if there is one, and forgets it. */
+  abortCapture(): void;
+  /** Runs what was recorded, on the same memory, after all earlier work of this thread. */
+  replayCapture(step: number): void;
+  freeCapture(step: number): void;
 
   // -- tensors ---------------------------------------------------------------------------------
   /** A tensor with undefined contents. Axis lengths ≥ 0, at most 6 axes, [] is a scalar. */
@@ -118,6 +133,12 @@ export interface NativeAddon extends MergeFunctions, QuantizeFunctions {
   argmax(x: Handle): Handle;
   /** Sum of squares over all elements of all tensors, accumulated in f64. */
   sumSquares(xs: readonly Handle[]): number;
+  /** √Σ xs² and min(1, most / (norm + 1e-6)) -> f64[norm, scale]; scale is NaN unless norm and all guards are finite. */
+  clipScale(xs: readonly Handle[], most: number, guards: readonly Handle[]): Handle;
+  /** x *= weight in place, for weight f64[1], rounded to f32 first. */
+  scaleBy(x: Handle, weight: Handle): void;
+  /** y[count] = factor · weight · x in f64, rounded once, for x f32[1] and weight f64[1] or null (1). */
+  expandScalar(x: Handle, factor: number, weight: Handle | null, count: number): Handle;
   /** Sums leading axes away: the inverse of the broadcast of add; shape is x's trailing axes or one element. */
   sumToShape(x: Handle, shape: readonly number[]): Handle;
   /** Whether no element of any tensor is NaN or infinite. */
@@ -245,9 +266,39 @@ export interface NativeAddon extends MergeFunctions, QuantizeFunctions {
     gradScale: number,
   ): void;
 
+  /** 1 / (targets i32 other than ignoreIndex) -> f64[1]; infinite when there is none. */
+  targetWeight(targets: Handle, ignoreIndex: number): Handle;
+  /**
+   * adamw (mus empty) or adamwGrokfast of many parameters, with numbers in tensors, so that a captured step can be given
+   * others: settings f64[lr, beta1, beta2, eps, weightDecay, 1 − beta1^step, 1 − beta2^step]; clip f64[norm, gradScale] or
+   * null (1). A gradScale of NaN changes nothing.
+   */
+  adamwPrepared(
+    params: readonly Handle[],
+    grads: readonly Handle[],
+    ms: readonly Handle[],
+    vs: readonly Handle[],
+    mus: readonly Handle[],
+    settings: Handle,
+    clip: Handle | null,
+    alpha: number,
+    lambda: number,
+    starts: boolean,
+  ): void;
+
   // -- random numbers: Philox4x32-10, Salmon et al. 2011 ----------------------------------------------
-  /** Fills h with uniforms in [0,1): element e is word e%4 of block counter + e/4, its top 24 bits. Numbers are u32. */
-  philoxUniform(h: Handle, seedLo: number, seedHi: number, counterLo: number, counterHi: number): void;
+  /**
+   * Fills h with uniforms in [0,1): element e is word e%4 of block counter + e/4, its top 24 bits. Numbers are u32.
+   * @param base  i32[2], a number of blocks, low word first, that is added to the counter; default none
+   */
+  philoxUniform(
+    h: Handle,
+    seedLo: number,
+    seedHi: number,
+    counterLo: number,
+    counterHi: number,
+    base?: Handle | null,
+  ): void;
   /** Fills h with normals (Box–Muller on words 0,1 and 2,3 of the same blocks). */
   philoxNormal(
     h: Handle,
@@ -282,6 +333,7 @@ export interface NativeAddon extends MergeFunctions, QuantizeFunctions {
     seedHi: number,
     counterLo: number,
     counterHi: number,
+    base?: Handle | null,
   ): Handle;
   /** The k largest along the last axis, falling -> [values[..., k], index i32[..., k]]; of equal ones the first first, NaN before all. */
   topK(x: Handle, k: number): [values: Handle, index: Handle];

@@ -1,5 +1,7 @@
 #include "addon/call.h"
 
+#include "core/capture.h"
+
 namespace forge::addon {
 namespace {
 
@@ -45,6 +47,7 @@ Status find_tensor(Arguments& arguments, napi_value value, Tensor& tensor) {
                    arguments.position(), handle);
   }
   tensor = *found;
+  hold(tensor);
   return {};
 }
 

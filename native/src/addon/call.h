@@ -8,12 +8,15 @@
 
 #include <cmath>
 #include <exception>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <tuple>
 #include <type_traits>
 
 #include "core/backend.h"
+#include "core/capture.h"
 #include "core/tensor_table.h"
 #include "ops/fallback.h"
 
@@ -22,6 +25,10 @@ namespace forge::addon {
 /** What one JavaScript thread owns. */
 struct Instance {
   TensorTable tensors;
+  /** Captured steps by number. */
+  std::map<uint32_t, std::unique_ptr<CapturedStep>> steps;
+  uint32_t last_step = 0;
+  ~Instance() { abort_capture(); }
 };
 
 Instance& instance_of(napi_env env);
@@ -131,7 +138,7 @@ napi_value call(Arguments& arguments, Status (*op)(P...)) {
   const auto write_all = [&]<size_t... I>(std::index_sequence<I...>) -> napi_value {
     (read_one.template operator()<P>(std::get<I>(values)), ...);
     if (status.ok()) status = invoke(arguments, op, std::get<I>(values)...);
-    if (status.ok()) status = backend_status();
+    if (status.ok()) status = backend_status(arguments.op());
     napi_value results[sizeof...(P) + 1];
     size_t count = 0;
     const auto write_one = [&]<class Q>(auto& value) {
@@ -176,7 +183,7 @@ napi_value bind_edge(napi_env env, napi_callback_info info) noexcept {
   return guarded(env, info, [env](Arguments& arguments) -> napi_value {
     napi_value result = nullptr;
     Status status = Function(arguments, result);
-    if (status.ok()) status = backend_status();
+    if (status.ok()) status = backend_status(arguments.op());
     return status.ok() ? result : throw_status(env, status);
   });
 }

@@ -14,6 +14,13 @@ Status memory_stats(Arguments& arguments, napi_value& result);
 Status reset_peak(Arguments& arguments, napi_value& result);
 Status empty_cache(Arguments& arguments, napi_value& result);
 
+// captured_step.cc
+Status begin_capture_edge(Arguments& arguments, napi_value& result);
+Status end_capture_edge(Arguments& arguments, napi_value& result);
+Status abort_capture_edge(Arguments& arguments, napi_value& result);
+Status replay_capture(Arguments& arguments, napi_value& result);
+Status free_capture(Arguments& arguments, napi_value& result);
+
 // elements.cc
 Status alloc(Arguments& arguments, napi_value& result);
 Status free_handle(Arguments& arguments, napi_value& result);

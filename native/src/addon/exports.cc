@@ -23,6 +23,12 @@ constexpr Export exports[] = {
     {"memoryStats", bind_edge<memory_stats>},
     {"resetPeak", bind_edge<reset_peak>},
     {"emptyCache", bind_edge<empty_cache>},
+    // captured steps
+    {"beginCapture", bind_edge<begin_capture_edge>},
+    {"endCapture", bind_edge<end_capture_edge>},
+    {"abortCapture", bind_edge<abort_capture_edge>},
+    {"replayCapture", bind_edge<replay_capture>},
+    {"freeCapture", bind_edge<free_capture>},
     // tensors
     {"alloc", bind_edge<alloc>},
     {"full", bind<ops::full>},
@@ -66,6 +72,9 @@ constexpr Export exports[] = {
     {"max", bind<ops::max>},
     {"argmax", bind<ops::argmax>},
     {"sumSquares", bind<ops::sum_squares>},
+    {"clipScale", bind<ops::clip_scale>},
+    {"scaleBy", bind<ops::scale_by>},
+    {"expandScalar", bind<ops::expand_scalar>},
     {"sumToShape", bind<ops::sum_to_shape>},
     {"isFinite", bind<ops::is_finite>},
     {"dot", bind<ops::dot>},
@@ -93,7 +102,9 @@ constexpr Export exports[] = {
     // loss, optimizer
     {"crossEntropy", bind<ops::cross_entropy>},
     {"crossEntropyBackward", bind_edge<cross_entropy_backward>},
+    {"targetWeight", bind<ops::target_weight>},
     {"adamw", bind<ops::adamw>},
+    {"adamwPrepared", bind<ops::adamw_prepared>},
     // random numbers
     {"philoxUniform", bind<ops::philox_uniform>},
     {"philoxNormal", bind<ops::philox_normal>},

@@ -167,6 +167,9 @@ Status backend_info(Arguments& arguments, napi_value& result) {
     set_text(arguments.env(), gpu, "computeCapability", description.compute_capability);
   }
   set_text(arguments.env(), result, "blas", description.blas);
+  napi_value captures;
+  FORGE_TRY(write(arguments, can_capture(), captures));
+  napi_set_named_property(arguments.env(), result, "captures", captures);
   set_text(arguments.env(), result, "fallback", ops::is_fallback_allowed() ? "cpu" : "refuse");
   napi_set_named_property(arguments.env(), result, "gpu", gpu);
   return {};

@@ -44,6 +44,13 @@ void* system_allocate(int64_t capacity) {
 
 std::atomic<Allocator*> in_use{nullptr};
 
+/** The open pool of the calling thread. */
+struct OpenPool {
+  const Allocator* home = nullptr;
+  int64_t number = 0;
+};
+thread_local OpenPool open;
+
 /** A byte count in a one-number file, or max. */
 int64_t read_limit_file(const char* path) {
   std::FILE* file = std::fopen(path, "r");
@@ -106,16 +113,26 @@ void* Allocator::take_block(int64_t capacity) {
   return backend_.allocate(capacity);
 }
 
+void* Allocator::take_free(Bins& bins, int64_t bin) {
+  const auto found = bins.find(bin);
+  if (found == bins.end() || found->second.empty()) return nullptr;
+  void* const block = found->second.back();
+  found->second.pop_back();
+  return block;
+}
+
 Status Allocator::allocate(const char* op, int64_t bytes, void*& block, int64_t& capacity) {
   capacity = size_class(bytes);
   const std::lock_guard lock(mutex_);
-  if (const auto bin = cache_.find(bin_of(capacity)); bin != cache_.end() && !bin->second.empty()) {
-    block = bin->second.back();
-    bin->second.pop_back();
+  const bool is_pooled = open.home == this;
+  block = is_pooled ? take_free(pools_[open.number], capacity) : nullptr;
+  if (block != nullptr) return {};  // live since the pool got it
+  block = take_free(cache_, bin_of(capacity));
+  if (block != nullptr) {
     cached_ -= capacity;
   } else {
     if (live_ + cached_ + capacity > limit_) empty_cache_locked();
-    block = live_ + capacity > limit_ ? nullptr : take_block(capacity);
+    block = live_ + cached_ + capacity > limit_ ? nullptr : take_block(capacity);
     if (block == nullptr) {
       return failure(Code::oom, "%s: out of memory: %lld bytes asked for, %lld live, %lld cached, limit %lld (%s)", op,
                      static_cast<long long>(bytes), static_cast<long long>(live_), static_cast<long long>(cached_),
@@ -123,6 +140,7 @@ Status Allocator::allocate(const char* op, int64_t bytes, void*& block, int64_t&
     }
   }
   expose(backend_, block, bytes, capacity);
+  if (is_pooled) pool_of_[block] = open.number;
   live_ += capacity;
   peak_ = std::max(peak_, live_);
   return {};
@@ -131,10 +149,46 @@ Status Allocator::allocate(const char* op, int64_t bytes, void*& block, int64_t&
 void Allocator::release(void* block, int64_t capacity) {
   if (block == nullptr) return;
   const std::lock_guard lock(mutex_);
+  if (const auto owner = pool_of_.find(block); owner != pool_of_.end()) {
+    pools_[owner->second][capacity].push_back(block);
+    return;
+  }
   expose(backend_, block, 0, capacity);
   live_ -= capacity;
   cached_ += capacity;
   cache_[bin_of(capacity)].push_back(block);
+}
+
+int64_t Allocator::open_pool() {
+  const std::lock_guard lock(mutex_);
+  open = {this, ++last_pool_};
+  pools_[last_pool_];
+  ++open_pools_;
+  return last_pool_;
+}
+
+void Allocator::seal_pool() {
+  const std::lock_guard lock(mutex_);
+  open = {};
+  --open_pools_;
+}
+
+void Allocator::close_pool(int64_t pool) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [capacity, blocks] : pools_[pool]) {
+    const auto bytes = capacity * static_cast<int64_t>(blocks.size());
+    live_ -= bytes;
+    cached_ += bytes;
+    std::vector<void*>& bin = cache_[bin_of(capacity)];
+    bin.insert(bin.end(), blocks.begin(), blocks.end());
+  }
+  pools_.erase(pool);
+  std::erase_if(pool_of_, [pool](const auto& entry) { return entry.second == pool; });
+}
+
+bool Allocator::is_pooled(void* block) const {
+  const std::lock_guard lock(mutex_);
+  return pool_of_.count(block) != 0;
 }
 
 MemoryStats Allocator::stats() const {
@@ -153,6 +207,7 @@ void Allocator::empty_cache() {
 }
 
 void Allocator::empty_cache_locked() {
+  if (open_pools_ > 0) return;
   for (auto& [bin, blocks] : cache_) {
     for (void* block : blocks) {
       if (backend_.release == nullptr) std::free(block);

@@ -35,6 +35,17 @@ class Allocator {
   Status allocate(const char* op, int64_t bytes, void*& block, int64_t& capacity);
   void release(void* block, int64_t capacity);
 
+  /**
+   * Starts a pool: until seal_pool() the calling thread's blocks come from it. What came from a pool goes back to it, also
+   * later and from elsewhere, so that its addresses belong to whoever recorded them. Counts as live until close_pool().
+   */
+  int64_t open_pool();
+  void seal_pool();
+  /** Ends a pool, on the thread that opened it: free blocks go to the cache, those in use once they are freed. */
+  void close_pool(int64_t pool);
+  /** Whether a block belongs to a pool. */
+  bool is_pooled(void* block) const;
+
   MemoryStats stats() const;
   void reset_peak();
   void empty_cache();
@@ -50,10 +61,19 @@ class Allocator {
   void* take_block(int64_t capacity);
   void empty_cache_locked();
 
+  using Bins = std::unordered_map<int64_t, std::vector<void*>>;
+  void* take_free(Bins& bins, int64_t bin);
+
   const Backend& backend_;
   mutable std::mutex mutex_;
   /** Free blocks by queue and capacity, see bin_of. */
-  std::unordered_map<int64_t, std::vector<void*>> cache_;
+  Bins cache_;
+  /** Free blocks of each pool by capacity, and to which pool a block belongs. */
+  std::unordered_map<int64_t, Bins> pools_;
+  std::unordered_map<void*, int64_t> pool_of_;
+  int64_t last_pool_ = 0;
+  /** Pools that are open: the device must not be waited for, so nothing is given back to it. */
+  int64_t open_pools_ = 0;
   int64_t live_ = 0;
   int64_t cached_ = 0;
   int64_t peak_ = 0;

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/allocator.h"
+#include "core/capture.h"
 
 namespace forge {
 namespace {
@@ -18,6 +19,11 @@ constexpr Backend processor = {
     .copy_out = nullptr,
     .take_error = nullptr,
     .describe = nullptr,
+    .take_fault = nullptr,
+    .begin_capture = nullptr,
+    .end_capture = nullptr,
+    .replay = nullptr,
+    .forget = nullptr,
 };
 
 }  // namespace
@@ -45,10 +51,23 @@ void copy_out(void* to, const void* from, int64_t bytes) {
   else backend().copy_out(to, from, bytes);
 }
 
-Status backend_status() {
+Status backend_status(const char* op) {
   if (on_host()) return {};
-  const char* error = backend().take_error();
-  return error == nullptr ? Status{} : failure(Code::internal, "%s: %s", backend().device, error);
+  if (const char* error = backend().take_error()) {
+    return is_capturing() ? failure(Code::unsupported, "%s: cannot be part of a captured step: %s", op, error)
+                          : failure(Code::internal, "%s: %s", backend().device, error);
+  }
+  IndexFault fault{};
+  return backend().take_fault(&fault) ? index_failure(fault) : Status{};
+}
+
+Status index_failure(const IndexFault& fault) {
+  const auto position = static_cast<long long>(fault.position), last = static_cast<long long>(fault.limit - 1);
+  if (fault.exception == no_exception) {
+    return failure(Code::argument, "%s: index %d at position %lld, needs 0 to %lld", fault.op, fault.value, position, last);
+  }
+  return failure(Code::argument, "%s: target %d in row %lld, needs 0 to %lld or ignoreIndex %lld", fault.op, fault.value,
+                 position, last, static_cast<long long>(fault.exception));
 }
 
 }  // namespace forge

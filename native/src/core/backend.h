@@ -16,6 +16,14 @@ struct DeviceDescription {
   char blas[192];
 };
 
+/** An index out of range that a device met. */
+struct IndexFault {
+  /** Null: there is none. */
+  const char* op;
+  int64_t position, limit, exception;
+  int32_t value;
+};
+
 /**
  * A device: memory, transfers, and kernels that work on that memory. Plain functions, so that it can come from a
  * shared library. The members from `allocate` on are null for the processor, whose memory is the host's.
@@ -40,6 +48,18 @@ struct Backend {
   /** The first failure of the calling thread since the last call, or null; valid until its next call. */
   const char* (*take_error)();
   void (*describe)(DeviceDescription* description);
+  /** The first index out of range among the calling thread's work that copy_out waited for; false when there is none. */
+  bool (*take_fault)(IndexFault* fault);
+  /**
+   * Records what the calling thread launches from now on instead of running it; what would wait for it, or move elements
+   * to or from the host, fails. Memory may be allocated, but not released. Null for a device that cannot.
+   */
+  void (*begin_capture)();
+  /** The recorded work; null, and a failure for take_error, when there is none. */
+  void* (*end_capture)();
+  /** Runs recorded work, on the thread that recorded it. */
+  void (*replay)(void* work);
+  void (*forget)(void* work);
 };
 
 /** The processor: always there, complete. */
@@ -76,7 +96,14 @@ void copy_in(void* to, const void* from, int64_t bytes);
 /** A tensor's memory to host memory; waits for the work that makes it. */
 void copy_out(void* to, const void* from, int64_t bytes);
 
-/** INTERNAL when work of this thread on the device failed since the last call. */
-Status backend_status();
+/**
+ * INTERNAL when work of this thread on the device failed since the last call; UNSUPPORTED while it is captured; ARGUMENT for an
+ * index out of range, with the op that was given it.
+ * @param op  what was called, for messages
+ */
+Status backend_status(const char* op = "device");
+
+/** ARGUMENT: an index, or with an exception a target, out of range. */
+Status index_failure(const IndexFault& fault);
 
 }  // namespace forge

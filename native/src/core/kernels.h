@@ -56,7 +56,21 @@ struct Grokfast {
 struct Philox {
   uint32_t seed_lo, seed_hi;
   uint64_t counter;
+  /** Device memory with a number of blocks that is added to counter, or null. */
+  const uint64_t* base = nullptr;
 };
+
+/** The tensors of one parameter; mu is null without Grokfast. */
+struct AdamWPart {
+  float* param;
+  const float* grad;
+  float *mu, *m, *v;
+  int64_t n;
+};
+
+/** Places in the settings of an AdamW step that a tensor holds. */
+enum AdamWSetting : int { adamw_lr, adamw_beta1, adamw_beta2, adamw_eps, adamw_decay, adamw_correction1, adamw_correction2 };
+constexpr int64_t adamw_settings = 7;
 
 /** A random mask: bit e of `bits` is set with probability `density`, drawn with word e of the key's stream. */
 struct MergeDraw {
@@ -119,6 +133,11 @@ struct Kernels {
   void (*gather_rows)(const void* x, const int32_t* index, void* y, int64_t count, int64_t bytes);
   /** The first i with index[i] neither in 0..limit−1 nor `exception`; −1 when there is none. */
   int64_t (*first_outside)(const int32_t* index, int64_t n, int64_t limit, int64_t exception);
+  /**
+   * safe = index, with 0, or `exception` where there is one, for what first_outside finds; that is noted for
+   * Backend::take_fault, and until it is taken no AdamW kernel changes anything. Not on the processor. `op` is a literal.
+   */
+  void (*check_index)(const char* op, const int32_t* index, int64_t n, int64_t limit, int64_t exception, int32_t* safe);
 
   /** y = a ∘ b; b has period nb (n, a suffix, or 1); y may be a. */
   void (*binary)(Binary op, const float* a, const float* b, float* y, int64_t n, int64_t nb);
@@ -135,6 +154,15 @@ struct Kernels {
   /** Σ x² over `count` arrays of n[i] elements; xs and n are host memory. */
   double (*sum_squares)(const float* const* xs, const int64_t* n, int64_t count);
   bool (*is_finite)(const float* const* xs, const int64_t* n, int64_t count);
+  /** clip = {norm, scale}, f64: √Σx², and min(1, most / (norm + 1e-6)), NaN unless norm and all guards are finite. Not on the processor. */
+  void (*clip_scale)(const float* const* xs, const int64_t* n, int64_t count, double most, const float* const* guards,
+                     const int64_t* guard_n, int64_t guard_count, double* clip);
+  /** weight = 1 / (targets other than `ignore`), f64. Not on the processor. */
+  void (*target_weight)(const int32_t* targets, int64_t n, int32_t ignore, double* weight);
+  /** x *= weight, rounded to f32 first. Not on the processor. */
+  void (*scale_by)(float* x, int64_t n, const double* weight);
+  /** y[0..n) = factor·weight·x in f64, then rounded; weight may be null (1). Not on the processor. */
+  void (*expand_scalar)(const float* x, double factor, const double* weight, float* y, int64_t n);
   /** table[index[i]] += rows[i], in order of i. */
   void (*scatter_add_rows)(float* table, const int32_t* index, const float* rows, int64_t count, int64_t width);
 
@@ -204,6 +232,12 @@ struct Kernels {
                                     float* dq, float* dk, float* dv);
   void (*adamw_grokfast)(float* param, const float* grad, float* mu, float* m, float* v, int64_t n,
                          const AdamW& settings, const Grokfast& filter);
+  /**
+   * AdamW of all parts, with settings (AdamWSetting) and clip ({norm, scale}, may be null) in device memory; a scale of
+   * NaN changes nothing. Not on the processor.
+   */
+  void (*adamw_prepared)(const AdamWPart* parts, int64_t count, const double* settings, const double* clip,
+                         const Grokfast& filter);
   int64_t (*svd_scratch)(int64_t rows, int64_t width);
   /** x[rows, width] = u·diag(s)·vt, all thin, k = min(rows, width): u[rows, k], s[k], vt[k, width]; false: no convergence. */
   bool (*svd)(const float* x, int64_t rows, int64_t width, float* u, float* s, float* vt, void* scratch);

@@ -40,9 +40,12 @@ class Tensor {
   void* data() const { return static_cast<char*>(buffer_->data) + offset_ * size_of(dtype_); }
   float* f32() const { return static_cast<float*>(data()); }
   int32_t* i32() const { return static_cast<int32_t*>(data()); }
+  double* f64() const { return static_cast<double*>(data()); }
   uint8_t* u8() const { return static_cast<uint8_t*>(data()); }
   int8_t* i8() const { return static_cast<int8_t*>(data()); }
 
+  /** The block of the allocator that the elements are in. */
+  void* block() const { return buffer_->data; }
   /** Whether any byte belongs to both. */
   bool overlaps(const Tensor& other) const;
   /** The same elements from `offset` on under another shape; the caller has checked the bounds. */

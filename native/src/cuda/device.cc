@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "core/backend_library.h"
@@ -32,12 +33,18 @@ struct Queue {
   /** Two pinned halves: one is filled while the other travels. */
   char* staging = nullptr;
   cudaEvent_t sent[2] = {};
+  Faults* faults = nullptr;
+  /** Where they are seen from the host, pinned; and whether one may have been noted since they were looked at. */
+  Faults* seen = nullptr;
+  bool may_have_fault = false;
 };
 
 struct ThreadState {
   Queue* queue = nullptr;
   char error[512] = "";
   char given[512] = "";
+  IndexFault fault{};
+  bool capturing = false;
   ~ThreadState();
 };
 
@@ -60,6 +67,12 @@ bool done(cudaError_t error, const char* what) {
   return error == cudaSuccess;
 }
 
+/** Gives the device faults without one. */
+bool reset_faults(Queue& q) {
+  *q.seen = {{}, no_position};
+  return done(cudaMemcpyAsync(q.faults, q.seen, sizeof *q.seen, cudaMemcpyHostToDevice, q.stream), "cudaMemcpyAsync");
+}
+
 bool fill_queue(Queue& q) {
   void* pinned = q.staging;
   const bool filled =
@@ -67,12 +80,17 @@ bool fill_queue(Queue& q) {
        done(cudaStreamCreateWithFlags(&q.stream, cudaStreamNonBlocking), "cudaStreamCreate")) &&
       (q.workspace != nullptr ||
        done(cudaMalloc(&q.workspace, static_cast<size_t>(workspace_bytes)), "cudaMalloc of a thread's workspace")) &&
-      (pinned != nullptr || done(cudaMallocHost(&pinned, static_cast<size_t>(2 * staging_bytes)),
+      (pinned != nullptr || done(cudaMallocHost(&pinned, 2 * static_cast<size_t>(staging_bytes) + sizeof(Faults)),
                                  "cudaMallocHost of a thread's staging memory")) &&
       (q.sent[0] != nullptr || done(cudaEventCreateWithFlags(&q.sent[0], cudaEventDisableTiming), "cudaEventCreate")) &&
       (q.sent[1] != nullptr || done(cudaEventCreateWithFlags(&q.sent[1], cudaEventDisableTiming), "cudaEventCreate"));
   q.staging = static_cast<char*>(pinned);
-  return filled;
+  if (!filled) return false;
+  q.seen = reinterpret_cast<Faults*>(q.staging + 2 * staging_bytes);
+  void* faults = q.faults;
+  const bool has_faults = faults != nullptr || done(cudaMalloc(&faults, sizeof(Faults)), "cudaMalloc of a thread's faults");
+  q.faults = static_cast<Faults*>(faults);
+  return has_faults && reset_faults(q);
 }
 
 Queue& queue() {
@@ -99,7 +117,13 @@ int64_t queue_number() { return queue().number; }
 void* allocate(int64_t bytes) {
   queue();  // the calling thread has its device set
   void* block = nullptr;
-  if (cudaMalloc(&block, static_cast<size_t>(bytes)) == cudaSuccess) return block;
+  // While work is captured, cudaMalloc is allowed in this mode only; it is not part of what is captured.
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  const bool capturing = thread_state.capturing;
+  if (capturing) note(cudaThreadExchangeStreamCaptureMode(&mode), "cudaThreadExchangeStreamCaptureMode");
+  const cudaError_t error = cudaMalloc(&block, static_cast<size_t>(bytes));
+  if (capturing) note(cudaThreadExchangeStreamCaptureMode(&mode), "cudaThreadExchangeStreamCaptureMode");
+  if (error == cudaSuccess) return block;
   cudaGetLastError();  // the caller reports it, with sizes
   return nullptr;
 }
@@ -109,8 +133,17 @@ void release(void* block) {
   note(cudaFree(block), "cudaFree");
 }
 
+/** Notes the failure of what a captured step cannot do; whether it may go on. */
+bool may(const char* what) {
+  ThreadState& state = thread_state;
+  if (!state.capturing) return true;
+  if (state.error[0] == '\0') std::snprintf(state.error, sizeof state.error, "it %s", what);
+  return false;
+}
+
 void copy_in(void* to, const void* from, int64_t bytes) {
   Queue& q = queue();
+  if (!may("moves elements from the host to the device")) return;
   for (int64_t at = 0; at < bytes && !has_failed(); at += staging_bytes) {
     const int half = static_cast<int>(at / staging_bytes % 2);
     const auto size = static_cast<size_t>(std::min(staging_bytes, bytes - at));
@@ -132,9 +165,13 @@ void copy_out(void* to, const void* from, int64_t bytes) {
          "copy from the device");
     note(cudaEventRecord(q.sent[half], q.stream), "copy from the device");
   };
-  if (has_failed()) {
+  if (!may("waits for elements from the device") || has_failed()) {
     std::memset(to, 0, static_cast<size_t>(bytes));  // what the caller reads before it sees the error
     return;
+  }
+  const bool looks = q.may_have_fault && bytes > 0;
+  if (looks) {
+    note(cudaMemcpyAsync(q.seen, q.faults, sizeof *q.seen, cudaMemcpyDeviceToHost, q.stream), "copy from the device");
   }
   if (bytes > 0) start(0);
   for (int64_t at = 0; at < bytes; at += staging_bytes) {
@@ -144,7 +181,46 @@ void copy_out(void* to, const void* from, int64_t bytes) {
     std::memcpy(static_cast<char*>(to) + at, q.staging + half * staging_bytes,
                 static_cast<size_t>(std::min(staging_bytes, bytes - at)));
   }
+  if (looks && !has_failed()) {
+    q.may_have_fault = false;
+    thread_state.fault = q.seen->first;
+    if (q.seen->first.op != nullptr) reset_faults(q);
+  }
 }
+
+bool take_fault(IndexFault* fault) {
+  *fault = std::exchange(thread_state.fault, {});
+  return fault->op != nullptr;
+}
+
+void begin_capture() {
+  Queue& q = queue();
+  gemm_source();  // loads the library, which is not allowed later
+  gemm_scratch_memory();
+  if (has_failed()) return;
+  note(cudaStreamBeginCapture(q.stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+  thread_state.capturing = !has_failed();
+}
+
+void* end_capture() {
+  Queue& q = queue();
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t work = nullptr;
+  thread_state.capturing = false;
+  note(cudaStreamEndCapture(q.stream, &graph), "cudaStreamEndCapture");
+  if (!has_failed()) note(cudaGraphInstantiate(&work, graph, 0), "cudaGraphInstantiate");
+  if (graph != nullptr) note(cudaGraphDestroy(graph), "cudaGraphDestroy");
+  return work;
+}
+
+void replay(void* work) {
+  Queue& q = queue();
+  if (has_failed()) return;
+  q.may_have_fault = true;
+  note(cudaGraphLaunch(static_cast<cudaGraphExec_t>(work), q.stream), "cudaGraphLaunch");
+}
+
+void forget(void* work) { note(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(work)), "cudaGraphExecDestroy"); }
 
 const char* take_error() {
   ThreadState& state = thread_state;
@@ -197,6 +273,11 @@ constexpr Backend cuda_backend = {
     .copy_out = copy_out,
     .take_error = take_error,
     .describe = describe,
+    .take_fault = take_fault,
+    .begin_capture = begin_capture,
+    .end_capture = end_capture,
+    .replay = replay,
+    .forget = forget,
 };
 
 [[gnu::format(printf, 3, 4)]] int32_t refuse(char* reason, size_t size, const char* format, ...) {
@@ -221,6 +302,12 @@ void* gemm_scratch_memory() {
 }
 
 void* workspace() { return queue().workspace; }
+
+Faults* faults() {
+  Queue& q = queue();
+  q.may_have_fault = true;
+  return q.faults;
+}
 
 void write(void* to, const void* from, int64_t bytes) { copy_in(to, from, bytes); }
 

@@ -6,7 +6,21 @@
 
 #include <cstdint>
 
+#include "core/backend.h"
+
 namespace forge::cuda {
+
+/** Of each queue of work, in device memory. */
+struct Faults {
+  /** What Backend::take_fault gives; once there is one, it stays, and AdamW changes nothing. */
+  IndexFault first;
+  /** The lowest bad position of the check that runs; none between checks. */
+  unsigned long long pending;
+};
+constexpr unsigned long long no_position = ~0ull;
+
+/** Those of the calling thread. */
+Faults* faults();
 
 /** Bytes of `workspace`. */
 constexpr int64_t workspace_bytes = int64_t{8} << 20;
@@ -14,7 +28,7 @@ constexpr int64_t workspace_bytes = int64_t{8} << 20;
 /** Working memory of the calling thread, for one kernel call: the next one on this thread overwrites it. */
 void* workspace();
 
-/** Device memory to host memory, after all work of this thread. */
+/** Device memory to host memory, after all work of this thread; fails while that is captured. */
 void read_back(void* to, const void* from, int64_t bytes);
 
 #if !defined(FORGE_CUDA_EMULATION)

@@ -14,7 +14,7 @@ constexpr float two_pi = 6.28318530717958648f;
 void philox_uniform(float* x, int64_t n, const Philox& key) {
   const Philox k = key;
   for_each("philox_uniform", ceil_div(n, 4), [=] __device__(int64_t b) {
-    const PhiloxBlock words = philox_block(k, k.counter + static_cast<uint64_t>(b));
+    const PhiloxBlock words = philox_block(k, first_block(k) + static_cast<uint64_t>(b));
     for (int j = 0; j < 4 && 4 * b + j < n; ++j) x[4 * b + j] = top_bits(words.words[j]) * 0x1p-24f;
   });
 }

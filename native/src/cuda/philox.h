@@ -8,6 +8,9 @@ struct PhiloxBlock {
   uint32_t words[4];
 };
 
+/** The number of a stream's first block. */
+__device__ inline uint64_t first_block(const Philox& key) { return key.base == nullptr ? key.counter : key.counter + *key.base; }
+
 /** Philox4x32-10 of one block: Salmon et al. 2011, section 3.3; constants from there. */
 __device__ inline PhiloxBlock philox_block(const Philox& key, uint64_t counter) {
   PhiloxBlock x{{static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0}};

@@ -125,12 +125,18 @@ double total_of(const double* partial) {
   return total;
 }
 
+/** One partial sum a block over all arrays; zeros over none. */
+void accumulate_partial(Quantity quantity, const float* const* xs, const int64_t* n, int64_t count, double* partial) {
+  for (int64_t i = 0; i < max64(count, 1); ++i) {
+    launch("accumulate", accumulate, array_blocks, threads, 0, quantity, count == 0 ? nullptr : xs[i],
+           count == 0 ? int64_t{0} : n[i], i == 0, partial);
+  }
+}
+
 double accumulate_all(Quantity quantity, const float* const* xs, const int64_t* n, int64_t count) {
   auto* partial = static_cast<double*>(workspace());
   if (count == 0) return 0;
-  for (int64_t i = 0; i < count; ++i) {
-    launch("accumulate", accumulate, array_blocks, threads, 0, quantity, xs[i], n[i], i == 0, partial);
-  }
+  accumulate_partial(quantity, xs, n, count, partial);
   return total_of(partial);
 }
 
@@ -154,7 +160,49 @@ void finish(Reduction op, const double* partial, float* y, int64_t results, int6
   });
 }
 
+/** Of partial sums of squares, and of counts of elements that are not finite. */
+__global__ void finish_clip(const double* squares, const double* not_finite, double most, double* clip) {
+  double total = 0, bad = 0;
+  for (int64_t i = 0; i < array_blocks; ++i) {
+    total += squares[i];
+    bad += not_finite[i];
+  }
+  const double norm = sqrt(total);
+  clip[0] = norm;
+  // 1e-6 as in torch.nn.utils.clip_grad_norm_
+  clip[1] = isfinite(norm) && bad == 0.0 ? fmin(1.0, most / (norm + 1e-6)) : static_cast<double>(NAN);
+}
+
+__global__ void weigh(const int32_t* targets, int64_t n, int32_t ignore, double* weight) {
+  int64_t count = 0;
+  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) count += targets[i] != ignore;
+  count = block_sum(count);
+  if (threadIdx.x == 0) *weight = 1.0 / static_cast<double>(count);
+}
+
 }  // namespace
+
+void clip_scale(const float* const* xs, const int64_t* n, int64_t count, double most, const float* const* guards,
+                const int64_t* guard_n, int64_t guard_count, double* clip) {
+  auto* partial = static_cast<double*>(workspace());
+  accumulate_partial(Quantity::squares, xs, n, count, partial);
+  accumulate_partial(Quantity::not_finite, guards, guard_n, guard_count, partial + array_blocks);
+  launch("clip_scale", finish_clip, 1, 1, 0, partial, partial + array_blocks, most, clip);
+}
+
+void target_weight(const int32_t* targets, int64_t n, int32_t ignore, double* weight) {
+  launch("target_weight", weigh, 1, threads, 0, targets, n, ignore, weight);
+}
+
+void scale_by(float* x, int64_t n, const double* weight) {
+  for_each("scale_by", n, [=] __device__(int64_t i) { x[i] *= static_cast<float>(*weight); });
+}
+
+void expand_scalar(const float* x, double factor, const double* weight, float* y, int64_t n) {
+  for_each("expand_scalar", n, [=] __device__(int64_t i) {
+    y[i] = static_cast<float>(factor * (weight == nullptr ? 1.0 : *weight) * static_cast<double>(*x));
+  });
+}
 
 void reduce(Reduction op, const float* x, float* y, int64_t outer, int64_t axis, int64_t inner) {
   const bool maximum = op == Reduction::max;

@@ -109,7 +109,7 @@ void dropout(const float* x, float* y, int64_t n, double keep, const Philox& key
   const uint32_t threshold = static_cast<double>(whole) < scaled ? whole + 1 : whole;
   const auto factor = static_cast<float>(1 / keep);
   for_each("dropout", ceil_div(n, 4), [=] __device__(int64_t b) {
-    const PhiloxBlock block = philox_block(k, k.counter + static_cast<uint64_t>(b));
+    const PhiloxBlock block = philox_block(k, first_block(k) + static_cast<uint64_t>(b));
     for (int j = 0; j < 4 && 4 * b + j < n; ++j) {
       y[4 * b + j] = block.words[j] >> 8 < threshold ? x[4 * b + j] * factor : 0.0f;
     }

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "core/backend.h"
+#include "core/capture.h"
 
 namespace forge::ops {
 namespace {
@@ -27,6 +28,10 @@ void allow_fallback(bool is_allowed) { allowed.store(is_allowed); }
 bool is_fallback_allowed() { return allowed.load(); }
 
 Status expect_fallback(const char* op) {
+  if (is_capturing()) {
+    return failure(Code::unsupported, "%s: cannot be part of a captured step: device %s has no such op, and the processor cannot be recorded",
+                   op, backend().device);
+  }
   if (is_fallback_allowed()) return {};
   return failure(Code::unsupported, "%s: device %s has no such op; device cpu has", op, backend().device);
 }

@@ -1,31 +1,24 @@
-#include "core/backend.h"
+#include "core/kernels.h"
+#include "ops/checked_index.h"
 #include "ops/ops.h"
 
 namespace forge::ops {
 namespace {
-
-Status check_index(const char* op, const Tensor& index, int64_t rows) {
-  FORGE_TRY(expect_dtype(op, "the index", index, DType::i32));
-  const int64_t at = kernels().first_outside(index.i32(), index.count(), rows, no_exception);
-  if (at < 0) return {};
-  int32_t value = 0;
-  copy_out(&value, index.i32() + at, sizeof value);
-  return failure(Code::argument, "%s: index %d at position %lld, needs 0 to %lld", op, value, static_cast<long long>(at),
-                 static_cast<long long>(rows - 1));
-}
 
 Status gather(const char* op, const Tensor& x, const Tensor& index, Tensor& y) {
   const int tail = x.shape().rank - 1;
   if (tail < 0 || index.shape().rank + tail > Shape::max_rank) {
     return failure(Code::shape, "%s: x %s with index %s", op, x.shape().text().c_str(), index.shape().text().c_str());
   }
-  FORGE_TRY(check_index(op, index, x.shape()[0]));
+  FORGE_TRY(expect_dtype(op, "the index", index, DType::i32));
+  CheckedIndex rows;
+  FORGE_TRY(rows.check(op, index, x.shape()[0], no_exception));
   Shape shape = index.shape();
   for (int axis = 1; axis <= tail; ++axis) shape.dims[shape.rank++] = x.shape()[axis];
   Tensor result;
   FORGE_TRY(empty(op, x.dtype(), shape, result));
   const int64_t bytes = x.shape().count(1, x.shape().rank) * size_of(x.dtype());
-  kernels().gather_rows(x.data(), index.i32(), result.data(), index.count(), bytes);
+  kernels().gather_rows(x.data(), rows.i32(), result.data(), index.count(), bytes);
   y = std::move(result);
   return {};
 }
@@ -40,9 +33,11 @@ Status scatter(const char* op, const Tensor& dst, const Tensor& index, const Ten
     return failure(Code::shape, "%s: dst %s, index %s and src %s do not fit", op, dst.shape().text().c_str(),
                    index.shape().text().c_str(), src.shape().text().c_str());
   }
-  FORGE_TRY(check_index(op, index, dst.shape()[0]));
+  FORGE_TRY(expect_dtype(op, "the index", index, DType::i32));
   if (dst.overlaps(src)) return failure(Code::argument, "%s: dst and src share elements", op);
-  kernels().scatter_add_rows(dst.f32(), index.i32(), src.f32(), index.count(), dst.shape().count(1, dst.shape().rank));
+  CheckedIndex checked;
+  FORGE_TRY(checked.check(op, index, dst.shape()[0], no_exception));
+  kernels().scatter_add_rows(dst.f32(), checked.i32(), src.f32(), index.count(), dst.shape().count(1, dst.shape().rank));
   return {};
 }
 

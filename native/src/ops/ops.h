@@ -41,6 +41,9 @@ Status mean(const Tensor& x, int64_t axis, Tensor& y);
 Status max(const Tensor& x, int64_t axis, Tensor& y);
 Status argmax(const Tensor& x, Tensor& y);
 Status sum_squares(const TensorList& xs, double& total);
+Status clip_scale(const TensorList& xs, double most, const TensorList& guards, Tensor& clip);
+Status scale_by(const Tensor& x, const Tensor& weight);
+Status expand_scalar(const Tensor& x, double factor, const Tensor* weight, int64_t count, Tensor& y);
 Status sum_to_shape(const Tensor& x, const Shape& shape, Tensor& y);
 Status is_finite(const TensorList& xs, bool& finite);
 Status dot(const Tensor& a, const Tensor& b, double& total);
@@ -81,9 +84,11 @@ Status softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx);
 Status cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore_index, Tensor& loss, Tensor& lse);
 Status cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& lse, const Tensor* d_loss,
                               double scale, int64_t ignore_index, bool in_place, Tensor& d_logits);
+Status target_weight(const Tensor& targets, int64_t ignore_index, Tensor& weight);
 Status adamw(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v, double lr, double beta1,
              double beta2, double eps, double weight_decay, int64_t step, double grad_scale);
-Status philox_uniform(const Tensor& x, uint32_t seed_lo, uint32_t seed_hi, uint32_t counter_lo, uint32_t counter_hi);
+Status philox_uniform(const Tensor& x, uint32_t seed_lo, uint32_t seed_hi, uint32_t counter_lo, uint32_t counter_hi,
+                      const Tensor* base);
 Status philox_normal(const Tensor& x, uint32_t seed_lo, uint32_t seed_hi, uint32_t counter_lo, uint32_t counter_hi,
                      double mean, double std);
 
@@ -100,7 +105,7 @@ Status kl_divergence_backward(const Tensor& targets, const Tensor& logits, const
                               const Tensor& lse_z, const Tensor* d_loss, double scale, Tensor& d_targets,
                               Tensor& d_logits);
 Status dropout(const Tensor& x, double probability, uint32_t seed_lo, uint32_t seed_hi, uint32_t counter_lo,
-               uint32_t counter_hi, Tensor& y);
+               uint32_t counter_hi, const Tensor* base, Tensor& y);
 Status top_k(const Tensor& x, int64_t k, Tensor& values, Tensor& index);
 Status categorical(const Tensor& logits, uint32_t seed_lo, uint32_t seed_hi, uint32_t counter_lo, uint32_t counter_hi,
                    Tensor& y);
@@ -115,6 +120,10 @@ Status ranged_attention_backward(const Tensor& d_o, const Tensor& q, const Tenso
 Status adamw_grokfast(const Tensor& param, const Tensor& grad, const Tensor& mu, const Tensor& m, const Tensor& v,
                       double lr, double beta1, double beta2, double eps, double weight_decay, int64_t step,
                       double grad_scale, double alpha, double lambda, bool starts);
+
+Status adamw_prepared(const TensorList& params, const TensorList& grads, const TensorList& ms, const TensorList& vs,
+                      const TensorList& mus, const Tensor& settings, const Tensor* clip, double alpha, double lambda,
+                      bool starts);
 
 // svd.cc, newton_schulz.cc
 Status svd(const Tensor& x, Tensor& u, Tensor& s, Tensor& vt);

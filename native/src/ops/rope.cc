@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "core/capture.h"
 #include "ops/ops.h"
 
 namespace forge::ops {
@@ -122,6 +123,8 @@ Status rope(const Tensor& x, int64_t position0, double theta, const std::vector<
     if (!on_host()) {
       Placed* placed = nullptr;
       FORGE_TRY(place(table, placed));
+      hold(placed->cosine);
+      hold(placed->sine);
       cosine = placed->cosine.f32();
       sine = placed->sine.f32();
     }

@@ -1,18 +1,20 @@
 #include "core/backend.h"
 #include "ops/ops.h"
+#include "ops/philox_key.h"
 
 namespace forge::ops {
 
 Status dropout(const Tensor& x, double probability, uint32_t seed_lo, uint32_t seed_hi, uint32_t counter_lo,
-               uint32_t counter_hi, Tensor& y) {
+               uint32_t counter_hi, const Tensor* base, Tensor& y) {
+  Philox key{};
   FORGE_TRY(expect_f32("dropout", {&x}));
   if (!(probability >= 0 && probability < 1)) {
     return failure(Code::argument, "dropout: probability %g, needs 0 to below 1", probability);
   }
+  FORGE_TRY(make_key("dropout", seed_lo, seed_hi, counter_lo, counter_hi, base, key));
   Tensor result;
   FORGE_TRY(empty("dropout", DType::f32, x.shape(), result));
-  kernels().dropout(x.f32(), result.f32(), x.count(), 1 - probability,
-                    {seed_lo, seed_hi, uint64_t{counter_hi} << 32 | counter_lo});
+  kernels().dropout(x.f32(), result.f32(), x.count(), 1 - probability, key);
   y = std::move(result);
   return {};
 }

@@ -71,6 +71,31 @@ TEST(peak_follows_live_bytes) {
   CHECK(allocator.stats().peak_bytes == start);
 }
 
+TEST(blocks_of_a_pool_come_back_to_it_until_it_is_closed) {
+  Allocator& allocator = Allocator::instance();
+  allocator.empty_cache();
+  const int64_t live = allocator.stats().live_bytes;
+  void *first = nullptr, *second = nullptr, *other = nullptr;
+  int64_t capacity = 0;
+  const int64_t pool = allocator.open_pool();
+  CHECK_OK(allocator.allocate("test", 5000, first, capacity));
+  allocator.release(first, capacity);
+  CHECK_OK(allocator.allocate("test", 5000, second, capacity));
+  CHECK(second == first);  // within the pool memory is used again
+  allocator.seal_pool();
+  CHECK(allocator.is_pooled(second));
+  allocator.release(second, capacity);
+  CHECK(allocator.stats().live_bytes == live + capacity && allocator.stats().cached_bytes == 0);
+  CHECK_OK(allocator.allocate("test", 5000, other, capacity));
+  CHECK(other != first);  // nobody else gets it
+  allocator.release(other, capacity);
+  allocator.empty_cache();  // nor does the system
+  CHECK(allocator.is_pooled(first));
+  allocator.close_pool(pool);
+  CHECK(!allocator.is_pooled(first));
+  CHECK(allocator.stats().live_bytes == live && allocator.stats().cached_bytes == capacity);
+}
+
 TEST(an_op_is_supported_when_all_its_kernels_are_there) {
   Kernels table{};
   CHECK(ops::supports(table, "view"));
@@ -78,6 +103,8 @@ TEST(an_op_is_supported_when_all_its_kernels_are_there) {
   table.gather_rows = kernels().gather_rows;
   CHECK(!ops::supports(table, "gatherRows"));
   table.first_outside = kernels().first_outside;
+  CHECK(!ops::supports(table, "gatherRows"));
+  table.check_index = [](const char*, const int32_t*, int64_t, int64_t, int64_t, int32_t*) {};
   CHECK(ops::supports(table, "gatherRows"));
   CHECK(!ops::supports(kernels(), "noSuchOp"));
   CHECK(ops::is_supported("anything"));  // on the processor, which is complete

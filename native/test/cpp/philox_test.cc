@@ -14,7 +14,7 @@ int32_t top_bits(const Tensor& x, int64_t i) { return static_cast<int32_t>(x.f32
 TEST(philox_matches_the_known_answers) {
   for_each_isa([] {
     Tensor x = random_tensor({4}, 1);
-    CHECK_OK(ops::philox_uniform(x, 0, 0, 0, 0));
+    CHECK_OK(ops::philox_uniform(x, 0, 0, 0, 0, nullptr));
     const uint32_t zero_key[] = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};
     for (int i = 0; i < 4; ++i) CHECK(top_bits(x, i) == static_cast<int32_t>(zero_key[i] >> 8));
   });
@@ -23,8 +23,8 @@ TEST(philox_matches_the_known_answers) {
 TEST(philox_elements_depend_on_their_position_only) {
   for_each_isa([] {
     const Tensor all = random_tensor({3001}, 1), tail = random_tensor({1001}, 1);
-    CHECK_OK(ops::philox_uniform(all, 1, 2, 0xffffff00, 3));
-    CHECK_OK(ops::philox_uniform(tail, 1, 2, 0xf4, 4));  // 500 blocks later, over the carry
+    CHECK_OK(ops::philox_uniform(all, 1, 2, 0xffffff00, 3, nullptr));
+    CHECK_OK(ops::philox_uniform(tail, 1, 2, 0xf4, 4, nullptr));  // 500 blocks later, over the carry
     for (int64_t i = 0; i < 1001; ++i) CHECK(tail.f32()[i] == all.f32()[2000 + i]);
   });
 }
@@ -33,7 +33,7 @@ TEST(philox_is_the_same_on_every_instruction_set) {
   std::vector<double> first;
   for_each_isa([&] {
     const Tensor x = random_tensor({999}, 1);
-    CHECK_OK(ops::philox_uniform(x, 5, 6, 7, 8));
+    CHECK_OK(ops::philox_uniform(x, 5, 6, 7, 8, nullptr));
     if (first.empty()) first = values(x);
     CHECK_CLOSE(x, first, 0);
     for (const double v : values(x)) CHECK(v >= 0 && v < 1);
@@ -61,7 +61,7 @@ TEST(philox_normal_has_the_moments_of_a_normal) {
 TEST(philox_normal_agrees_with_box_muller) {
   for_each_isa([] {
     const Tensor u = random_tensor({64}, 1), z = random_tensor({64}, 1);
-    CHECK_OK(ops::philox_uniform(u, 1, 2, 3, 0));
+    CHECK_OK(ops::philox_uniform(u, 1, 2, 3, 0, nullptr));
     CHECK_OK(ops::philox_normal(z, 1, 2, 3, 0, 0, 1));
     std::vector<double> expected;
     for (int64_t i = 0; i < 64; i += 2) {

@@ -117,12 +117,12 @@ TEST(dropout_top_k_and_categorical_choose_as_they_say) {
   for_each_isa([] {
     const Tensor x = random_tensor({9001}, 1);
     Tensor y, again, uniform = random_tensor({9001}, 2);
-    CHECK_OK(ops::philox_uniform(uniform, 7, 8, 9, 0));
-    CHECK_OK(ops::dropout(x, 0.25, 7, 8, 9, 0, y));
+    CHECK_OK(ops::philox_uniform(uniform, 7, 8, 9, 0, nullptr));
+    CHECK_OK(ops::dropout(x, 0.25, 7, 8, 9, 0, nullptr, y));
     std::vector<double> expected;
     for (int64_t i = 0; i < x.count(); ++i) expected.push_back(uniform.f32()[i] < 0.75f ? x.f32()[i] / 0.75 : 0);
     CHECK_CLOSE(y, expected, 1e-6);
-    CHECK_FAILS(ops::dropout(x, 1, 7, 8, 9, 0, y), Code::argument, "probability 1");
+    CHECK_FAILS(ops::dropout(x, 1, 7, 8, 9, 0, nullptr, y), Code::argument, "probability 1");
 
     Tensor largest, index;
     CHECK_OK(ops::top_k(tensor_of({2, 4}, {1, 4, 4, 2, -1, -2, -3, -4}), 3, largest, index));

@@ -94,11 +94,56 @@ function checkDevice(native) {
   const x = native.full(F32, [3], 0);
   native.write(x, data);
   assert.deepEqual(native.read(x), data);
-  assert.equal(
-    codeOf(() => native.gatherRows(x, native.full(I32, [1], 7))),
-    'ARGUMENT',
-  );
+  // A bad index is told by the next call that waits, with the op that was given it; nothing waits for it.
+  const y = native.gatherRows(x, native.full(I32, [1], 7));
+  const outside = { code: 'ARGUMENT', message: 'gatherRows: index 7 at position 0, needs 0 to 2' };
+  assert.throws(() => native.read(y), outside);
+  assert.deepEqual(native.read(x), data);
+  checkCapture(native, x, outside);
   checkRefusal(native, x);
+}
+
+/** A step is recorded and replayed with other numbers; what it cannot hold is refused by the op's name. */
+function checkCapture(native, x, outside) {
+  assert.equal(native.backendInfo().captures, true);
+  const index = native.full(I32, [2], 0);
+  native.beginCapture();
+  const y = native.gatherRows(x, index);
+  const z = native.mulScalar(y, 2);
+  const refused = (op, ...args) =>
+    assert.throws(() => native[op](...args), { code: 'UNSUPPORTED', message: new RegExp(`^${op}: cannot be part of`) });
+  refused('read', z);
+  refused('write', z, Float32Array.of(1));
+  refused('sumSquares', [z]);
+  refused('svd', x);
+  assert.equal(
+    codeOf(() => native.replayCapture(1)),
+    'HANDLE',
+  );
+  const step = native.endCapture();
+  native.free(y);
+  for (const [i, j] of [
+    [0, 1],
+    [2, 2],
+  ]) {
+    native.write(index, Int32Array.of(i, j));
+    native.replayCapture(step);
+    native.free(native.full(F32, [2], Number.NaN));
+    const elements = [1, -2, 3];
+    assert.deepEqual(native.read(z), Float32Array.of(2 * elements[i], 2 * elements[j]));
+  }
+  native.write(index, Int32Array.of(7, 0));
+  native.replayCapture(step);
+  assert.throws(() => native.read(z), outside);
+  native.freeCapture(step);
+  assert.equal(
+    codeOf(() => native.replayCapture(step)),
+    'HANDLE',
+  );
+  native.beginCapture();
+  native.abortCapture();
+  assert.deepEqual(native.read(x), Float32Array.of(1, -2, 3));
+  for (const h of [index, z]) native.free(h);
 }
 
 /** Refused: every op that the device lacks, by name; a wrong setting is told. */

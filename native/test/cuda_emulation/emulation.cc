@@ -5,6 +5,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
+#include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/backend.h"
@@ -145,7 +148,26 @@ void run_block(const char* name) {
 
 }  // namespace
 
-void run(const char* name, int64_t blocks, int threads, int64_t shared_bytes, const std::function<void()>& body) {
+namespace {
+
+/** A launch with its arguments by value, as a graph keeps it. */
+struct Launch {
+  const char* name;
+  int64_t blocks;
+  int threads;
+  int64_t shared_bytes;
+  std::function<void()> body;
+};
+
+using Work = std::vector<Launch>;
+
+/** What the one thread records, what it failed at, and the fault it has seen. */
+std::unique_ptr<Work> recording;
+std::string error, given;
+forge::IndexFault seen_fault{};
+forge::cuda::Faults device_faults{{}, forge::cuda::no_position};
+
+void run_now(const char* name, int64_t blocks, int threads, int64_t shared_bytes, const std::function<void()>& body) {
   if (threads < 1 || threads > 1024 || blocks > INT32_MAX) stop(name, "a launch that no GPU takes");
   kernel = &body;
   count = threads;
@@ -158,6 +180,13 @@ void run(const char* name, int64_t blocks, int threads, int64_t shared_bytes, co
     shared.assign(static_cast<size_t>(shared_bytes) / sizeof(float) + 1, std::numeric_limits<float>::quiet_NaN());
     run_block(name);
   }
+}
+
+}  // namespace
+
+void run(const char* name, int64_t blocks, int threads, int64_t shared_bytes, std::function<void()> body) {
+  if (recording == nullptr) run_now(name, blocks, threads, shared_bytes, body);
+  else if (error.empty()) recording->push_back({name, blocks, threads, shared_bytes, std::move(body)});
 }
 
 void* dynamic_shared() { return shared.data(); }
@@ -231,6 +260,7 @@ void* allocate(int64_t bytes) {
 }
 
 void release(void* data) {
+  if (recording != nullptr) stop("(captured)", "memory is released while work is captured");
   unsigned char* block = static_cast<unsigned char*>(data) - guard_bytes;
   int64_t bytes;
   std::memcpy(&bytes, block, sizeof bytes);
@@ -240,10 +270,46 @@ void release(void* data) {
   std::free(block);
 }
 
-void copy(void* to, const void* from, int64_t bytes) { std::memcpy(to, from, static_cast<size_t>(bytes)); }
+/** Whether a captured step may do it; notes that it may not. */
+bool may(const char* what) {
+  if (recording == nullptr) return true;
+  if (error.empty()) error = std::string("it ") + what;
+  return false;
+}
+
+void copy_in(void* to, const void* from, int64_t bytes) {
+  if (may("moves elements from the host to the device")) std::memcpy(to, from, static_cast<size_t>(bytes));
+}
+
+void copy_out(void* to, const void* from, int64_t bytes) {
+  if (!may("waits for elements from the device")) {
+    std::memset(to, 0, static_cast<size_t>(bytes));
+    return;
+  }
+  std::memcpy(to, from, static_cast<size_t>(bytes));
+  if (device_faults.first.op != nullptr) seen_fault = std::exchange(device_faults.first, {});
+}
+
+bool take_fault(forge::IndexFault* fault) {
+  *fault = std::exchange(seen_fault, {});
+  return fault->op != nullptr;
+}
+
+void begin_capture() { recording = std::make_unique<Work>(); }
+void* end_capture() { return recording.release(); }
+void replay(void* work) {
+  for (const Launch& launch : *static_cast<Work*>(work)) {
+    run_now(launch.name, launch.blocks, launch.threads, launch.shared_bytes, launch.body);
+  }
+}
+void forget(void* work) { delete static_cast<Work*>(work); }
+
 int64_t queue() { return 0; }
 int64_t memory_limit() { return int64_t{1} << 40; }
-const char* take_error() { return nullptr; }
+const char* take_error() {
+  given = std::exchange(error, {});
+  return given.empty() ? nullptr : given.c_str();
+}
 void describe(forge::DeviceDescription* description) {
   std::memset(description, 0, sizeof *description);
   std::strcpy(description->name, "CUDA kernels on the processor");
@@ -256,10 +322,15 @@ constexpr forge::Backend device = {
     .allocate = allocate,
     .release = release,
     .queue = queue,
-    .copy_in = copy,
-    .copy_out = copy,
+    .copy_in = copy_in,
+    .copy_out = copy_out,
     .take_error = take_error,
     .describe = describe,
+    .take_fault = take_fault,
+    .begin_capture = begin_capture,
+    .end_capture = end_capture,
+    .replay = replay,
+    .forget = forget,
 };
 
 }  // namespace
@@ -276,8 +347,9 @@ void* workspace() {
   static void* memory = std::malloc(static_cast<size_t>(workspace_bytes));
   return memory;
 }
-void write(void* to, const void* from, int64_t bytes) { std::memcpy(to, from, static_cast<size_t>(bytes)); }
-void read_back(void* to, const void* from, int64_t bytes) { std::memcpy(to, from, static_cast<size_t>(bytes)); }
+Faults* faults() { return &emulation::device_faults; }
+void write(void* to, const void* from, int64_t bytes) { emulation::copy_in(to, from, bytes); }
+void read_back(void* to, const void* from, int64_t bytes) { emulation::copy_out(to, from, bytes); }
 bool library_gemm(const Gemm&) { return false; }
 
 }  // namespace forge::cuda

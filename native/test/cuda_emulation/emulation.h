@@ -29,8 +29,8 @@ namespace emulation {
 extern uint3 thread_index, block_index;
 extern dim3 block_size, grid_size;
 
-/** Runs `blocks` blocks of `threads` fibers. */
-void run(const char* name, int64_t blocks, int threads, int64_t shared_bytes, const std::function<void()>& body);
+/** Runs `blocks` blocks of `threads` fibers; while work is captured, keeps them for a replay. */
+void run(const char* name, int64_t blocks, int threads, int64_t shared_bytes, std::function<void()> body);
 
 void* dynamic_shared();
 
@@ -75,6 +75,13 @@ T __shfl_xor_sync(unsigned mask, T value, int lanes) {
 inline int __dp4a(int a, int b, int sum) {
   for (int i = 0; i < 4; ++i) sum += static_cast<int8_t>(a >> (8 * i)) * static_cast<int8_t>(b >> (8 * i));
   return sum;
+}
+
+/** Threads run one after another. */
+inline unsigned long long atomicMin(unsigned long long* at, unsigned long long value) {
+  const unsigned long long before = *at;
+  if (value < before) *at = value;
+  return before;
 }
 
 using std::isfinite;

@@ -6,6 +6,7 @@ const F32 = 0;
 const I32 = 1;
 const U8 = 4;
 const I8 = 5;
+const F64 = 3;
 
 /** Numbers in −1..1 that follow from their position. */
 const wave = (n, scale = 1) =>
@@ -31,6 +32,7 @@ function operandsOf(native) {
         wave(sizeOf(shape)).map((v) => 0.1 + v * v),
       ),
     f32: (shape, values) => put(F32, shape, Float32Array.from(values)),
+    f64: (values) => put(F64, [values.length], Float64Array.from(values)),
     i32: (shape, values) => put(I32, shape, Int32Array.from(values)),
     i8: (shape, values) => put(I8, shape, Int8Array.from(values)),
     u8: (shape, values) => put(U8, shape, Uint8Array.from(values)),
@@ -106,6 +108,9 @@ const calls = {
   max: ({ x }) => [x([5, 7]), -1],
   argmax: one,
   sumSquares: (t) => [two(t)],
+  clipScale: (t) => [two(t), 1, [t.x([3])]],
+  scaleBy: ({ x, f64 }) => [x([9]), f64([0.3])],
+  expandScalar: ({ x, f64 }) => [x([1]), 0.3, f64([0.7]), 11],
   sumToShape: ({ x }) => [x([4, 5, 7]), [7]],
   isFinite: (t) => [two(t)],
   dot: two,
@@ -145,7 +150,13 @@ const calls = {
     -1,
     true,
   ],
+  targetWeight: ({ i32 }) => [i32([5], [0, 6, -1, 2, 2]), -1],
   adamw,
+  adamwPrepared: (t) => {
+    const [[p, g, m, v], [q, h, n, w]] = [adamw(t), adamw(t)];
+    const settings = t.f64([0.01, 0.9, 0.99, 1e-8, 0.1, 0.271, 0.0297]);
+    return [[p, q], [g, h], [m, n], [v, w], [], settings, t.f64([3, 0.5]), 0, 0, false];
+  },
   philoxUniform: ({ x }) => [x([11]), ...key],
   philoxNormal: ({ x }) => [x([11]), ...key, 0.5, 2],
   biasActivationInPlace: ({ x }) => [x([5, 7]), x([7], 2), 3],
@@ -158,7 +169,7 @@ const calls = {
     x([5]),
     0.2,
   ],
-  dropout: ({ x }) => [x([301]), 0.3, ...key],
+  dropout: ({ x, i32 }) => [x([301]), 0.3, ...key, i32([2], [5, 6])],
   topK: ({ x }) => [x([5, 17]), 4],
   categorical: ({ x }) => [x([5, 17]), ...key],
   linearScan: ({ x }) => [x([2, 9, 5]), x([2, 9, 5], 2), x([2, 5])],
@@ -252,6 +263,11 @@ const others = [
   'resetPeak',
   'emptyCache',
   'alloc',
+  'beginCapture',
+  'endCapture',
+  'abortCapture',
+  'replayCapture',
+  'freeCapture',
   'free',
   'view',
   'shapeOf',

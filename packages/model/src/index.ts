@@ -133,6 +133,7 @@ export { type DecodingCache, KvCache, type LayerCache, type Rotation } from './l
 export { LlamaBlock } from './llama/llama-block.js';
 export { type ForwardOptions, LlamaModel } from './llama/llama-model.js';
 export {
+  BatchShapeError,
   NonFiniteLossError,
   SequenceTooLongError,
   TokenShapeError,
@@ -192,4 +193,9 @@ export { readTokenizer } from './tokenizer/read-tokenizer.js';
 export { InvalidTokenizerError, TokenIdError, TokenizerTrainingError } from './tokenizer/tokenizer.errors.js';
 export type { DecodeOptions, EncodeOptions, Tokenizer } from './tokenizer/tokenizer.js';
 export { TOKENIZER_CONFIG_FILE, TOKENIZER_FILE } from './tokenizer/tokenizer-files.js';
+export {
+  CapturedTrainStep,
+  type CapturedTrainStepOptions,
+  captureTrainStep,
+} from './training/captured-train-step.js';
 export { type TrainStepOptions, type TrainStepResult, trainStep } from './training/train-step.js';

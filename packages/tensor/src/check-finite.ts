@@ -17,6 +17,11 @@ const UNCHECKED: ReadonlySet<string> = new Set<FunctionName>([
   'fallbacks',
   'resetPeak',
   'emptyCache',
+  'beginCapture',
+  'endCapture',
+  'abortCapture',
+  'replayCapture',
+  'freeCapture',
   'alloc',
   'full',
   'free',
@@ -38,12 +43,14 @@ const SCALARS: ReadonlySet<string> = new Set<FunctionName>(['item', 'sumSquares'
 const CHANGED: { readonly [name in FunctionName]?: readonly number[] } = {
   axpy: [0],
   scaleInPlace: [0],
+  scaleBy: [0],
   scatterAddRows: [0],
   embeddingBackward: [2],
   rmsNormBackward: [4],
   biasActivationInPlace: [0],
   adamw: [0, 2, 3],
   adamwGrokfast: [0, 2, 3, 4],
+  adamwPrepared: [0, 2, 3, 4],
   muon: [0, 2],
 };
 
@@ -82,7 +89,7 @@ export function trapNotFinite(
     }
     const results = Array.isArray(result) ? result : [result];
     const made = FIRST_RESULT_ONLY.has(name) ? results.slice(0, 1) : results;
-    const touched = [...made, ...changed.map((position) => args[position])].filter(isHandle);
+    const touched = [...made, ...changed.flatMap((position) => args[position])].filter(isHandle);
     for (const handle of touched) {
       const problem = describeProblem(addon, handle);
       if (problem === null) continue;

@@ -50,7 +50,7 @@ export function tensor(
   return finish(new Tensor(handle, dtype, shape), options);
 }
 
-const ARRAYS = { f32: Float32Array, i32: Int32Array, u8: Uint8Array, i8: Int8Array } as const;
+const ARRAYS = { f32: Float32Array, i32: Int32Array, u8: Uint8Array, i8: Int8Array, f64: Float64Array } as const;
 
 function dtypeOf(data: ArrayLike<number>): DType {
   if (data instanceof Int32Array) return 'i32';
@@ -62,7 +62,7 @@ function typedData(data: ArrayLike<number>, dtype: DType): TensorData {
   const Elements = ARRAYS[dtype];
   if (data instanceof Elements) return data;
   const converted = Elements.from(data);
-  if (dtype === 'f32') return converted;
+  if (dtype === 'f32' || dtype === 'f64') return converted;
   for (let i = 0; i < data.length; i++) {
     if (converted[i] !== data[i]) throw new DtypeError(`tensor: ${data[i]} at ${i} is not an ${dtype}`);
   }

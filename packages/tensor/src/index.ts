@@ -1,5 +1,11 @@
 export { type BackwardOptions, backward } from './autograd/backward.js';
 export { isGradEnabled, noGrad } from './autograd/record.js';
+export {
+  type CaptureOptions,
+  CapturedStep,
+  captureStep,
+  type StepInputs,
+} from './capture/captured-step.js';
 export { arange, empty, full, ones, type TensorOptions, tensor, zeros } from './create.js';
 export {
   backendInfo,
@@ -73,7 +79,7 @@ export {
   type GrokfastOptions,
   type ParameterGroup,
 } from './optim/adamw.js';
-export { type ClippedNorm, clipGradNorm } from './optim/clip-grad-norm.js';
+export { type ClippedNorm, clipGradNorm, clipScale } from './optim/clip-grad-norm.js';
 export { Muon, type MuonOptions, type MuonState } from './optim/muon.js';
 export { constantSchedule, linearSchedule, type Schedule, warmupCosine } from './optim/schedule.js';
 export { autocast, type Precision } from './precision.js';

@@ -1,6 +1,13 @@
 import { closeScope, openScope } from './lifetime.js';
 import { Tensor } from './tensor.js';
 
+/** Every tensor in a value: itself, or in arrays, maps and plain objects. @internal */
+export function tensorsIn(value: unknown): Set<Tensor> {
+  const found = new Set<Tensor>();
+  collect(value, found);
+  return found;
+}
+
 function collect(value: unknown, found: Set<Tensor>): void {
   if (typeof value !== 'object' || value === null) return;
   if (value instanceof Tensor) found.add(value);

@@ -30,6 +30,15 @@ export class WeightsMismatchError extends AppError {
   }
 }
 
+/** Batches of another number or shape than a captured step was made for. */
+export class BatchShapeError extends AppError {
+  constructor(wanted: string, got: string) {
+    super('INVALID_ARGUMENT', `the captured training step takes ${wanted}, got ${got === '' ? 'none' : got}`, {
+      reason: 'BATCH_SHAPE',
+    });
+  }
+}
+
 /** A loss or gradient that is infinite or not a number; the parameters were left as they are. */
 export class NonFiniteLossError extends AppError {
   constructor(loss: number, gradNorm: number) {

@@ -54,7 +54,7 @@ export function trainStep(
   let bytes = 0;
   for (const batch of microBatches) {
     const weight = 1 / microBatches.length;
-    loss += weight * autocast(precision, () => accumulateGradients(model, batch, weight));
+    loss += weight * readable(optimizer, () => autocast(precision, () => accumulateGradients(model, batch, weight)));
     tokens += batch.targets.length;
     bytes += batch.bytes;
   }
@@ -67,6 +67,16 @@ export function trainStep(
   optimizer.step({ gradScale: scale, ...(lr === undefined ? {} : { lr }) });
   optimizer.zeroGrad();
   return { loss, gradNorm: norm, tokens, bytes };
+}
+
+/** A device tells of a bad token only when its loss is read: the gradients of that step must not reach the next. */
+function readable<T>(optimizer: AdamW, fn: () => T): T {
+  try {
+    return fn();
+  } catch (thrown) {
+    optimizer.zeroGrad();
+    throw thrown;
+  }
 }
 
 /** Adds `weight` times the gradient of a batch's mean loss to the parameters' gradients; returns the loss. */

@@ -2,7 +2,7 @@ import type { Handle } from '@agentforge/native';
 import { needsGraph, record } from '../autograd/record.js';
 import { native } from '../backend.js';
 import { sizeOf } from '../dtype.js';
-import type { Tensor } from '../tensor.js';
+import { Tensor } from '../tensor.js';
 import { float, integer, lastAxis, refuseShapes, result } from './operand.js';
 
 /** Which targets count, and what becomes of the loss of each row. */
@@ -31,24 +31,29 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   const flatTargets = api.view(ids, 0, [rows]);
   const [losses, lseHandle] = api.crossEntropy(matrix, flatTargets, ignoreIndex);
   for (const view of [matrix, flatTargets]) api.free(view);
-  const factor = reduction === 'mean' ? 1 / countRows(ids, ignoreIndex) : 1;
-  const out = reduction === 'none' ? rowLosses(losses, targets) : result(reduceLosses(losses, factor), [1]);
+  const weight = reduction === 'mean' ? new Tensor(api.targetWeight(ids, ignoreIndex), 'f64', [1]) : null;
+  const out = reduction === 'none' ? rowLosses(losses, targets) : result(reduceLosses(losses, weight), [1]);
   if (!needsGraph(logits)) {
     api.free(lseHandle);
+    weight?.dispose();
     return out;
   }
   const lse = result(lseHandle, [rows]);
   lse.isIntermediate = true;
-  return record(out, [logits], [logits, targets, lse], (node) => {
-    const isPerRow = reduction === 'none';
-    const scale = isPerRow ? 1 : factor * api.item(node.gradient);
-    const perRow = isPerRow ? api.view(node.gradient, 0, [rows]) : null;
+  if (weight !== null) weight.isIntermediate = true;
+  const saved = weight === null ? [logits, targets, lse] : [logits, targets, lse, weight];
+  return record(out, [logits], saved, (node) => {
+    // The slope of each row, made where the gradient is: reading it would wait for the device.
+    const perRow =
+      reduction === 'none'
+        ? api.view(node.gradient, 0, [rows])
+        : api.expandScalar(node.gradient, 1, weight?.handle ?? null, rows);
     const isInPlace = node.mayOverwrite(logits);
     const input = isInPlace ? logits.surrender() : logits.handle;
     const shaped = api.view(input, 0, [rows, lastAxis(logits.shape)]);
     const flat = api.view(targets.handle, 0, [rows]);
-    const dLogits = api.crossEntropyBackward(shaped, flat, lse.handle, perRow, scale, ignoreIndex, isInPlace);
-    if (perRow !== null) api.free(perRow);
+    const dLogits = api.crossEntropyBackward(shaped, flat, lse.handle, perRow, 1, ignoreIndex, isInPlace);
+    api.free(perRow);
     api.free(flat);
     if (isInPlace) {
       api.free(shaped);
@@ -61,22 +66,16 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   });
 }
 
-function countRows(targets: Handle, ignoreIndex: number): number {
-  let count = 0;
-  for (const target of native().read(targets)) if (target !== ignoreIndex) count++;
-  return count;
-}
-
 function rowLosses(losses: Handle, targets: Tensor): Tensor {
   const shaped = native().view(losses, 0, targets.shape);
   native().free(losses);
   return result(shaped, targets.shape);
 }
 
-/** Sum of the row losses times a factor. */
-function reduceLosses(losses: Handle, factor: number): Handle {
+/** Sum of the row losses, times a weight. */
+function reduceLosses(losses: Handle, weight: Tensor | null): Handle {
   const total = native().sum(losses, -1);
   native().free(losses);
-  native().scaleInPlace(total, factor);
+  if (weight !== null) native().scaleBy(total, weight.handle);
   return total;
 }

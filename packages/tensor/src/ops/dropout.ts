@@ -1,3 +1,4 @@
+import type { Handle } from '@agentforge/native';
 import { needsGraph, record } from '../autograd/record.js';
 import { native } from '../backend.js';
 import type { Philox } from '../random/philox.js';
@@ -13,10 +14,10 @@ import { float, result } from './operand.js';
  */
 export function dropout(x: Tensor, probability: number, stream: Philox): Tensor {
   const handle = float('dropout', x);
-  const { keyLow, keyHigh, blockLow, blockHigh } = stream.reserve(x.size);
-  const out = result(native().dropout(handle, probability, keyLow, keyHigh, blockLow, blockHigh), x.shape);
+  const { keyLow, keyHigh, blockLow, blockHigh, base } = stream.reserve(x.size);
+  const drop = (y: Handle): Handle =>
+    native().dropout(y, probability, keyLow, keyHigh, blockLow, blockHigh, base);
+  const out = result(drop(handle), x.shape);
   if (!needsGraph(x)) return out;
-  return record(out, [x], [], (node) =>
-    node.give(x, native().dropout(node.gradient, probability, keyLow, keyHigh, blockLow, blockHigh)),
-  );
+  return record(out, [x], [], (node) => node.give(x, drop(node.gradient)));
 }

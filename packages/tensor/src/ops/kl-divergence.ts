@@ -45,12 +45,13 @@ export function klDivergence(targets: Tensor, logits: Tensor, options: KlDiverge
   }
   for (const tensor of saved) tensor.isIntermediate = true;
   return record(out, [targets, logits], [targets, logits, ...saved], (node) => {
-    const isPerRow = reduction === 'none';
-    const scale = isPerRow ? 1 : factor * api.item(node.gradient);
-    const dLoss = isPerRow ? api.view(node.gradient, 0, [rows]) : null;
+    const dLoss =
+      reduction === 'none'
+        ? api.view(node.gradient, 0, [rows])
+        : api.expandScalar(node.gradient, factor, null, rows);
     const operands = [api.view(targets.handle, 0, matrix), api.view(logits.handle, 0, matrix)] as const;
     const [loss, sumsT, sumsZ] = saved.map((tensor) => tensor.handle) as [Handle, Handle, Handle];
-    const [dT, dZ] = api.klDivergenceBackward(...operands, loss, sumsT, sumsZ, dLoss, scale);
+    const [dT, dZ] = api.klDivergenceBackward(...operands, loss, sumsT, sumsZ, dLoss, 1);
     for (const [input, gradient] of [
       [targets, dT],
       [logits, dZ],
@@ -59,7 +60,7 @@ export function klDivergence(targets: Tensor, logits: Tensor, options: KlDiverge
       api.free(gradient);
     }
     for (const view of operands) api.free(view);
-    if (dLoss !== null) api.free(dLoss);
+    api.free(dLoss);
   });
 }
 

@@ -25,7 +25,12 @@ function withoutAxis(shape: Shape, axis: number): Shape {
 /** A new buffer of `shape` that repeats `reduced` along the axis that was reduced away. */
 function expand(reduced: Handle, shape: Shape, axis: number): Handle {
   const api = native();
-  if (axis === ALL) return api.full(DTYPES.f32, shape, api.item(reduced));
+  if (axis === ALL) {
+    const flat = api.expandScalar(reduced, 1, null, sizeOf(shape));
+    const shaped = api.view(flat, 0, shape);
+    api.free(flat);
+    return shaped;
+  }
   const count = shape[axis] as number;
   const outer = sizeOf(shape.slice(0, axis));
   const index = new Int32Array(outer * count);

@@ -1,7 +1,8 @@
 import type { Handle } from '@agentforge/native';
 import { native } from '../backend.js';
+import { streamRecorder } from '../capture/stream-recorder.js';
 import { noteStepsTaken } from '../check-finite.js';
-import { zeros } from '../create.js';
+import { empty, zeros } from '../create.js';
 import { ArgumentError, StateError } from '../errors.js';
 import type { Module } from '../nn/module.js';
 import { type Tensor, zeroGrad } from '../tensor.js';
@@ -65,6 +66,17 @@ interface Slot {
   readonly lrScale: number;
 }
 
+/** Parameters that share the settings of a step, and those in device memory: see adamwPrepared of the native core. */
+interface Batch {
+  readonly settings: Tensor;
+  readonly lrScale: number;
+  readonly weightDecay: number;
+  readonly slots: Slot[];
+}
+
+// Rate, both betas, eps, decay, both corrections.
+const SETTINGS = 7;
+
 /** Two groups of a module's trainable parameters: matrices decay, vectors (gains, biases) do not. */
 export function decayGroups(module: Module, weightDecay: number): ParameterGroup[] {
   const named = [...module.namedParameters()].filter(([, { requiresGrad }]) => requiresGrad);
@@ -88,6 +100,10 @@ export class AdamW {
   private readonly eps: number;
   private readonly grokfast: Required<GrokfastOptions> | null;
   private steps = 0;
+  /** What prepare() writes to; made by the first call. */
+  private prepared: readonly Batch[] | null = null;
+  /** Slots that apply() moved since the last commit(). */
+  private readonly applied = new Set<Slot>();
 
   /** @throws ArgumentError INVALID_ARGUMENT: a name twice, or a parameter that requires no gradient */
   constructor(groups: readonly ParameterGroup[], options: AdamWOptions) {
@@ -124,6 +140,11 @@ export class AdamW {
    * @param gradScale  gradients are read as gradScale · grad (clipping, averaging); default 1
    */
   step({ lr = this.lr, gradScale = 1 }: { readonly lr?: number; readonly gradScale?: number } = {}): void {
+    if (streamRecorder() !== null) {
+      throw new StateError(
+        'AdamW: step() in a captured step would keep its rate and corrections; call prepare() before replay(), apply() in the step',
+      );
+    }
     this.steps++;
     for (const slot of this.slots.values()) {
       const { grad } = slot.parameter;
@@ -161,6 +182,82 @@ export class AdamW {
       starts,
     );
     slot.isFiltered = true;
+  }
+
+  /**
+   * The host's part of a step that apply() takes: writes rate and corrections of the next step to the device. Before each
+   * replay of a captured step, or each call of apply().
+   * @param lr  learning rate of this step; default: the constructor's
+   */
+  prepare({ lr = this.lr }: { readonly lr?: number } = {}): void {
+    const [beta1, beta2] = this.betas;
+    const step = this.steps + 1;
+    for (const { settings, lrScale, weightDecay } of this.batches()) {
+      const corrections = [1 - beta1 ** step, 1 - beta2 ** step];
+      settings.write(Float64Array.of(lr * lrScale, beta1, beta2, this.eps, weightDecay, ...corrections));
+    }
+  }
+
+  /**
+   * The device's part: moves every parameter that has a gradient as step() does, with what prepare() wrote and without
+   * waiting. Counts once commit() is called.
+   * @param clip  of clipScale(): gradients are read as scale · grad, and a scale of NaN changes nothing; default: 1
+   * @throws StateError INVALID_ARGUMENT: prepare() was not called; or a step is captured before Grokfast has seen a gradient
+   */
+  apply({ clip = null }: { readonly clip?: Tensor | null } = {}): void {
+    if (this.prepared === null) throw new StateError('AdamW: apply() needs prepare() before');
+    const { alpha, lambda } = this.grokfast ?? { alpha: 0, lambda: 0 };
+    const handles = (slots: readonly Slot[], of: (slot: Slot) => Tensor | null): Handle[] =>
+      slots.flatMap((slot) => of(slot)?.use('AdamW') ?? []);
+    for (const { settings, slots } of this.prepared) {
+      const moved = slots.filter(({ parameter }) => parameter.grad !== null);
+      for (const starts of this.grokfast === null ? [false] : [true, false]) {
+        const some = this.grokfast === null ? moved : moved.filter((slot) => slot.isFiltered !== starts);
+        if (some.length === 0) continue;
+        if (starts && streamRecorder() !== null) {
+          throw new StateError('AdamW: a captured step would start the Grokfast filter anew in every replay; take a step before');
+        }
+        native().adamwPrepared(
+          handles(some, ({ parameter }) => parameter),
+          handles(some, ({ parameter }) => parameter.grad),
+          handles(some, ({ m }) => m),
+          handles(some, ({ v }) => v),
+          handles(some, ({ mu }) => mu),
+          settings.use('AdamW'),
+          clip?.use('AdamW') ?? null,
+          alpha,
+          lambda,
+          starts,
+        );
+        for (const slot of some) this.applied.add(slot);
+      }
+    }
+  }
+
+  /** Counts the step that apply() took, or that a replay took: the moments are those of one more step. */
+  commit(): void {
+    this.steps++;
+    for (const slot of this.applied) slot.isFiltered = slot.mu !== null;
+    this.applied.clear();
+    noteStepsTaken(this.steps);
+  }
+
+  /** Parameters by what their settings follow from, with room for these on the device. */
+  private batches(): readonly Batch[] {
+    if (this.prepared !== null) return this.prepared;
+    const batches = new Map<string, Batch>();
+    for (const slot of this.slots.values()) {
+      const { lrScale, weightDecay } = slot;
+      const key = `${lrScale} ${weightDecay}`;
+      const batch = batches.get(key);
+      if (batch !== undefined) batch.slots.push(slot);
+      else {
+        const settings = empty([SETTINGS], { dtype: 'f64' }).keep();
+        batches.set(key, { settings, lrScale, weightDecay, slots: [slot] });
+      }
+    }
+    this.prepared = [...batches.values()];
+    return this.prepared;
   }
 
   /** Starts the gradients of all parameters anew. */
@@ -217,6 +314,8 @@ export class AdamW {
       v.dispose();
       mu?.dispose();
     }
+    for (const { settings } of this.prepared ?? []) settings.dispose();
+    this.prepared = null;
     this.slots.clear();
   }
 }

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
-import { ArgumentError } from '../errors.js';
+import type { Handle } from '@agentforge/native';
+import { streamRecorder } from '../capture/stream-recorder.js';
+import { ArgumentError, StateError } from '../errors.js';
 import { inverseNormal } from './inverse-normal.js';
 import { philox4x32 } from './philox-words.js';
 
@@ -9,6 +11,16 @@ export interface PhiloxState {
   readonly key: string;
   /** 32-bit words drawn so far, decimal. */
   readonly counter: string;
+}
+
+/** Blocks of a stream that are somebody's own. */
+export interface ReservedBlocks {
+  readonly keyLow: number;
+  readonly keyHigh: number;
+  readonly blockLow: number;
+  readonly blockHigh: number;
+  /** Device memory with the number of blocks to add, or null. */
+  readonly base: Handle | null;
 }
 
 const WORDS_PER_BLOCK = 4;
@@ -45,6 +57,9 @@ export class Philox {
 
   /** The next 32 random bits. */
   uint32(): number {
+    if (streamRecorder() !== null) {
+      throw new StateError('Philox: a number drawn here would be the same in every replay of the captured step');
+    }
     const lane = this.position % WORDS_PER_BLOCK;
     if (lane === 0) this.fillBlock();
     this.position++;
@@ -110,16 +125,21 @@ export class Philox {
 
   /**
    * Reserves whole blocks for `count` numbers, starting at the next block.
-   * @returns key and number of the first block, as the native generators take them
+   * @returns key and number of the first block, as the native generators take them; in a captured step the number counts
+   *          from `base`, which is another at every replay
    */
-  reserve(count: number): { keyLow: number; keyHigh: number; blockLow: number; blockHigh: number } {
+  reserve(count: number): ReservedBlocks {
     const first = Math.ceil(this.position / WORDS_PER_BLOCK);
-    this.position = (first + Math.ceil(count / WORDS_PER_BLOCK)) * WORDS_PER_BLOCK;
+    const end = first + Math.ceil(count / WORDS_PER_BLOCK);
+    this.position = end * WORDS_PER_BLOCK;
+    const start = streamRecorder()?.place(this, first, end);
+    const block = first - (start?.block ?? 0);
     return {
       keyLow: this.keyLow,
       keyHigh: this.keyHigh,
-      blockLow: first % TWO_32,
-      blockHigh: Math.floor(first / TWO_32),
+      blockLow: block % TWO_32,
+      blockHigh: Math.floor(block / TWO_32),
+      base: start?.base ?? null,
     };
   }
 

@@ -10,8 +10,8 @@ import type { Philox } from './philox.js';
  */
 export function uniform(stream: Philox, shape: Shape, low = 0, high = 1): Tensor {
   const out = empty(shape);
-  const { keyLow, keyHigh, blockLow, blockHigh } = stream.reserve(sizeOf(shape));
-  native().philoxUniform(out.handle, keyLow, keyHigh, blockLow, blockHigh);
+  const { keyLow, keyHigh, blockLow, blockHigh, base } = stream.reserve(sizeOf(shape));
+  native().philoxUniform(out.handle, keyLow, keyHigh, blockLow, blockHigh, base);
   if (low === 0 && high === 1) return out;
   native().scaleInPlace(out.handle, high - low);
   if (low === 0) return out;
