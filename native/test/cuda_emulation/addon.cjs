@@ -111,7 +111,10 @@ function checkCapture(native, x, outside) {
   const y = native.gatherRows(x, index);
   const z = native.mulScalar(y, 2);
   const refused = (op, ...args) =>
-    assert.throws(() => native[op](...args), { code: 'UNSUPPORTED', message: new RegExp(`^${op}: cannot be part of`) });
+    assert.throws(() => native[op](...args), {
+      code: 'UNSUPPORTED',
+      message: new RegExp(`^${op}: cannot be part of`),
+    });
   refused('read', z);
   refused('write', z, Float32Array.of(1));
   refused('sumSquares', [z]);

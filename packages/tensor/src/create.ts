@@ -50,7 +50,13 @@ export function tensor(
   return finish(new Tensor(handle, dtype, shape), options);
 }
 
-const ARRAYS = { f32: Float32Array, i32: Int32Array, u8: Uint8Array, i8: Int8Array, f64: Float64Array } as const;
+const ARRAYS = {
+  f32: Float32Array,
+  i32: Int32Array,
+  u8: Uint8Array,
+  i8: Int8Array,
+  f64: Float64Array,
+} as const;
 
 function dtypeOf(data: ArrayLike<number>): DType {
   if (data instanceof Int32Array) return 'i32';

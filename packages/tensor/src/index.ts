@@ -1,8 +1,8 @@
 export { type BackwardOptions, backward } from './autograd/backward.js';
 export { isGradEnabled, noGrad } from './autograd/record.js';
 export {
-  type CaptureOptions,
   CapturedStep,
+  type CaptureOptions,
   captureStep,
   type StepInputs,
 } from './capture/captured-step.js';

@@ -33,9 +33,13 @@ export class WeightsMismatchError extends AppError {
 /** Batches of another number or shape than a captured step was made for. */
 export class BatchShapeError extends AppError {
   constructor(wanted: string, got: string) {
-    super('INVALID_ARGUMENT', `the captured training step takes ${wanted}, got ${got === '' ? 'none' : got}`, {
-      reason: 'BATCH_SHAPE',
-    });
+    super(
+      'INVALID_ARGUMENT',
+      `the captured training step takes ${wanted}, got ${got === '' ? 'none' : got}`,
+      {
+        reason: 'BATCH_SHAPE',
+      },
+    );
   }
 }
 

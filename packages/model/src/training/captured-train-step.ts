@@ -80,10 +80,7 @@ export class CapturedTrainStep {
    * @throws ArgumentError       INVALID_ARGUMENT: a token outside the vocabulary, with its position; nothing moved
    * @throws NonFiniteLossError  ABORTED: parameters and optimizer are unchanged
    */
-  run(
-    batches: TokenBatch | readonly TokenBatch[],
-    { lr }: { readonly lr?: number } = {},
-  ): TrainStepResult {
+  run(batches: TokenBatch | readonly TokenBatch[], { lr }: { readonly lr?: number } = {}): TrainStepResult {
     const { optimizer } = this;
     const microBatches: readonly TokenBatch[] = 'inputs' in batches ? [batches] : batches;
     this.expectShape(microBatches);

@@ -54,7 +54,9 @@ export function trainStep(
   let bytes = 0;
   for (const batch of microBatches) {
     const weight = 1 / microBatches.length;
-    loss += weight * readable(optimizer, () => autocast(precision, () => accumulateGradients(model, batch, weight)));
+    loss +=
+      weight *
+      readable(optimizer, () => autocast(precision, () => accumulateGradients(model, batch, weight)));
     tokens += batch.targets.length;
     bytes += batch.bytes;
   }

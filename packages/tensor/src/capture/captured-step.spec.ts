@@ -1,4 +1,5 @@
 import {
+  AdamW,
   ArgumentError,
   backward,
   captureStep,
@@ -9,15 +10,14 @@ import {
   linear,
   memoryStats,
   mul,
-  parameter,
   Philox,
+  parameter,
   StateError,
   scope,
   sum,
   type Tensor,
   tensor,
   uniform,
-  AdamW,
 } from '../index.js';
 
 /** A table and a head that learn the next token, and what a step on them does. */

@@ -117,7 +117,8 @@ export class CapturedStep<Name extends string, Result> {
   private take(inputs: StepInputs<Name>): void {
     const names = Object.keys(this.shapes) as Name[];
     const problems = names.flatMap((name) => this.problemOf(name, inputs[name]));
-    for (const name of Object.keys(inputs)) if (!(name in this.shapes)) problems.push(`${name} is not an input`);
+    for (const name of Object.keys(inputs))
+      if (!(name in this.shapes)) problems.push(`${name} is not an input`);
     if (problems.length > 0) throw new ArgumentError(`replay: ${problems.join('; ')}`);
     for (const name of names) {
       let buffer = this.buffers.get(name);

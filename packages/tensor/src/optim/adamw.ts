@@ -192,6 +192,7 @@ export class AdamW {
   prepare({ lr = this.lr }: { readonly lr?: number } = {}): void {
     const [beta1, beta2] = this.betas;
     const step = this.steps + 1;
+    this.applied.clear(); // of a step that was not committed
     for (const { settings, lrScale, weightDecay } of this.batches()) {
       const corrections = [1 - beta1 ** step, 1 - beta2 ** step];
       settings.write(Float64Array.of(lr * lrScale, beta1, beta2, this.eps, weightDecay, ...corrections));
@@ -215,7 +216,9 @@ export class AdamW {
         const some = this.grokfast === null ? moved : moved.filter((slot) => slot.isFiltered !== starts);
         if (some.length === 0) continue;
         if (starts && streamRecorder() !== null) {
-          throw new StateError('AdamW: a captured step would start the Grokfast filter anew in every replay; take a step before');
+          throw new StateError(
+            'AdamW: a captured step would start the Grokfast filter anew in every replay; take a step before',
+          );
         }
         native().adamwPrepared(
           handles(some, ({ parameter }) => parameter),

@@ -58,7 +58,9 @@ export class Philox {
   /** The next 32 random bits. */
   uint32(): number {
     if (streamRecorder() !== null) {
-      throw new StateError('Philox: a number drawn here would be the same in every replay of the captured step');
+      throw new StateError(
+        'Philox: a number drawn here would be the same in every replay of the captured step',
+      );
     }
     const lane = this.position % WORDS_PER_BLOCK;
     if (lane === 0) this.fillBlock();
