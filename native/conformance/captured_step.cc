@@ -68,8 +68,8 @@ class Model {
     q = parts[0].view(0, split);
     k = parts[1].view(0, split);
     v = parts[2].view(0, split);
-    FORGE_TRY(ops::rope(q, 0, 10000, 0, false, q_turned));
-    FORGE_TRY(ops::rope(k, 0, 10000, 0, false, k_turned));
+    FORGE_TRY(ops::rope(q, 0, 10000, {}, 0, false, q_turned));
+    FORGE_TRY(ops::rope(k, 0, 10000, {}, 0, false, k_turned));
     const double scale = 1 / std::sqrt(static_cast<double>(width / heads));
     FORGE_TRY(ops::attention(q_turned, k_turned, v, true, 0, scale, -1, o, lse));
     const Tensor attended = o.view(0, {rows, width});
@@ -86,8 +86,8 @@ class Model {
     FORGE_TRY(ops::matmul(attended, d_logits, true, false, &head.grad, 0, none));
     FORGE_TRY(ops::matmul(d_logits, head.value, false, true, nullptr, 0, d_o));
     FORGE_TRY(ops::attention_backward(d_o.view(0, split), q_turned, k_turned, v, o, lse, true, 0, scale, dq, dk, dv));
-    FORGE_TRY(ops::rope(dq, 0, 10000, 0, true, d_q));
-    FORGE_TRY(ops::rope(dk, 0, 10000, 0, true, d_k));
+    FORGE_TRY(ops::rope(dq, 0, 10000, {}, 0, true, d_q));
+    FORGE_TRY(ops::rope(dk, 0, 10000, {}, 0, true, d_k));
     const Shape flat{rows, width};
     FORGE_TRY(ops::concat({d_q.view(0, flat), d_k.view(0, flat), dv.view(0, flat)}, 1, d_projected));
     FORGE_TRY(ops::matmul(dropped_x, d_projected, true, false, &qkv.grad, 0, none));

@@ -71,7 +71,7 @@ std::shared_ptr<const Rotations> rotations(double theta, int64_t dim, const std:
 Status place(const std::vector<float>& values, Tensor& y) {
   FORGE_TRY(empty("rope", DType::f32, Shape{static_cast<int64_t>(values.size())}, y));
   copy_in(y.data(), values.data(), y.bytes());
-  return {};
+  return backend_status("rope");  // a table that did not arrive must not be kept
 }
 
 /** The tables in the memory of a device; each thread keeps its own, in the order of its own queue of work. */
