@@ -214,7 +214,7 @@ describe('an interrupted task', () => {
   it('is released when told to', async () => {
     await bench.startService();
     const task = await submit(LONG);
-    await bench.report(task, 'started');
+    await bench.report(task, 'checkpointed');
     bench.events.directives.push(directive(task.attemptId, TaskAction.RELEASE));
     const { checkpoint } = await bench.report(task, 'released');
     expect(checkpoint?.type).toBe('checkpoint');

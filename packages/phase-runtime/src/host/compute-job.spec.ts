@@ -33,6 +33,11 @@ function start(mode: string, abortMs = 200) {
   return { job, messages };
 }
 
+/** Resolves once the work has said anything. */
+async function begun(messages: readonly WorkerMessage[]): Promise<void> {
+  while (messages.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
 describe('ComputeJob', () => {
   it('passes messages on and ends with the result', async () => {
     const { job, messages } = start('succeed');
@@ -58,15 +63,33 @@ describe('ComputeJob', () => {
   it.each(['cancel', 'release', 'abandon'] as const)(
     'lets a worker that polls stop by itself: %s',
     async (reason) => {
-      const { job } = start('poll', 60_000);
+      const { job, messages } = start('poll', 60_000);
+      await begun(messages);
+      job.stop(reason);
+      expect(await job.ended).toEqual({ kind: 'stopped', reason });
+    },
+  );
+
+  it.each(['cancel', 'release', 'abandon'] as const)(
+    'ends at once while the thread still loads, whatever the grace: %s',
+    async (reason) => {
+      threads = new ThreadPool(
+        new URL('../../test/fixtures/loading.worker.mjs', import.meta.url),
+        'loading',
+        {
+          size: 1,
+          tasksPerThread: 3,
+        },
+      );
+      const { job } = start('succeed', 60_000);
       job.stop(reason);
       expect(await job.ended).toEqual({ kind: 'stopped', reason });
     },
   );
 
   it('terminates a worker that does not stop', async () => {
-    const { job } = start('ignore');
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const { job, messages } = start('ignore');
+    await begun(messages);
     job.stop('cancel');
     expect(await job.ended).toEqual({ kind: 'stopped', reason: 'cancel' });
   });
@@ -119,7 +142,7 @@ describe('ThreadPool', () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     job.stop('cancel');
     await job.ended;
-    expect(messages).toEqual([]);
+    expect(messages.filter(({ kind }) => kind === 'log')).toEqual([]);
   });
 
   it('keeps threads ready, never more than its size, and none after its end', async () => {

@@ -77,8 +77,9 @@ export class ComputeJob {
   }
 
   /**
-   * Asks the computation to stop, and terminates its thread when it does not within the grace. A stronger reason
-   * (cancel after release, abandon after cancel) replaces a weaker one.
+   * Asks the computation to stop, and terminates its thread when it does not within the grace: at once while the thread
+   * still loads, because nothing has begun. A stronger reason (cancel after release, abandon after cancel) replaces a
+   * weaker one.
    */
   stop(reason: StopReason): void {
     if (this.hasEnded) return;
@@ -88,7 +89,8 @@ export class ComputeJob {
     if (now === before || now === undefined) return;
     clearTimeout(this.timer);
     const graceMs = now === STOP.release ? this.grace.releaseMs : this.grace.abortMs;
-    this.timer = setTimeout(() => void this.thread.terminate(), graceMs);
+    if (this.thread.isLoaded) this.timer = setTimeout(() => void this.thread.terminate(), graceMs);
+    else void this.thread.terminate();
   }
 
   private receive(message: WorkerMessage): void {

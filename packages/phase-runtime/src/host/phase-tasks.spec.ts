@@ -89,4 +89,22 @@ describe('PhaseTasks', () => {
     await third;
     expect(reports.slice(2)).toEqual(['started', 'cancelled']);
   });
+
+  it.each([
+    ['while it is reported as started', 0],
+    ['while its thread still loads', 50],
+  ])('hands a task back at once when the drain begins %s', async (_, afterMs) => {
+    const { events, reports, again } = queue();
+    const log = createLogger({ service: 'test', level: 'silent' });
+    const workerUrl = new URL('../../test/fixtures/loading.worker.mjs', import.meta.url);
+    const tasks = new PhaseTasks({ ...phase, workerUrl }, OPTIONS, log, createMetrics('test'));
+    await tasks.start(events);
+    const handled = again(1);
+    while (!reports.includes('started')) await Promise.resolve();
+    if (afterMs > 0) await new Promise((resolve) => setTimeout(resolve, afterMs));
+    await tasks.stopPulling();
+    await tasks.release();
+    await handled;
+    expect(reports).toEqual(['started', 'released']);
+  });
 });

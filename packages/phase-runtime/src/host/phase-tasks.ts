@@ -78,9 +78,11 @@ export class PhaseTasks {
 
   /** Hands every task back with a checkpoint; resolves when all reports are out. */
   async release(): Promise<void> {
+    // First, so that no thread is started for one that ends.
+    const closed = this.threads.close();
     for (const execution of this.executions.values()) execution.stop(STOP.release);
     await this.consumption?.finished();
-    await this.threads.close();
+    await closed;
   }
 
   /**

@@ -93,6 +93,7 @@ export class TaskExecution {
       { case: 'started', value: { delivery: this.delivered.delivery } },
       this.delivered.delivery,
     );
+    if (this.wantedStop) return { kind: 'stopped', reason: this.wantedStop };
     const job = new ComputeJob(
       this.deps.threads,
       {
@@ -113,7 +114,6 @@ export class TaskExecution {
       (message) => this.receive(message),
     );
     this.job = job;
-    if (this.wantedStop) job.stop(this.wantedStop);
     const heart = setInterval(() => void this.beat(), options.heartbeatMs);
     try {
       return await job.ended;

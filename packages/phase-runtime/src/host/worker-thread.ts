@@ -1,5 +1,5 @@
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
-import type { HostMessage, WorkerInput, WorkerMessage } from '../worker/messages.js';
+import type { HostMessage, ThreadMessage, WorkerInput, WorkerMessage } from '../worker/messages.js';
 
 /** Listens to one piece of work in a thread. */
 export interface WorkListener {
@@ -14,13 +14,18 @@ export class WorkerThread {
   /** Pieces of work that it was given. */
   tasks = 0;
   isGone = false;
+  /** Whether the modules are loaded. */
+  isLoaded = false;
   private readonly worker: Worker;
   private error: unknown;
   private listener: { readonly port: MessagePort; readonly words: WorkListener } | undefined;
 
   constructor(url: URL, name: string) {
     this.worker = new Worker(url, { name, execArgv: [] });
-    // A thread that only waits does not keep the process alive.
+    this.worker.on('message', (word: ThreadMessage) => {
+      if (word.kind === 'loaded') this.isLoaded = true;
+    });
+    // A thread that only waits does not keep the process alive; listening alone would.
     this.worker.unref();
     this.worker.on('error', (error) => {
       this.error ??= error;
@@ -34,7 +39,11 @@ export class WorkerThread {
     this.tasks += 1;
     this.listener = { port: port1, words };
     this.worker.ref();
-    port1.on('message', (message: WorkerMessage) => words.onMessage(message));
+    port1.on('message', (message: WorkerMessage) => {
+      // The two ports are not in step: its words may come before the thread's own.
+      this.isLoaded = true;
+      words.onMessage(message);
+    });
     const message: HostMessage = { input, port: port2 };
     this.worker.postMessage(message, [port2]);
   }

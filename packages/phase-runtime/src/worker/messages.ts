@@ -35,6 +35,12 @@ export interface HostMessage {
   readonly port: MessagePort;
 }
 
+/** What a thread says of itself, on the port of the thread. */
+export interface ThreadMessage {
+  /** The modules are loaded: what comes begins at once. */
+  readonly kind: 'loaded';
+}
+
 /** An error on its way from the worker to the host. */
 export interface ErrorMessage {
   readonly name: string;

@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { FolderArtifactStore } from '@agentforge/artifacts';
-import type { ErrorMessage, HostMessage, WorkerInput, WorkerMessage } from './messages.js';
+import { StopFlag } from './control.js';
+import type { ErrorMessage, HostMessage, ThreadMessage, WorkerInput, WorkerMessage } from './messages.js';
 import type { PhaseContext, PhaseResult } from './phase-context.js';
 import { toAppError } from './system-error.js';
 import { StoppedError } from './worker.errors.js';
@@ -20,6 +21,7 @@ export async function servePhase<Config>(work: PhaseWork<Config>): Promise<void>
     port.postMessage(last);
     port.close();
   });
+  parentPort.postMessage({ kind: 'loaded' } satisfies ThreadMessage);
 }
 
 /** Runs a phase in the calling thread. @returns the last message */
@@ -28,6 +30,8 @@ export async function runPhase<Config>(
   work: PhaseWork<Config>,
   send: (message: WorkerMessage) => void,
 ): Promise<WorkerMessage> {
+  const { reason } = new StopFlag(input.stop);
+  if (reason) return { kind: 'stopped', reason };
   try {
     const artifacts = await FolderArtifactStore.open({ directory: input.artifactDirectory });
     const context = new WorkerContext<Config>(input, artifacts, send);
