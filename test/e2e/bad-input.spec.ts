@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type ArtifactRef, type Run, RunState } from '@agentforge/contracts';
 import type { AppError } from '@agentforge/errors';
 import { eventually, LocalSystem } from './local-system.js';
 import { type StepInit as Step, smallPipeline } from './pipeline-spec.js';
+
+const PROBE = fileURLToPath(new URL('../probe-phase/main.mjs', import.meta.url));
 
 type Graph = Awaited<ReturnType<typeof smallPipeline>>;
 
@@ -24,7 +27,7 @@ describe('bad input', () => {
   let corpus: ArtifactRef;
 
   beforeAll(async () => {
-    system = await LocalSystem.start();
+    system = await LocalSystem.start({}, ['--service', `phase-probe=${PROBE}`]);
     valid = await smallPipeline(system);
     corpus = await system.uploadCorpus('a corpus of one line\n');
   }, 150_000);
@@ -126,6 +129,23 @@ describe('bad input', () => {
       expect(error.code).toBe(name === 'projects/default/runs/nobody' ? 'NOT_FOUND' : 'INVALID_ARGUMENT');
     },
   );
+
+  it('a request id that comes again with another body is ALREADY_EXISTS; the same body is the same run', async () => {
+    const ask = (displayName: string) =>
+      system.pipeline.createRun({
+        parent: 'projects/default',
+        requestId: 'asked-once',
+        displayName,
+        graph: { steps: [{ id: 'only', phase: 'probe' }] },
+      });
+    const { run } = await ask('first');
+    expect((await ask('first')).run?.name).toBe(run?.name);
+    expect(await refusal(ask('second'))).toMatchObject({
+      code: 'ALREADY_EXISTS',
+      reason: 'REQUEST_ID_REUSED',
+      message: expect.stringContaining(run?.name ?? 'a name'),
+    });
+  });
 
   it('an illegal transition is FAILED_PRECONDITION', async () => {
     const { run } = await create([found()], 'illegal');

@@ -11,6 +11,7 @@ import {
   RunState,
   type StepSpecSchema,
   StepState,
+  WaitKind,
 } from '@agentforge/contracts';
 import { stepSeedOf } from '@agentforge/events';
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
@@ -26,10 +27,13 @@ interface More {
   readonly inputs?: InputInit[];
   readonly retry?: MessageInitShape<typeof RetryPolicySchema>;
   readonly allowFallback?: boolean;
+  readonly resources?: StepInit['resources'];
 }
 
 const SEED = 11n;
 const PROBE = fileURLToPath(new URL('../probe-phase/main.mjs', import.meta.url));
+/** Cores of the pool that both workers share. */
+const POOL_CORES = 2;
 const RETRY_SOON = { initialInterval: { nanos: 50_000_000 }, backoffCoefficient: 1, jitter: 0 };
 
 /** The ways in which a step goes wrong and the run goes on, on real processes: two orchestrators, two workers. */
@@ -41,10 +45,10 @@ describe('recovery scenarios', () => {
     folder = mkdtempSync(join(tmpdir(), 'forge-scenarios-'));
     const journal = join(folder, 'journal');
     mkdirSync(journal);
-    system = await LocalSystem.start({ FORGE_PROBE_JOURNAL_DIR: journal }, [
-      ...['--service', `phase-probe=${PROBE}`],
-      ...['--replicas', 'orchestrator=2,phase-probe=2'],
-    ]);
+    system = await LocalSystem.start(
+      { FORGE_PROBE_JOURNAL_DIR: journal, FORGE_POOL_CPU: String(POOL_CORES) },
+      [...['--service', `phase-probe=${PROBE}`], ...['--replicas', 'orchestrator=2,phase-probe=2']],
+    );
     await eventually('the probe phase is registered', async () => {
       const { phases } = await system.pipeline.listPhases({}).catch(() => ({ phases: [] }));
       return phases.some(({ name }) => name === 'probe');
@@ -77,14 +81,19 @@ describe('recovery scenarios', () => {
     { port: 'inputs', source: { case: 'stepOutput', value: { stepId, output: 'report' } } },
   ];
 
-  async function finished(runId: string, steps: StepInit[]): Promise<Run> {
+  async function begin(runId: string, steps: StepInit[]): Promise<string> {
     const { run } = await system.pipeline.createRun({
       parent: 'projects/default',
       runId,
       graph: { seed: SEED, steps },
     });
-    const name = run?.name ?? '';
-    return eventually(
+    return run?.name ?? '';
+  }
+
+  const finished = async (runId: string, steps: StepInit[]) => end(await begin(runId, steps));
+
+  const end = (name: string): Promise<Run> =>
+    eventually(
       `end of ${name}`,
       async () => {
         const { run: now } = await system.pipeline.getRun({ name });
@@ -92,7 +101,6 @@ describe('recovery scenarios', () => {
       },
       90_000,
     );
-  }
 
   it('transient failure: the step is tried again and the run completes as if nothing had happened', async () => {
     const config = { units: 4, fail_first: 1, fail_at: 2 };
@@ -194,4 +202,45 @@ describe('recovery scenarios', () => {
     expect(events.filter(({ payload }) => payload.case === 'stepFallbackUsed')).toHaveLength(1);
     expect(await system.forge('run', 'get', 'permanent')).toMatch(/fallback/);
   }, 120_000);
+
+  it('resource lease: a step waits until another gives its lease back, says why, and is admitted then', async () => {
+    const resources = { cpu: POOL_CORES };
+    const holder = await begin('lease-holder', [
+      probe('holding', { units: 100_000, unit_ms: 20 }, { resources }),
+    ]);
+    await eventually('the holder works', () => journalOf('holding').length > 0);
+    const waiter = await begin('lease-waiter', [probe('waiting', { units: 2 }, { resources: { cpu: 1 } })]);
+    const wait = await eventually('it waits for resources', async () => {
+      const { waits } = await system.pipeline.explainStep({ run: waiter, stepId: 'waiting' });
+      return waits.find(({ kind }) => kind === WaitKind.RESOURCES);
+    });
+    expect(wait).toMatchObject({ position: 1, missing: { cpu: 1 } });
+    expect(wait.message).toMatch(/missing 1 core;/);
+    expect(await system.forge('run', 'explain', 'lease-waiter')).toContain(wait.message);
+    expect(journalOf('waiting')).toEqual([]);
+
+    await system.pipeline.cancelRun({ name: holder });
+    expect((await end(waiter)).state).toBe(RunState.COMPLETED);
+    expect((await end(holder)).state).toBe(RunState.CANCELLED);
+    const { waits } = await system.pipeline.explainStep({ run: waiter, stepId: 'waiting' });
+    expect(waits).toEqual([]);
+    const given = Math.max(...journalOf('holding').map(({ timeMs }) => timeMs));
+    expect(Math.min(...journalOf('waiting').map(({ timeMs }) => timeMs))).toBeGreaterThan(given);
+  }, 120_000);
+
+  it('resource lease: a step that no pool could ever hold is refused when it is asked for', async () => {
+    const resources = { cpu: POOL_CORES + 1 };
+    await expect(begin('never-fits', [probe('huge', {}, { resources })])).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      fieldViolations: [
+        {
+          field: expect.stringMatching(/steps\[0\]\.resources\.cpu$/),
+          description: expect.stringContaining(`${POOL_CORES} cores`),
+        },
+      ],
+    });
+    await expect(system.pipeline.getRun({ name: 'projects/default/runs/never-fits' })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+  });
 });
