@@ -6,10 +6,11 @@
  *
  * FOLDER has four models of one kind: base, a, b, c.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -55,7 +56,21 @@ function run(command, args) {
   return stdout;
 }
 
+const peer = spawn(options.python, [join(here, 'mergekit_recipe.py'), models, options.threads], {
+  stdio: ['pipe', 'pipe', 'ignore'],
+});
+const lines = createInterface({ input: peer.stdout })[Symbol.asyncIterator]();
+/** The next answer of mergekit's process. */
+async function answer() {
+  for (;;) {
+    const { value, done } = await lines.next();
+    if (done) throw new Error('mergekit ended: run mergekit_recipe.py by hand to see why');
+    if (value.startsWith('RESULT ')) return JSON.parse(value.slice(7));
+  }
+}
+
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+await answer();
 const work = mkdtempSync(join(tmpdir(), 'merge-compare-'));
 try {
   console.log(
@@ -74,15 +89,8 @@ try {
           run(process.execPath, [forge, 'merge', file, x, '--base-dir', models, '--json', ...threads]),
         ),
       );
-      const out = run(options.python, [join(here, 'mergekit_recipe.py'), file, models, y, options.threads]);
-      theirs.push(
-        JSON.parse(
-          out
-            .split('\n')
-            .find((line) => line.startsWith('RESULT '))
-            .slice(7),
-        ),
-      );
+      peer.stdin.write(`${file} ${y}\n`);
+      theirs.push(await answer());
       for (const folder of [x, y]) rmSync(folder, { recursive: true, force: true });
     }
     const of = (results, key) => median(results.map((result) => result[key]));
@@ -93,5 +101,6 @@ try {
     );
   }
 } finally {
+  peer.stdin.end();
   rmSync(work, { recursive: true, force: true });
 }
