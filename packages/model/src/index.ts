@@ -198,4 +198,10 @@ export {
   type CapturedTrainStepOptions,
   captureTrainStep,
 } from './training/captured-train-step.js';
+export {
+  MuonWithAdamW,
+  type MuonWithAdamWOptions,
+  type MuonWithAdamWState,
+  type Optimizer,
+} from './training/muon-with-adamw.js';
 export { type TrainStepOptions, type TrainStepResult, trainStep } from './training/train-step.js';

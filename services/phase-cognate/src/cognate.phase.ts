@@ -14,6 +14,14 @@ export const cognatePhase = definePhase({
       maxCount: 1,
       summary: 'Text; the first 80 % are learnt, the rest is held out.',
     },
+    {
+      name: 'base_models',
+      artifactType: 'model',
+      minCount: 0,
+      maxCount: 1,
+      summary:
+        'A model to start from instead of random weights, with its tokenizer; its shape is that of the configuration.',
+    },
   ],
   outputs: [
     { name: 'models', artifactType: 'model', minCount: 1, maxCount: 8, summary: 'The founding models.' },

@@ -54,6 +54,7 @@ export interface RestoredFounding extends FoundingPosition {
 export function encodeLearner(folder: string, { weights, optimizer }: LearnerState): Map<string, Uint8Array> {
   const flat = (data: Float32Array) => ({ shape: [data.length], data });
   const moments = new Map<string, { shape: number[]; data: Float32Array }>();
+  for (const [name, momentum] of optimizer.momenta ?? []) moments.set(`momentum.${name}`, flat(momentum));
   for (const [name, { m, v }] of optimizer.moments) {
     moments.set(`m.${name}`, flat(m));
     moments.set(`v.${name}`, flat(v));
@@ -140,12 +141,15 @@ async function decodeLearner(
   const weights = await readTensors(await checkpoint.read(`${folder}/weights.safetensors`));
   const flat = await readTensors(await checkpoint.read(`${folder}/moments.safetensors`));
   const moments = new Map<string, { m: Float32Array; v: Float32Array }>();
+  const momenta = new Map<string, Float32Array>();
   for (const name of weights.keys()) {
+    const momentum = flat.get(`momentum.${name}`);
+    if (momentum) momenta.set(name, momentum);
     const m = flat.get(`m.${name}`);
     const v = flat.get(`v.${name}`);
     if (m && v) moments.set(name, { m, v });
   }
-  return { weights, optimizer: { step, moments }, cursor };
+  return { weights, optimizer: { step, moments, momenta }, cursor };
 }
 
 async function readTensors(bytes: Uint8Array): Promise<Map<string, Float32Array>> {

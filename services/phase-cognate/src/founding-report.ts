@@ -16,6 +16,7 @@ export function foundingReport(
     seed: String(context.seed),
     config: context.config,
     model: shape,
+    base_model: context.inputs('base_models')[0]?.ref.digest ?? null,
     tokenizer: { ids: tokenizer.vocabSize },
     data: {
       splits: Object.fromEntries(

@@ -1,5 +1,4 @@
 import {
-  type BatchCursor,
   byteTokenizer,
   corpusFromBytes,
   type DisjointSplits,
@@ -16,12 +15,14 @@ import {
 } from '@agentforge/model';
 import type { FileSet, PhaseContext, StoredBlob } from '@agentforge/phase-runtime/worker';
 import { Philox } from '@agentforge/tensor';
+import { type BaseModel, readBaseModel } from './base-model.js';
 import { type CognateConfig, modelConfigOf, totalSteps } from './domain/cognate-config.js';
 import { CurveRecorder } from './domain/curves.js';
 import type { Founder, SplitLoss } from './domain/founder.js';
 import { type FounderPlan, planFounders } from './domain/founder-plan.js';
-import { encodeData, type FoundingData, founderCursor, sharedCursor } from './domain/founding-data.js';
+import { encodeData, type FoundingData, founderRows, sharedRows } from './domain/founding-data.js';
 import { Learner, type LearnerState } from './domain/learner.js';
+import type { RowSchedule } from './domain/row-schedule.js';
 import { decodeFounding, encodeFounding, encodeLearner, type LearnerBlobs } from './founding-checkpoint.js';
 
 /** What the founding delivers. */
@@ -46,7 +47,8 @@ const SHARED = 'shared';
 export class Founding {
   private readonly config: CognateConfig;
   private readonly rng: Philox;
-  private readonly shape: ModelConfig;
+  private shape: ModelConfig;
+  private base: BaseModel | null = null;
   private readonly plans: readonly FounderPlan[];
   private recorder: CurveRecorder;
   private finished = new Map<string, Founder>();
@@ -66,6 +68,8 @@ export class Founding {
 
   /** Does the work, from the last checkpoint where there is one. */
   async run(): Promise<Founded> {
+    this.base = await readBaseModel(this.context);
+    if (this.base) this.shape = this.base.config;
     const checked = await this.readCorpus();
     const restored = await this.context.restore(async (checkpoint) => {
       const saved = await decodeFounding(checkpoint, this.config.shared_steps);
@@ -104,8 +108,9 @@ export class Founding {
 
   private trainTokenizer({ splits }: DisjointSplits): Tokenizer {
     const { config, context } = this;
-    context.progress(0, 'training the tokenizer');
+    if (this.base) return this.base.tokenizer;
     if (config.tokenizer === 'byte') return byteTokenizer();
+    context.progress(0, 'training the tokenizer');
     return trainBpe(splits.train.documents, {
       vocabSize: this.shape.vocabSize,
       checkCancelled: () => context.throwIfAborted(),
@@ -120,8 +125,8 @@ export class Founding {
   ): Promise<void> {
     const plan = this.plans[this.founder];
     const { config } = this;
-    const cursor = plan ? founderCursor(data, plan, this.rng) : sharedCursor(data, config, this.rng);
-    const learner = this.learner(cursor, saved, plan);
+    const rows = plan ? founderRows(data, plan, config, this.rng) : sharedRows(data, config, this.rng);
+    const learner = this.learner(rows, saved, plan);
     const end = plan ? config.steps : config.shared_steps;
     if (!saved) this.step = plan ? config.shared_steps : 0;
     try {
@@ -134,17 +139,17 @@ export class Founding {
   }
 
   private learner(
-    cursor: BatchCursor,
+    rows: RowSchedule,
     saved: LearnerState | undefined,
     plan: FounderPlan | undefined,
   ): Learner {
     const { config, shape } = this;
-    if (saved) return Learner.restore(shape, saved, cursor, config);
+    if (saved) return Learner.restore(shape, saved, rows, config);
     if (this.shared && plan) {
       const { surprise_weight } = plan.specialisation;
-      return Learner.fork(shape, this.shared.state, cursor, config, surprise_weight);
+      return Learner.fork(shape, this.shared.state, rows, config, surprise_weight);
     }
-    return Learner.begin(shape, cursor, config, this.rng);
+    return Learner.begin(shape, rows, config, this.base?.weights ?? this.rng);
   }
 
   private async trainStep(learner: Learner, data: FoundingData, subject: string, end: number): Promise<void> {

@@ -1,5 +1,14 @@
+import { MEDIA_TYPES } from '@agentforge/artifacts';
 import { FailureClass, type StepTask } from '@agentforge/contracts';
-import { loadModelFiles, memorySource } from '@agentforge/model';
+import {
+  byteTokenizer,
+  encodeModelFiles,
+  LlamaModel,
+  loadModelFiles,
+  type ModelConfig,
+  memorySource,
+  presetConfig,
+} from '@agentforge/model';
 import { PhaseHost } from '@agentforge/phase-runtime';
 import {
   digestsOfResumedWork,
@@ -7,10 +16,12 @@ import {
   eventually,
   PhaseBench,
 } from '@agentforge/phase-runtime/testing';
+import { Philox } from '@agentforge/tensor';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { cognatePhase } from '../src/cognate.phase.js';
 import { createFounders } from '../src/create-founders.js';
 import { cognateConfig } from '../src/domain/cognate-config.js';
+import { relativeDistance } from '../src/domain/distance.js';
 import { SMALL_CONFIG, SMALL_TITANS, smallText } from './small-run.js';
 
 /** Real training, on machines that may be busy: ms. */
@@ -111,6 +122,54 @@ describe('phase-cognate', () => {
       for (const releaseAt of [4, 16, 26]) {
         expect(await digestsOfResumedWork(test, releaseAt)).toEqual(whole);
       }
+    },
+    SLOW,
+  );
+
+  it(
+    'starts from a base model, and refuses one of another shape with every reason',
+    async () => {
+      await bench.startService();
+      const putBase = async (preset: ModelConfig) => {
+        const model = LlamaModel.init(preset, new Philox(3));
+        const files = [];
+        for (const [path, bytes] of encodeModelFiles(model, byteTokenizer()))
+          files.push({ path, ...(await bench.store.put(bytes)) });
+        model.dispose();
+        return bench.store.putManifest(
+          { files },
+          { name: 'base', type: 'model', mediaType: MEDIA_TYPES.model },
+        );
+      };
+      const corpus = await bench.putCorpus(smallText());
+      const start = async (config: JsonObject, preset: ModelConfig) =>
+        bench.submit(config, {
+          seed: 7n,
+          inputs: [
+            { port: 'corpus', artifacts: [corpus] },
+            { port: 'base_models', artifacts: [await putBase(preset)] },
+          ],
+        });
+      const config = { ...SMALL_CONFIG, tokenizer: 'byte', vocab_size: 257, count: 1, learning_rate: 1e-8 };
+      const base = presetConfig('pico', { vocabSize: 257, contextLength: 32, ropeTheta: 500 });
+      const result = await bench.result(await start({ ...config, min_learning_rate: 0 }, base));
+      const digest = result.outputs[0]?.artifacts[0]?.digest ?? '';
+      const files = new Map<string, Uint8Array>();
+      for (const { path } of (await bench.store.getManifest(digest)).files)
+        files.set(path, Uint8Array.from(await bench.store.readFile(digest, path)));
+      const { config: shape, model } = await loadModelFiles(memorySource(files));
+      const first = LlamaModel.init(base, new Philox(3));
+      expect(shape).toEqual(base);
+      const distance = relativeDistance(model.exportWeights(), first.exportWeights());
+      expect(distance).toBeGreaterThan(0);
+      expect(distance).toBeLessThan(1e-4);
+      for (const one of [model, first]) one.dispose();
+      const { failure } = await bench.report(
+        await start(config, presetConfig('pico', { vocabSize: 300, numLayers: 2, contextLength: 32 })),
+        'failed',
+      );
+      expect(failure).toMatchObject({ failureClass: FailureClass.PERMANENT });
+      expect(failure?.message).toMatch(/config\.vocabSize is 300.*config\.numLayers is 2/);
     },
     SLOW,
   );

@@ -19,10 +19,12 @@ export const SMALL_CONFIG: JsonObject = {
   ],
 };
 
-/** The same with a window and neural memory. */
+/** The same with a window and neural memory, Muon, and rows that get longer. */
 export const SMALL_TITANS: JsonObject = {
   ...SMALL_CONFIG,
   architecture: 'titans-mag',
+  optimizer: 'muon',
+  curriculum: { sequence_length: 8, steps: 4 },
   window: 8,
   memory: { heads: 4, expansion: 1, chunk_length: 8 },
 };

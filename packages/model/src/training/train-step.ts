@@ -1,15 +1,8 @@
-import {
-  type AdamW,
-  autocast,
-  backward,
-  clipGradNorm,
-  type Precision,
-  scope,
-  tensor,
-} from '@agentforge/tensor';
+import { autocast, backward, clipGradNorm, type Precision, scope, tensor } from '@agentforge/tensor';
 import type { TokenBatch } from '../data/batch-cursor.js';
 import type { LlamaModel } from '../llama/llama-model.js';
 import { NonFiniteLossError } from '../llama/model.errors.js';
+import type { Optimizer } from './muon-with-adamw.js';
 
 /** Settings of one training step. */
 export interface TrainStepOptions {
@@ -43,7 +36,7 @@ export interface TrainStepResult {
  */
 export function trainStep(
   model: LlamaModel,
-  optimizer: AdamW,
+  optimizer: Optimizer,
   batches: TokenBatch | readonly TokenBatch[],
   { lr, clipNorm = 1, precision = 'f32', beforeClip }: TrainStepOptions = {},
 ): TrainStepResult {
@@ -72,7 +65,7 @@ export function trainStep(
 }
 
 /** A device tells of a bad token only when its loss is read: the gradients of that step must not reach the next. */
-function readable<T>(optimizer: AdamW, fn: () => T): T {
+function readable<T>(optimizer: Optimizer, fn: () => T): T {
   try {
     return fn();
   } catch (thrown) {

@@ -7,6 +7,7 @@ import {
   titansMag,
 } from '@agentforge/model';
 import { z } from 'zod';
+import { GENERATOR_NAMES } from './generators/generators.js';
 
 const share = z.number().min(0).max(0.9);
 
@@ -24,6 +25,9 @@ const specialisation = z.strictObject({
       'Tokens per row of this model; rows per batch change so that a step keeps its tokens. Default: that of the phase',
     ),
   arithmetic: share.default(0).describe('Share of rows that are generated arithmetic with exact answers'),
+  modular: share.default(0).describe('Share of rows from the tables of +, - and * modulo small primes'),
+  automata: share.default(0).describe('Share of rows that are elementary cellular automata'),
+  recall: share.default(0).describe('Share of rows with codes to find again behind other sentences'),
   surprise_weight: z
     .number()
     .min(0.01)
@@ -78,11 +82,13 @@ export const cognateConfig = z.strictObject({
     .array(specialisation)
     .min(1)
     .max(8)
-    .default([
-      { name: 'reasoning', arithmetic: 0.05, surprise_weight: 0.7 },
-      { name: 'memory', arithmetic: 0, sequence_length: 256, surprise_weight: 0.5 },
-      { name: 'speed', arithmetic: 0, sequence_length: 64, surprise_weight: 0.3 },
-    ])
+    .default(
+      [
+        { name: 'reasoning', arithmetic: 0.05, surprise_weight: 0.7 },
+        { name: 'memory', sequence_length: 256, surprise_weight: 0.5 },
+        { name: 'speed', sequence_length: 64, surprise_weight: 0.3 },
+      ].map((one) => specialisation.parse(one)),
+    )
     .describe('What sets the models apart; used in order, and again from the start when count is larger'),
   steps: z
     .int()
@@ -98,12 +104,26 @@ export const cognateConfig = z.strictObject({
     .describe('First steps, on the plain corpus, that all models have in common; computed once'),
   batch_size: z.int().min(1).max(4096).default(16).describe('Rows per batch'),
   sequence_length: z.int().min(8).max(131_072).default(128).describe('Tokens per row'),
+  curriculum: z
+    .strictObject({
+      sequence_length: z.int().min(8).max(131_072).describe('Tokens per row at the first step'),
+      steps: z
+        .int()
+        .min(1)
+        .max(10_000_000)
+        .describe('Steps after which rows have their full length; until then they double at even intervals'),
+    })
+    .optional()
+    .describe('Short rows first; a step keeps its tokens. Default: full rows from the beginning'),
   accumulation: z.int().min(1).max(1024).default(1).describe('Batches per optimizer step'),
   precision: z
     .enum(['f32', 'bf16'])
     .default('f32')
     .describe('Operands of dense products; weights, moments and sums are f32 either way'),
-  optimizer: z.enum(['adamw']).default('adamw').describe('Optimizer'),
+  optimizer: z
+    .enum(['adamw', 'muon'])
+    .default('adamw')
+    .describe('adamw; muon: Muon for the matrices inside blocks, AdamW for everything else'),
   learning_rate: z
     .number()
     .min(1e-8)
@@ -120,6 +140,14 @@ export const cognateConfig = z.strictObject({
   beta1: z.number().min(0).max(0.9999).default(0.9).describe('AdamW: decay of the first moment'),
   beta2: z.number().min(0).max(0.99999).default(0.95).describe('AdamW: decay of the second moment'),
   weight_decay: z.number().min(0).max(10).default(0.1).describe('AdamW: decoupled decay of matrices'),
+  muon_learning_rate: z
+    .number()
+    .min(1e-6)
+    .max(1)
+    .default(0.02)
+    .describe("Muon: largest learning rate; it follows AdamW's schedule in proportion"),
+  muon_momentum: z.number().min(0).max(0.999).default(0.95).describe('Muon: decay of the running gradient'),
+  muon_weight_decay: z.number().min(0).max(10).default(0.01).describe('Muon: decoupled decay'),
   clip_norm: z.number().min(1e-4).max(1e6).default(1).describe('Largest norm of all gradients together'),
   eval_interval: z
     .int()
@@ -164,13 +192,20 @@ export function checkCognateConfig(config: CognateConfig): ConfigViolation[] {
       refuse(`${at}.sequence_length`, `is ${one.sequence_length}; the models have ${context} positions`);
     }
     if (one.region && one.region.from >= one.region.to) refuse(`${at}.region.to`, 'must be above from');
-    if (one.arithmetic + (one.region?.share ?? 0) > 0.95) {
-      refuse(at, 'arithmetic and region together leave less than 5 % of the rows to the corpus');
+    if (shareBesidesCorpus(one) > 0.95) {
+      refuse(at, 'generated rows and region together leave less than 5 % of the rows to the corpus');
     }
     if (config.specialisations.findIndex(({ name }) => name === one.name) !== i) {
       refuse(`${at}.name`, `"${one.name}" occurs twice`);
     }
   });
+  if (config.curriculum && config.curriculum.sequence_length > config.sequence_length) {
+    const { sequence_length } = config.curriculum;
+    refuse(
+      'curriculum.sequence_length',
+      `is ${sequence_length}; must be at most sequence_length (${config.sequence_length})`,
+    );
+  }
   for (const { field, description } of shapeViolations(config)) refuse(field, description);
   if (config.shared_steps >= config.steps) {
     refuse('shared_steps', `is ${config.shared_steps}; must be below steps (${config.steps})`);
@@ -185,6 +220,12 @@ export function checkCognateConfig(config: CognateConfig): ConfigViolation[] {
     );
   }
   return violations;
+}
+
+/** Share of the rows of a model that are not drawn from the whole train split. */
+export function shareBesidesCorpus(one: Specialisation): number {
+  const generated = GENERATOR_NAMES.reduce((sum, name) => sum + one[name], 0);
+  return generated + (one.region?.share ?? 0);
 }
 
 /** The shape of the models. */

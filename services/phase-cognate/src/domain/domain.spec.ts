@@ -5,9 +5,10 @@ import {
   presetConfig,
   splitDisjoint,
   titansMag,
+  trainBpe,
 } from '@agentforge/model';
 import { Philox } from '@agentforge/tensor';
-import { arithmeticText, solve } from './arithmetic.js';
+import { baseViolations } from '../base-model.js';
 import { TrainingDivergedError } from './cognate.errors.js';
 import {
   checkCognateConfig,
@@ -19,8 +20,9 @@ import {
 import { CurveRecorder } from './curves.js';
 import { relativeDistance } from './distance.js';
 import { planFounders } from './founder-plan.js';
-import { encodeData, founderCursor, sharedCursor } from './founding-data.js';
+import { encodeData, founderRows, sharedRows } from './founding-data.js';
 import { Learner } from './learner.js';
+import { rowLengthAt } from './row-schedule.js';
 
 const fields = (value: object) => checkCognateConfig(cognateConfig.parse(value)).map(({ field }) => field);
 
@@ -100,26 +102,41 @@ describe('planFounders()', () => {
   });
 });
 
-describe('arithmeticText()', () => {
-  it.each([
-    ['17 * 4', 68],
-    ['5 - 9', -4],
-    ['999 + 1', 1000],
-    ['57 mod 10', 7],
-  ])('knows that %s = %d', (problem, answer) => {
-    expect(solve(problem)).toBe(answer);
+describe('rowLengthAt()', () => {
+  const curriculum = { sequence_length: 16, steps: 90 };
+
+  it('doubles at even intervals until rows are whole', () => {
+    expect([0, 29, 30, 59, 60, 89, 90, 500].map((step) => rowLengthAt(step, 128, curriculum))).toEqual([
+      16, 16, 32, 32, 64, 64, 128, 128,
+    ]);
+    expect([0, 44, 45, 89, 90].map((step) => rowLengthAt(step, 48, curriculum))).toEqual([
+      16, 16, 32, 32, 48,
+    ]);
   });
 
-  it('writes right answers only, of every operation', () => {
-    const lines = arithmeticText(2000, new Philox(3)).trimEnd().split('\n');
-    expect(lines).toHaveLength(2000);
-    const seen = new Set<string>();
-    for (const line of lines) {
-      const [problem = '', answer] = line.split(' = ');
-      expect(String(solve(problem))).toBe(answer);
-      seen.add(problem.split(' ')[1] ?? '');
-    }
-    expect([...seen].sort()).toEqual(['*', '+', '-', 'mod']);
+  it('leaves rows alone that are as short, and those without a curriculum', () => {
+    expect(rowLengthAt(0, 16, curriculum)).toBe(16);
+    expect(rowLengthAt(0, 8, curriculum)).toBe(8);
+    expect(rowLengthAt(0, 128, undefined)).toBe(128);
+  });
+});
+
+describe('baseViolations()', () => {
+  const wanted = cognateConfig.parse({ tokenizer: 'byte', vocab_size: 257 });
+  const base = modelConfigOf(wanted);
+
+  it('accepts a model of the shape, whatever its rotary base', () => {
+    expect(baseViolations(wanted, { ...base, ropeTheta: 5e5 }, byteTokenizer())).toEqual([]);
+  });
+
+  it('names everything that differs', () => {
+    const tokenizer = trainBpe(['abab'.repeat(50)], { vocabSize: 258 });
+    const found = titansMag({ ...base, numLayers: 5 }, { window: 8 });
+    expect(baseViolations(wanted, found, tokenizer).map(({ field }) => field)).toEqual(
+      ['config.numLayers', 'config.slidingWindow', 'config.memory', 'tokenizer', 'tokenizer'].map(
+        (field) => `inputs.base_models[0].${field}`,
+      ),
+    );
   });
 });
 
@@ -185,13 +202,17 @@ describe('Learner', () => {
   const bytes = new TextEncoder().encode(Array.from({ length: 300 }, (_, i) => `line ${i * i}\n`).join(''));
   const { splits } = splitDisjoint(corpusFromBytes([{ name: 'a.txt', bytes }]));
   const data = encodeData(splits, byteTokenizer(), config, planFounders(config), rng);
-  const begin = () => Learner.begin(shape, sharedCursor(data, config, rng), config, rng);
+  const begin = () => Learner.begin(shape, sharedRows(data, config, rng), config, rng);
 
-  it('goes on from its state to the same weights', () => {
-    const learner = begin();
+  it.each([
+    ['AdamW', config],
+    ['Muon', { ...config, optimizer: 'muon' as const }],
+    ['rows that get longer', { ...config, curriculum: { sequence_length: 2, steps: 10 } }],
+  ])('goes on from its state to the same weights (%s)', (_, config) => {
+    const learner = Learner.begin(shape, sharedRows(data, config, rng), config, rng);
     for (let step = 0; step < 5; step++) learner.step(step);
     const saved = learner.state();
-    const restored = Learner.restore(shape, saved, sharedCursor(data, config, rng), config);
+    const restored = Learner.restore(shape, saved, sharedRows(data, config, rng), config);
     for (let step = 5; step < 12; step++) expect(restored.step(step)).toBe(learner.step(step));
     expect(restored.state()).toEqual(learner.state());
     learner.dispose();
@@ -202,7 +223,7 @@ describe('Learner', () => {
     const learner = begin();
     learner.step(0);
     const [a, b] = planFounders(config).map((plan) => {
-      const fork = Learner.fork(shape, learner.state(), founderCursor(data, plan, rng), config, 0.5);
+      const fork = Learner.fork(shape, learner.state(), founderRows(data, plan, config, rng), config, 0.5);
       fork.step(1);
       const { weights } = fork.state();
       fork.dispose();
@@ -212,11 +233,38 @@ describe('Learner', () => {
     expect(relativeDistance(a ?? new Map(), b ?? new Map())).toBeGreaterThan(1e-6);
   });
 
+  it('moves hidden matrices by Muon, and embeddings, gains and memories by AdamW', () => {
+    const muon = { ...config, optimizer: 'muon' as const };
+    const titans = titansMag(shape, { memory: { heads: 2 } });
+    const learner = Learner.begin(titans, sharedRows(data, muon, rng), muon, rng);
+    learner.step(0);
+    const { optimizer } = learner.state();
+    const momenta = [...(optimizer.momenta?.keys() ?? [])];
+    expect(momenta).toContain('model.layers.0.self_attn.q_proj.weight');
+    expect(momenta).toContain('model.layers.1.memory.neural.gate_proj.weight');
+    for (const name of [
+      'model.embed_tokens.weight',
+      'model.norm.weight',
+      'model.layers.0.memory.neural.layers.0.weight',
+    ])
+      expect(optimizer.moments.has(name)).toBe(true);
+    expect(momenta.filter((name) => optimizer.moments.has(name))).toEqual([]);
+    expect(momenta.length + optimizer.moments.size).toBe(learner.model.parameters().length);
+    learner.dispose();
+  });
+
+  it('starts from given weights', () => {
+    const { weights } = begin().state();
+    const learner = Learner.begin(shape, sharedRows(data, config, rng), config, weights);
+    expect(learner.state().weights).toEqual(weights);
+    learner.dispose();
+  });
+
   it('gives a memory its surprise weight at the fork, and changes nothing else', () => {
     const titans = titansMag(shape, { memory: { heads: 2 } });
-    const learner = Learner.begin(titans, sharedCursor(data, config, rng), config, rng);
+    const learner = Learner.begin(titans, sharedRows(data, config, rng), config, rng);
     const before = learner.state();
-    const fork = Learner.fork(titans, before, sharedCursor(data, config, rng), config, 0.7);
+    const fork = Learner.fork(titans, before, sharedRows(data, config, rng), config, 0.7);
     const after = fork.state().weights;
     const changed = [...before.weights].filter(([name, values]) =>
       values.some((value, i) => value !== after.get(name)?.[i]),
@@ -238,7 +286,7 @@ describe('Learner', () => {
     const diverged = Learner.fork(
       shape,
       { weights: broken, optimizer },
-      sharedCursor(data, config, rng),
+      sharedRows(data, config, rng),
       config,
       0.5,
     );

@@ -1,5 +1,4 @@
 import {
-  BatchCursor,
   type BatchSource,
   type CorpusSplits,
   encodeSplit,
@@ -8,20 +7,18 @@ import {
   type TokenStream,
 } from '@agentforge/model';
 import type { Philox } from '@agentforge/tensor';
-import { arithmeticText } from './arithmetic.js';
-import type { CognateConfig } from './cognate-config.js';
+import { type CognateConfig, shareBesidesCorpus } from './cognate-config.js';
 import type { FounderPlan } from './founder-plan.js';
-
-/** Generated problems: about 12 bytes each, so that a default run sees each at most a few times. */
-const ARITHMETIC_LINES = 20_000;
+import { GENERATOR_NAMES, GENERATORS, type GeneratorName } from './generators/generators.js';
+import { RowSchedule } from './row-schedule.js';
 
 /** Token streams of a run. */
 export interface FoundingData {
   readonly train: TokenStream;
   readonly fitness: TokenStream;
   readonly report: TokenStream;
-  /** Generated problems; null when no model wants any. */
-  readonly arithmetic: TokenStream | null;
+  /** Generated text with exact answers, of the kinds that any model wants. */
+  readonly generated: ReadonlyMap<GeneratorName, TokenStream>;
 }
 
 /**
@@ -39,32 +36,44 @@ export function encodeData(
   const fitness = encodeSplit(tokenizer, splits.fitness);
   const report = encodeSplit(tokenizer, splits.report);
   requireCorpusSize({ train, fitness, report }, config.batch_size, config.sequence_length);
-  const wanted = founders.some(({ specialisation }) => specialisation.arithmetic > 0);
-  const documents = wanted ? [arithmeticText(ARITHMETIC_LINES, rng.stream('arithmetic'))] : [];
-  return { train, fitness, report, arithmetic: wanted ? encodeSplit(tokenizer, { documents }) : null };
+  const generated = new Map<GeneratorName, TokenStream>();
+  for (const name of GENERATOR_NAMES) {
+    if (founders.every(({ specialisation }) => specialisation[name] === 0)) continue;
+    generated.set(name, encodeSplit(tokenizer, { documents: [GENERATORS[name](rng.stream(name))] }));
+  }
+  return { train, fitness, report, generated };
 }
 
 /** Batches of the steps that all models share: the plain corpus. */
-export function sharedCursor(data: FoundingData, config: CognateConfig, rng: Philox): BatchCursor {
-  return new BatchCursor([{ name: 'corpus', stream: data.train }], {
+export function sharedRows(data: FoundingData, config: CognateConfig, rng: Philox): RowSchedule {
+  return new RowSchedule({
+    sources: [{ name: 'corpus', stream: data.train }],
     batchSize: config.batch_size,
     length: config.sequence_length,
+    curriculum: config.curriculum,
     seed: rng.stream('batches/shared'),
   });
 }
 
 /** Batches of one model: its own mix, in its own order. */
-export function founderCursor(data: FoundingData, founder: FounderPlan, rng: Philox): BatchCursor {
-  return new BatchCursor(sourcesOf(data, founder), {
+export function founderRows(
+  data: FoundingData,
+  founder: FounderPlan,
+  config: CognateConfig,
+  rng: Philox,
+): RowSchedule {
+  return new RowSchedule({
+    sources: sourcesOf(data, founder),
     batchSize: founder.batchSize,
     length: founder.sequenceLength,
+    curriculum: config.curriculum,
     seed: rng.stream(`batches/${founder.name}`),
   });
 }
 
 function sourcesOf(data: FoundingData, { specialisation }: FounderPlan): BatchSource[] {
-  const { arithmetic, region } = specialisation;
-  const rest = 1 - arithmetic - (region?.share ?? 0);
+  const { region } = specialisation;
+  const rest = 1 - shareBesidesCorpus(specialisation);
   const sources: BatchSource[] = [{ name: 'corpus', stream: data.train, weight: rest }];
   if (region && region.share > 0) {
     const { tokens, bytesOfId } = data.train;
@@ -74,8 +83,8 @@ function sourcesOf(data: FoundingData, { specialisation }: FounderPlan): BatchSo
     );
     sources.push({ name: 'region', stream: { tokens: part, bytesOfId }, weight: region.share });
   }
-  if (data.arithmetic && arithmetic > 0) {
-    sources.push({ name: 'arithmetic', stream: data.arithmetic, weight: arithmetic });
+  for (const [name, stream] of data.generated) {
+    if (specialisation[name] > 0) sources.push({ name, stream, weight: specialisation[name] });
   }
   return sources;
 }

@@ -1,19 +1,24 @@
 import {
-  type BatchCursor,
   type BatchCursorState,
   LlamaModel,
   type ModelConfig,
+  MuonWithAdamW,
+  type MuonWithAdamWState,
   NonFiniteLossError,
   trainStep,
 } from '@agentforge/model';
-import { AdamW, type AdamWState, decayGroups, type Philox, warmupCosine } from '@agentforge/tensor';
+import { AdamW, type AdamWState, decayGroups, Philox, warmupCosine } from '@agentforge/tensor';
 import { TrainingDivergedError } from './cognate.errors.js';
 import type { CognateConfig } from './cognate-config.js';
+import type { RowSchedule } from './row-schedule.js';
+
+/** Moments of the parameters, and momenta of those that Muon moves. */
+export type OptimizerState = AdamWState & Partial<MuonWithAdamWState>;
 
 /** Everything that training goes on from. */
 export interface LearnerState {
   readonly weights: ReadonlyMap<string, Float32Array>;
-  readonly optimizer: AdamWState;
+  readonly optimizer: OptimizerState;
   readonly cursor: BatchCursorState;
 }
 
@@ -21,15 +26,23 @@ export interface LearnerState {
 export class Learner {
   private constructor(
     readonly model: LlamaModel,
-    private readonly optimizer: AdamW,
-    private readonly cursor: BatchCursor,
+    private readonly optimizer: AdamW | MuonWithAdamW,
+    private readonly rows: RowSchedule,
     private readonly config: CognateConfig,
   ) {}
 
-  /** A model that has learnt nothing. */
-  static begin(shape: ModelConfig, cursor: BatchCursor, config: CognateConfig, rng: Philox): Learner {
-    const model = LlamaModel.init(shape, rng.stream('initialisation'));
-    return new Learner(model, newOptimizer(model, config), cursor, config);
+  /** A model before its first step: new, or with the weights of a base. */
+  static begin(
+    shape: ModelConfig,
+    rows: RowSchedule,
+    config: CognateConfig,
+    from: Philox | LearnerState['weights'],
+  ): Learner {
+    const model =
+      from instanceof Philox
+        ? LlamaModel.init(shape, from.stream('initialisation'))
+        : LlamaModel.fromState(shape, from);
+    return new Learner(model, newOptimizer(model, config), rows, config);
   }
 
   /**
@@ -39,11 +52,11 @@ export class Learner {
   static fork(
     shape: ModelConfig,
     from: Pick<LearnerState, 'weights' | 'optimizer'>,
-    cursor: BatchCursor,
+    rows: RowSchedule,
     config: CognateConfig,
     surpriseWeight: number,
   ): Learner {
-    const learner = Learner.continue(shape, from, cursor, config);
+    const learner = Learner.continue(shape, from, rows, config);
     for (const { memory } of learner.model.model.layers) memory?.neural.shiftSteps(surpriseWeight);
     return learner;
   }
@@ -51,24 +64,19 @@ export class Learner {
   private static continue(
     shape: ModelConfig,
     from: Pick<LearnerState, 'weights' | 'optimizer'>,
-    cursor: BatchCursor,
+    rows: RowSchedule,
     config: CognateConfig,
   ): Learner {
     const model = LlamaModel.fromState(shape, from.weights);
     const optimizer = newOptimizer(model, config);
     optimizer.importState(from.optimizer);
-    return new Learner(model, optimizer, cursor, config);
+    return new Learner(model, optimizer, rows, config);
   }
 
-  /** A model exactly as it was; `cursor` is over the same data. */
-  static restore(
-    shape: ModelConfig,
-    state: LearnerState,
-    cursor: BatchCursor,
-    config: CognateConfig,
-  ): Learner {
-    cursor.restore(state.cursor);
-    return Learner.continue(shape, state, cursor, config);
+  /** A model exactly as it was; `rows` are of the same data. */
+  static restore(shape: ModelConfig, state: LearnerState, rows: RowSchedule, config: CognateConfig): Learner {
+    rows.restore(state.cursor);
+    return Learner.continue(shape, state, rows, config);
   }
 
   /**
@@ -86,7 +94,7 @@ export class Learner {
       warmupSteps: warmup_steps,
       totalSteps: steps,
     });
-    const batches = Array.from({ length: accumulation }, () => this.cursor.next());
+    const batches = Array.from({ length: accumulation }, () => this.rows.next(step));
     try {
       return trainStep(this.model, this.optimizer, batches, { lr: schedule(step), clipNorm, precision }).loss;
     } catch (error) {
@@ -100,7 +108,7 @@ export class Learner {
     return {
       weights: this.model.exportWeights(),
       optimizer: this.optimizer.exportState(),
-      cursor: this.cursor.state(),
+      cursor: this.rows.state(),
     };
   }
 
@@ -111,10 +119,17 @@ export class Learner {
   }
 }
 
-function newOptimizer(model: LlamaModel, config: CognateConfig): AdamW {
-  return new AdamW(decayGroups(model, config.weight_decay), {
+function newOptimizer(model: LlamaModel, config: CognateConfig): AdamW | MuonWithAdamW {
+  const options = {
     lr: config.learning_rate,
-    betas: [config.beta1, config.beta2],
+    betas: [config.beta1, config.beta2] as const,
     weightDecay: config.weight_decay,
-  });
+  };
+  if (config.optimizer === 'adamw') return new AdamW(decayGroups(model, config.weight_decay), options);
+  const muon = {
+    lr: config.muon_learning_rate,
+    momentum: config.muon_momentum,
+    weightDecay: config.muon_weight_decay,
+  };
+  return new MuonWithAdamW(model, { ...options, muon });
 }
