@@ -13,6 +13,7 @@ export {
   presetConfig,
 } from './config/model-config.js';
 export { countParameters, type ParameterCount, parameterShapes } from './config/parameter-shapes.js';
+export { netCalls, type RecursionConfig, recursionSchema } from './config/recursion-config.js';
 export { type RopeScaling, ropeFactors } from './config/rope-scaling.js';
 export { memorySettings, type TitansMagSettings, titansMag } from './config/titans-mag.js';
 export { BatchStateError } from './data/batch-cursor.errors.js';
@@ -140,6 +141,9 @@ export {
   WeightsMismatchError,
 } from './llama/model.errors.js';
 export { RowCaches } from './llama/row-caches.js';
+export { type Supervision, superviseDeeply } from './recursion/deep-supervision.js';
+export { HaltingHead, haltingLoss, joinPonder, type Ponder } from './recursion/halting.js';
+export { type Net, type Reasoning, superviseOnce } from './recursion/recursive-reasoner.js';
 export { DTYPE_BYTES, type SafetensorsDtype, type TensorInfo } from './safetensors/header.js';
 export { openSafetensors, SafetensorsReader } from './safetensors/reader.js';
 export {

@@ -103,12 +103,13 @@ describe('phase-cognate', () => {
   );
 
   it.each([
-    ['llama', SMALL_CONFIG],
-    ['titans-mag', SMALL_TITANS],
+    // While the shared steps are computed, at the last step of a model, and while the second one is evaluated.
+    ['llama', SMALL_CONFIG, 700, [4, 16, 26]],
+    ['titans-mag', { ...SMALL_TITANS, steps: 7, shared_steps: 4, count: 2 }, 150, [2, 6]],
   ])(
     'gives the same bytes whenever it is stopped and goes on (%s)',
-    async (_, small) => {
-      const corpus = await bench.putCorpus(smallText());
+    async (_, small, sentences, releases) => {
+      const corpus = await bench.putCorpus(smallText(sentences));
       const test = {
         bench,
         work: createFounders,
@@ -117,9 +118,8 @@ describe('phase-cognate', () => {
         inputs: [{ port: 'corpus', artifacts: [corpus] }],
       };
       const whole = await digestsOfWork(test);
-      expect(whole).toHaveLength(4);
-      // While the shared steps are computed, at the last step of a model, and while the second one is evaluated.
-      for (const releaseAt of [4, 16, 26]) {
+      expect(whole).toHaveLength(1 + cognateConfig.parse(small).count);
+      for (const releaseAt of releases) {
         expect(await digestsOfResumedWork(test, releaseAt)).toEqual(whole);
       }
     },
@@ -150,9 +150,18 @@ describe('phase-cognate', () => {
             { port: 'base_models', artifacts: [await putBase(preset)] },
           ],
         });
-      const config = { ...SMALL_CONFIG, tokenizer: 'byte', vocab_size: 257, count: 1, learning_rate: 1e-8 };
+      const config = {
+        ...SMALL_CONFIG,
+        tokenizer: 'byte',
+        vocab_size: 257,
+        count: 1,
+        steps: 4,
+        shared_steps: 2,
+        learning_rate: 1e-8,
+        min_learning_rate: 0,
+      };
       const base = presetConfig('pico', { vocabSize: 257, contextLength: 32, ropeTheta: 500 });
-      const result = await bench.result(await start({ ...config, min_learning_rate: 0 }, base));
+      const result = await bench.result(await start(config, base));
       const digest = result.outputs[0]?.artifacts[0]?.digest ?? '';
       const files = new Map<string, Uint8Array>();
       for (const { path } of (await bench.store.getManifest(digest)).files)

@@ -4,6 +4,7 @@ import { InvalidModelConfigError } from './config.errors.js';
 import { fromHfRope, hfRope, toHfRope } from './hf-rope.js';
 import type { MemoryConfig } from './memory-config.js';
 import { type ModelConfig, parseModelConfig } from './model-config.js';
+import type { RecursionConfig } from './recursion-config.js';
 
 /** File name of the model configuration in Hugging Face's layout. */
 export const CONFIG_FILE = 'config.json';
@@ -22,6 +23,9 @@ const tokenId = z
 
 /** `model_type` of what transformers does not know: attention over a window, and neural memory. */
 const MEMORY_MODEL_TYPE = 'titans_mag';
+/** `model_type` of a model whose blocks run on their own results, with or without window and memory. */
+const RECURSIVE_MODEL_TYPE = 'recursive_llama';
+const MODEL_TYPES = ['llama', MEMORY_MODEL_TYPE, RECURSIVE_MODEL_TYPE] as const;
 
 /** `memory`, in the manner of the other fields. */
 const hfMemory = z.strictObject({
@@ -33,10 +37,18 @@ const hfMemory = z.strictObject({
   max_step: z.number(),
 });
 
+/** `recursion`, in the manner of the other fields. */
+const hfRecursion = z.strictObject({
+  cycles: z.number(),
+  halt_threshold: z.number(),
+  latent_steps: z.number(),
+  supervision_steps: z.number(),
+});
+
 /** What is read from `config.json`. Fields that would change the computation in a way we lack are refused. */
 const hfSchema = z
   .looseObject({
-    model_type: z.enum(['llama', MEMORY_MODEL_TYPE], `must be "llama" or "${MEMORY_MODEL_TYPE}"`),
+    model_type: z.enum(MODEL_TYPES, `must be ${MODEL_TYPES.map((type) => `"${type}"`).join(' or ')}`),
     vocab_size: z.number(),
     hidden_size: z.number(),
     num_hidden_layers: z.number(),
@@ -55,6 +67,7 @@ const hfSchema = z
     mlp_bias: flag,
     sliding_window: z.number().nullish(),
     memory: hfMemory.nullish(),
+    recursion: hfRecursion.nullish(),
     bos_token_id: tokenId,
     eos_token_id: tokenId,
   })
@@ -69,9 +82,11 @@ const hfSchema = z
         message: 'contradicts rope_parameters; keep the one that the model was trained with',
       });
     }
-    for (const field of ['sliding_window', 'memory'] as const) {
-      if (hf.model_type !== 'llama' || hf[field] == null) continue;
-      const message = `is no part of a llama; model_type must be "${MEMORY_MODEL_TYPE}"`;
+    for (const field of ['sliding_window', 'memory', 'recursion'] as const) {
+      const needed = field === 'recursion' ? RECURSIVE_MODEL_TYPE : MEMORY_MODEL_TYPE;
+      const isPart = hf.model_type === RECURSIVE_MODEL_TYPE || hf.model_type === needed;
+      if (isPart || hf[field] == null) continue;
+      const message = `is no part of a ${hf.model_type}; model_type must be "${needed}"`;
       context.addIssue({ code: 'custom', path: [field], message });
     }
   });
@@ -88,10 +103,14 @@ const TORCH_DTYPES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as con
  */
 export function toHfConfig(config: ModelConfig, dtype: keyof typeof TORCH_DTYPES = 'F32') {
   const scaling = toHfRope(config.ropeScaling, config.contextLength);
-  const { memory, slidingWindow } = config;
-  const isLlama = memory === undefined && slidingWindow === undefined;
+  const { memory, recursion, slidingWindow } = config;
+  const [modelType, architecture] = recursion
+    ? [RECURSIVE_MODEL_TYPE, 'RecursiveLlamaForCausalLM']
+    : memory || slidingWindow !== undefined
+      ? [MEMORY_MODEL_TYPE, 'TitansMagForCausalLM']
+      : ['llama', 'LlamaForCausalLM'];
   return {
-    architectures: [isLlama ? 'LlamaForCausalLM' : 'TitansMagForCausalLM'],
+    architectures: [architecture],
     attention_bias: config.attentionBias ?? false,
     attention_dropout: 0,
     bos_token_id: config.bosTokenId,
@@ -105,11 +124,12 @@ export function toHfConfig(config: ModelConfig, dtype: keyof typeof TORCH_DTYPES
     max_position_embeddings: config.contextLength,
     ...(memory && { memory: toHfMemory(memory) }),
     mlp_bias: config.mlpBias ?? false,
-    model_type: isLlama ? 'llama' : MEMORY_MODEL_TYPE,
+    model_type: modelType,
     num_attention_heads: config.numHeads,
     num_hidden_layers: config.numLayers,
     num_key_value_heads: config.numKvHeads,
     pretraining_tp: 1,
+    ...(recursion && { recursion: toHfRecursion(recursion) }),
     rms_norm_eps: config.rmsNormEps,
     rope_parameters: { rope_theta: config.ropeTheta, rope_type: 'default', ...scaling },
     rope_scaling: scaling,
@@ -119,6 +139,26 @@ export function toHfConfig(config: ModelConfig, dtype: keyof typeof TORCH_DTYPES
     torch_dtype: TORCH_DTYPES[dtype],
     use_cache: true,
     vocab_size: config.vocabSize,
+  };
+}
+
+function toHfRecursion(recursion: RecursionConfig): z.infer<typeof hfRecursion> {
+  const { cycles, haltThreshold, latentSteps, supervisionSteps } = recursion;
+  return {
+    cycles,
+    halt_threshold: haltThreshold,
+    latent_steps: latentSteps,
+    supervision_steps: supervisionSteps,
+  };
+}
+
+function fromHfRecursion(recursion: z.infer<typeof hfRecursion>): RecursionConfig {
+  const { cycles, halt_threshold, latent_steps, supervision_steps } = recursion;
+  return {
+    cycles,
+    haltThreshold: halt_threshold,
+    latentSteps: latent_steps,
+    supervisionSteps: supervision_steps,
   };
 }
 
@@ -157,6 +197,7 @@ const HF_FIELD: Readonly<Record<keyof ModelConfig, string>> = {
   mlpBias: 'mlp_bias',
   slidingWindow: 'sliding_window',
   memory: 'memory',
+  recursion: 'recursion',
   bosTokenId: 'bos_token_id',
   eosTokenId: 'eos_token_id',
 };
@@ -188,6 +229,7 @@ export function fromHfConfig(json: unknown, file: string = CONFIG_FILE): ModelCo
         mlpBias: hf.mlp_bias,
         slidingWindow: hf.sliding_window ?? undefined,
         memory: hf.memory ? fromHfMemory(hf.memory) : undefined,
+        recursion: hf.recursion ? fromHfRecursion(hf.recursion) : undefined,
       }),
       rmsNormEps: hf.rms_norm_eps,
       tieWordEmbeddings: hf.tie_word_embeddings,

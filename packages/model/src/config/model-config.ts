@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { InvalidModelConfigError } from './config.errors.js';
 import { memorySchema } from './memory-config.js';
+import { recursionSchema } from './recursion-config.js';
 import { ropeScalingSchema } from './rope-scaling.js';
 
 /** Widths and counts are bounded so that a typing error fails here and not in an allocation. */
@@ -27,6 +28,9 @@ const shape = z.strictObject({
     .optional()
     .describe('Positions that attention sees, the own one included; absent: all'),
   memory: memorySchema.optional().describe('Neural memory beside the attention of each block; absent: none'),
+  recursion: recursionSchema
+    .optional()
+    .describe('The blocks run on their own results, with halting; absent: once'),
   bosTokenId: tokenId.describe('Token before a text, or null'),
   eosTokenId: tokenId.describe('Token after a text, or null'),
 });

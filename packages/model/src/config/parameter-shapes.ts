@@ -38,6 +38,10 @@ export function parameterShapes(config: ModelConfig): Map<string, readonly numbe
   }
   shapes.set('model.norm.weight', [d]);
   if (!config.tieWordEmbeddings) shapes.set('lm_head.weight', [vocabSize, d]);
+  if (config.recursion) {
+    shapes.set('recursion.halt.weight', [1, d]);
+    shapes.set('recursion.halt.bias', [1]);
+  }
   return shapes;
 }
 

@@ -2,6 +2,7 @@ import { crossEntropy, noGrad, reshape, scope, tensor } from '@agentforge/tensor
 import { CorpusTooSmallError } from '../data/corpus.errors.js';
 import { streamBytes, type TokenStream } from '../data/token-stream.js';
 import type { LlamaModel } from '../llama/llama-model.js';
+import { joinPonder, type Ponder } from '../recursion/halting.js';
 import { InvalidEvaluationError } from './evaluation.errors.js';
 
 /** Settings of `evaluate`. */
@@ -33,6 +34,8 @@ export interface Evaluation {
   readonly seconds: number;
   /** Tokens put through the model per second. */
   readonly tokensPerSecond: number;
+  /** When the positions of a model with recursion halted; null without. */
+  readonly ponder: Ponder | null;
 }
 
 /** A stretch of tokens to put through the model; the first `skip` predictions were scored by the window before. */
@@ -64,9 +67,10 @@ export function evaluate(model: LlamaModel, stream: TokenStream, options: Evalua
   const started = performance.now();
   let nats = 0;
   let processed = 0;
+  const ponder: Ponder[] = [];
   for (const windows of batched(windowsOf(end, length, stride), batchSize)) {
     checkCancelled?.();
-    nats += lossOf(model, stream.tokens, windows);
+    nats += lossOf(model, stream.tokens, windows, (one) => ponder.push(one));
     for (const window of windows) processed += window.length;
   }
   const seconds = (performance.now() - started) / 1000;
@@ -80,6 +84,7 @@ export function evaluate(model: LlamaModel, stream: TokenStream, options: Evalua
     bytes,
     seconds,
     tokensPerSecond: processed / seconds,
+    ponder: joinPonder(ponder),
   };
 }
 
@@ -122,7 +127,12 @@ function* batched(windows: Iterable<Window>, size: number): Generator<Window[]> 
   if (group.length > 0) yield group;
 }
 
-function lossOf(model: LlamaModel, tokens: Int32Array, windows: readonly Window[]): number {
+function lossOf(
+  model: LlamaModel,
+  tokens: Int32Array,
+  windows: readonly Window[],
+  onPonder: (ponder: Ponder) => void,
+): number {
   const length = windows[0]?.length ?? 0;
   const inputs = new Int32Array(windows.length * length);
   const targets = new Int32Array(windows.length * length);
@@ -133,7 +143,7 @@ function lossOf(model: LlamaModel, tokens: Int32Array, windows: readonly Window[
   });
   return noGrad(() =>
     scope(() => {
-      const logits = model.forward(tensor(inputs, [windows.length, length]));
+      const logits = model.forward(tensor(inputs, [windows.length, length]), { onPonder });
       const losses = crossEntropy(reshape(logits, [inputs.length, -1]), tensor(targets), {
         ignoreIndex: IGNORE,
         reduction: 'none',

@@ -120,7 +120,7 @@ function checkExport(
   options: GgufExportOptions,
 ): void {
   const violations: FieldViolation[] = [];
-  for (const field of ['memory', 'slidingWindow'] as const) {
+  for (const field of ['memory', 'slidingWindow', 'recursion'] as const) {
     if (config[field] !== undefined)
       violations.push({
         field,

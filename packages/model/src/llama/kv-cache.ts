@@ -10,6 +10,7 @@ import {
   zeros,
 } from '@agentforge/tensor';
 import type { ModelConfig } from '../config/model-config.js';
+import { netCalls } from '../config/recursion-config.js';
 import { type MemoryState, type NeuralMemory, tensorsOf } from '../memory/neural-memory.js';
 
 /** How a model rotates positions in. */
@@ -49,7 +50,8 @@ export interface DecodingCache {
 
 /**
  * Keys and values of the tokens a model has seen, so that the next token costs one position instead of all of them.
- * Buffers of 2 · layers · batch · capacity · Hkv · D f32; owned by the cache until `dispose`.
+ * A model whose blocks run several times has keys and values for each run. Buffers of
+ * 2 · runs · layers · batch · capacity · Hkv · D f32; owned by the cache until `dispose`.
  */
 export class KvCache implements DecodingCache {
   readonly capacity: number;
@@ -67,8 +69,9 @@ export class KvCache implements DecodingCache {
     this.batch = batch;
     this.capacity = capacity;
     const buffer = (): Tensor => zeros([batch, capacity, config.numKvHeads, config.headDim]).keep();
-    this.keys = Array.from({ length: config.numLayers }, buffer);
-    this.values = Array.from({ length: config.numLayers }, buffer);
+    const layers = config.numLayers * (config.recursion ? netCalls(config.recursion) : 1);
+    this.keys = Array.from({ length: layers }, buffer);
+    this.values = Array.from({ length: layers }, buffer);
   }
 
   /** Tokens in the cache. */

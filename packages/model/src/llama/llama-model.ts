@@ -1,17 +1,22 @@
 import {
+  ArgumentError,
   crossEntropy,
   Embedding,
   Linear,
   linear,
   Module,
+  mulScalar,
   type Philox,
   RMSNorm,
   reshape,
+  scope,
   slice,
   type Tensor,
 } from '@agentforge/tensor';
 import type { ModelConfig } from '../config/model-config.js';
 import { parameterShapes } from '../config/parameter-shapes.js';
+import { HaltingHead, HaltingRecord, type Ponder } from '../recursion/halting.js';
+import { type Reasoning, superviseOnce } from '../recursion/recursive-reasoner.js';
 import { type InitializerOf, llamaInitializers, zeroInitializers } from './initialize.js';
 import type { DecodingCache } from './kv-cache.js';
 import { LlamaBlock } from './llama-block.js';
@@ -23,6 +28,10 @@ export interface ForwardOptions {
   readonly cache?: DecodingCache;
   /** Logits of the last position only: [B, 1, V]. Default false. */
   readonly lastOnly?: boolean;
+  /** Most supervision steps of a model with recursion, up to its own number, which is the default. Not with a cache. */
+  readonly steps?: number;
+  /** Called with when the positions of a model with recursion halted. */
+  readonly onPonder?: (ponder: Ponder) => void;
 }
 
 /** Embedding, blocks and final norm: everything before the output projection. */
@@ -54,6 +63,8 @@ export class LlamaModel extends Module {
   readonly model: LlamaBackbone;
   /** Output projection [V, d]; null when it is the embedding. */
   readonly lm_head: Linear | null;
+  /** Halting head; null when the blocks run once. */
+  readonly recursion: HaltingHead | null;
 
   /** Prefer `LlamaModel.init` or `LlamaModel.fromState`. */
   constructor(config: ModelConfig, initializerOf: InitializerOf) {
@@ -63,6 +74,7 @@ export class LlamaModel extends Module {
     this.lm_head = config.tieWordEmbeddings
       ? null
       : new Linear(config.hiddenSize, config.vocabSize, { init: initializerOf('lm_head.weight') });
+    this.recursion = config.recursion ? new HaltingHead(config.hiddenSize) : null;
   }
 
   /** A new model with random weights (see `llamaInitializers`). `rng` is not advanced. */
@@ -105,18 +117,82 @@ export class LlamaModel extends Module {
    * Next-token logits.
    * @param tokens  i32 [B, T]; every id below vocabSize
    * @returns       f32 [B, T, V], or [B, 1, V] with `lastOnly`; row t depends on tokens 0 … t only
+   *               A model with recursion gives, at each position, those of the step at which it halted
    * @throws SequenceTooLongError  INVALID_ARGUMENT: more positions than contextLength or the cache hold
+   * @throws ArgumentError         INVALID_ARGUMENT: `steps` out of range, or with a cache or without recursion
    */
-  forward(tokens: Tensor, { cache, lastOnly = false }: ForwardOptions = {}): Tensor {
+  forward(tokens: Tensor, options: ForwardOptions = {}): Tensor {
+    const { cache, lastOnly = false } = options;
     const length = checkTokens(tokens, cache?.capacity ?? this.config.contextLength, cache?.length ?? 0);
-    let x = this.model.embed_tokens.forward(tokens);
-    this.model.layers.forEach((block, layer) => {
-      x = block.forward(x, cache?.layer(layer));
-    });
+    this.checkSteps(options);
+    if (this.recursion !== null) {
+      const answer = this.halting(this.recursion, tokens, options);
+      cache?.advance(length);
+      return this.predict(answer);
+    }
+    let x = this.blocks(this.model.embed_tokens.forward(tokens), cache);
     cache?.advance(length);
     if (lastOnly) x = slice(x, 1, length - 1, length);
-    x = this.model.norm.forward(x);
+    return this.predict(this.model.norm.forward(x));
+  }
+
+  /** All blocks, one after the other. @param call  runs of the blocks before this one, in this forward pass */
+  private blocks(x: Tensor, cache: DecodingCache | undefined, call = 0): Tensor {
+    const { layers } = this.model;
+    return layers.reduce((h, block, i) => block.forward(h, cache?.layer(call * layers.length + i)), x);
+  }
+
+  /** Logits [..., V] of normalised states [..., d]. */
+  predict(x: Tensor): Tensor {
     return this.lm_head === null ? linear(x, this.model.embed_tokens.weight) : this.lm_head.forward(x);
+  }
+
+  /**
+   * One supervision step of a model with recursion. The net is all blocks and the final norm, so that states have the
+   * same size however often it runs; tokens are their embeddings times √d, which is about the same size.
+   * @param before  where the step before ended; null for the first
+   * @param step    its number, from 0
+   * @throws ArgumentError  INVALID_ARGUMENT: the model has no recursion
+   */
+  reason(tokens: Tensor, before: Reasoning | null, step: number, cache?: DecodingCache): Reasoning {
+    const { recursion, hiddenSize } = this.config;
+    if (recursion === undefined) throw new ArgumentError('the model has no recursion');
+    const x = mulScalar(this.model.embed_tokens.forward(tokens), Math.sqrt(hiddenSize));
+    const net = (h: Tensor, call: number): Tensor =>
+      scope(() => this.model.norm.forward(this.blocks(h, cache, call)));
+    const firstCall = step * recursion.cycles * (recursion.latentSteps + 1);
+    return superviseOnce(net, x, before, recursion, firstCall);
+  }
+
+  /**
+   * Answers [B, T, d] (or [B, 1, d] with `lastOnly`), each of the step at which its position halted. Without a cache, no step is
+   * taken after all have halted; with one, all are, since later tokens may need them.
+   */
+  private halting(head: HaltingHead, tokens: Tensor, options: ForwardOptions): Tensor {
+    const { cache, lastOnly = false, onPonder } = options;
+    const { supervisionSteps = 1, haltThreshold = 0.5 } = this.config.recursion ?? {};
+    const { steps = supervisionSteps } = options;
+    const [batch = 1, length = 1] = tokens.shape;
+    const record = new HaltingRecord(lastOnly ? batch : tokens.size, haltThreshold);
+    let state: Reasoning | null = null;
+    for (let step = 0; step < steps && !(record.isComplete && !cache); step++) {
+      const before: Reasoning | null = state;
+      state = scope(() => this.reason(tokens, before, step, cache));
+      const { answer } = state;
+      const wanted = lastOnly ? slice(answer, 1, length - 1, length) : answer;
+      record.push(wanted, head.forward(wanted).toFloat32Array());
+    }
+    onPonder?.(record.ponder());
+    return record.answer();
+  }
+
+  private checkSteps({ steps, cache }: ForwardOptions): void {
+    if (steps === undefined) return;
+    const most = this.config.recursion?.supervisionSteps ?? 0;
+    if (!Number.isInteger(steps) || steps < 1 || steps > most || cache) {
+      const where = cache ? 'with a cache' : `of a model with ${most} supervision steps`;
+      throw new ArgumentError(`forward: steps is ${steps} ${where}`);
+    }
   }
 
   /**

@@ -57,7 +57,7 @@ export class ThinkingModel extends Module {
    */
   constructor(llama: LlamaModel, marks: Float32Array, head: MixingHead) {
     super();
-    const violations = (['memory', 'slidingWindow'] as const)
+    const violations = (['memory', 'slidingWindow', 'recursion'] as const)
       .filter((field) => llama.config[field] !== undefined)
       .map((field) => ({ field, description: 'is not possible for a model that thinks; use a plain llama' }));
     if (violations.length > 0) throw new InvalidThinkingError(violations);

@@ -2,6 +2,7 @@ import { autocast, backward, clipGradNorm, type Precision, scope, tensor } from 
 import type { TokenBatch } from '../data/batch-cursor.js';
 import type { LlamaModel } from '../llama/llama-model.js';
 import { NonFiniteLossError } from '../llama/model.errors.js';
+import { superviseDeeply } from '../recursion/deep-supervision.js';
 import type { Optimizer } from './muon-with-adamw.js';
 
 /** Settings of one training step. */
@@ -74,10 +75,17 @@ function readable<T>(optimizer: Optimizer, fn: () => T): T {
   }
 }
 
-/** Adds `weight` times the gradient of a batch's mean loss to the parameters' gradients; returns the loss. */
+/**
+ * Adds `weight` times the gradient of a batch's mean loss to the parameters' gradients; returns the loss, with recursion that
+ * of the last supervision step.
+ */
 function accumulateGradients(model: LlamaModel, batch: TokenBatch, weight: number): number {
+  const shape = [batch.batchSize, batch.length] as const;
+  if (model.recursion !== null) {
+    const { lossNats } = superviseDeeply(model, batch.inputs, batch.targets, shape, weight);
+    return lossNats.at(-1) ?? Number.NaN;
+  }
   return scope(() => {
-    const shape = [batch.batchSize, batch.length];
     const loss = model.loss(tensor(batch.inputs, shape), tensor(batch.targets, shape));
     backward(loss, { seed: weight });
     return loss.item();

@@ -41,6 +41,7 @@ const STRUCTURE = [
   'mlpBias',
   'slidingWindow',
   'memory',
+  'recursion',
 ] as const;
 
 /** Whether models on one port share architecture and tokenizer, so that a phase can combine them. */
