@@ -32,6 +32,7 @@ const SHAPE = [
   'tieWordEmbeddings',
   'slidingWindow',
   'memory',
+  'recursion',
 ] as const;
 
 /**

@@ -47,6 +47,12 @@ export const cognatePhase = definePhase({
       unit: 'bit/byte',
       summary: 'Loss per byte of text: independent of the vocabulary.',
     },
+    {
+      name: 'ponder_steps',
+      unit: '1',
+      summary: 'Supervision steps per position until it halted, with recursion.',
+    },
+    { name: 'halted_share', unit: '1', summary: 'Share of positions that halted, with recursion.' },
     { name: 'unigram_entropy', unit: 'nats/token', summary: 'Loss of the best model without context.' },
     { name: 'parameters', unit: '1', summary: 'Parameters of a model.' },
     { name: 'pairwise_distance', unit: '1', summary: 'Relative Euclidean distance of two models.' },

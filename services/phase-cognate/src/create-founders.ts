@@ -54,10 +54,12 @@ function founderMetrics({ founders, data, shape }: Founded): PhaseMetricValue[] 
   add('unigram_entropy', unigramEntropy(data.fitness.tokens), 'nats/token', 'fitness');
   for (const [name, { losses }] of founders) {
     add('parameters', countParameters(shape).total, '1', '', name);
-    for (const [split, { lossNats, bitsPerByte }] of Object.entries(losses)) {
+    for (const [split, { lossNats, bitsPerByte, ponderSteps, haltedShare }] of Object.entries(losses)) {
       add('loss', lossNats, 'nats/token', split, name);
       add('perplexity', Math.exp(lossNats), '1', split, name);
       add('bits_per_byte', bitsPerByte, 'bit/byte', split, name);
+      if (ponderSteps !== undefined) add('ponder_steps', ponderSteps, '1', split, name);
+      if (haltedShare !== undefined) add('halted_share', haltedShare, '1', split, name);
     }
   }
   const names = [...founders.keys()].sort();

@@ -14,7 +14,12 @@ const cursorState = z.object({
   sources: z.array(z.object({ name: z.string(), tokens: z.int(), epoch: z.int(), position: z.int() })),
 });
 
-const splitLoss = z.object({ lossNats: z.number(), bitsPerByte: z.number() });
+const splitLoss = z.object({
+  lossNats: z.number(),
+  bitsPerByte: z.number(),
+  ponderSteps: z.number().optional(),
+  haltedShare: z.number().optional(),
+});
 
 const savedState = z.object({
   corpusDigest: z.string(),

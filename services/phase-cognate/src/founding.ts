@@ -176,6 +176,8 @@ export class Founding {
 
   private async finish(plan: FounderPlan, learner: Learner, tokenizer: Tokenizer, data: FoundingData) {
     this.context.progress(this.fraction(), `evaluating ${plan.name}`);
+    const { halt_threshold } = plan.specialisation;
+    if (halt_threshold !== undefined) learner.moveHaltThreshold(halt_threshold);
     const losses = {
       train: this.evaluate(learner, data.train, data.report.tokens.length),
       fitness: this.evaluate(learner, data.fitness),
@@ -189,13 +191,14 @@ export class Founding {
   }
 
   private evaluate(learner: Learner, stream: TokenStream, maxTokens = stream.tokens.length): SplitLoss {
-    const { lossNats, bitsPerByte } = evaluate(learner.model, stream, {
+    const { lossNats, bitsPerByte, ponder } = evaluate(learner.model, stream, {
       length: this.config.sequence_length,
       maxTokens,
       batchSize: this.config.batch_size,
       checkCancelled: () => this.context.throwIfAborted(),
     });
-    return { lossNats, bitsPerByte };
+    if (ponder === null) return { lossNats, bitsPerByte };
+    return { lossNats, bitsPerByte, ponderSteps: ponder.meanSteps, haltedShare: ponder.haltedShare };
   }
 
   private snapshot(learner: Learner): FileSet {

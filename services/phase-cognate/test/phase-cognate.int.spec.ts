@@ -22,7 +22,7 @@ import { cognatePhase } from '../src/cognate.phase.js';
 import { createFounders } from '../src/create-founders.js';
 import { cognateConfig } from '../src/domain/cognate-config.js';
 import { relativeDistance } from '../src/domain/distance.js';
-import { SMALL_CONFIG, SMALL_TITANS, smallText } from './small-run.js';
+import { SMALL_CONFIG, SMALL_RECURSION, SMALL_TITANS, smallText } from './small-run.js';
 
 /** Real training, on machines that may be busy: ms. */
 const SLOW = 240_000;
@@ -106,6 +106,7 @@ describe('phase-cognate', () => {
     // While the shared steps are computed, at the last step of a model, and while the second one is evaluated.
     ['llama', SMALL_CONFIG, 700, [4, 16, 26]],
     ['titans-mag', { ...SMALL_TITANS, steps: 7, shared_steps: 4, count: 2 }, 150, [2, 6]],
+    ['recursion', SMALL_RECURSION, 150, [6]],
   ])(
     'gives the same bytes whenever it is stopped and goes on (%s)',
     async (_, small, sentences, releases) => {
@@ -179,6 +180,25 @@ describe('phase-cognate', () => {
       );
       expect(failure).toMatchObject({ failureClass: FailureClass.PERMANENT });
       expect(failure?.message).toMatch(/config\.vocabSize is 300.*config\.numLayers is 2/);
+    },
+    SLOW,
+  );
+
+  it(
+    'says how long positions reasoned, by the threshold of each model',
+    async () => {
+      await bench.startService();
+      const { metrics, outputs } = await bench.result(await submit(SMALL_RECURSION, smallText(150)));
+      const ofFitness = (name: string, subject: string) =>
+        metrics.find((one) => one.name === name && one.split === 'fitness' && one.subject === subject)?.value;
+      expect(ofFitness('ponder_steps', 'founder-reasoning')).toBe(2);
+      expect(ofFitness('halted_share', 'founder-reasoning')).toBe(0);
+      expect(ofFitness('ponder_steps', 'founder-speed')).toBeLessThan(2);
+      expect(ofFitness('halted_share', 'founder-speed')).toBeGreaterThan(0);
+      const configs = await Promise.all(
+        (outputs[0]?.artifacts ?? []).map(({ digest }) => bench.store.readFile(digest, 'config.json')),
+      );
+      expect(Buffer.from(configs[0] ?? []).equals(Buffer.from(configs[1] ?? [1]))).toBe(true);
     },
     SLOW,
   );

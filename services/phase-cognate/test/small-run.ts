@@ -29,6 +29,19 @@ export const SMALL_TITANS: JsonObject = {
   memory: { heads: 4, expansion: 1, chunk_length: 8 },
 };
 
+/** The same with blocks that run on their own results; a model that is seldom sure halts early all the same. */
+export const SMALL_RECURSION: JsonObject = {
+  ...SMALL_CONFIG,
+  steps: 7,
+  shared_steps: 4,
+  count: 2,
+  recursion: { latent_steps: 1, cycles: 2, supervision_steps: 2, halt_threshold: 0.5 },
+  specialisations: [
+    { name: 'speed', halt_threshold: 0.01 },
+    { name: 'reasoning', halt_threshold: 0.99 },
+  ],
+};
+
 const SUBJECTS = ['The keeper', 'A sailor', 'Her brother', 'The old judge', 'Every child', 'No merchant'];
 const VERBS = ['counted', 'forgot', 'painted', 'carried', 'answered', 'followed'];
 const OBJECTS = ['the lamps', 'seven letters', 'a broken wheel', 'the morning', 'his own name', 'that river'];

@@ -20,6 +20,7 @@ import { KvCache } from '../llama/kv-cache.js';
 import { LlamaModel } from '../llama/llama-model.js';
 import { RowCaches } from '../llama/row-caches.js';
 import { byteTokenizer } from '../tokenizer/byte-tokenizer.js';
+import { captureTrainStep } from '../training/captured-train-step.js';
 import { trainStep } from '../training/train-step.js';
 import { superviseDeeply } from './deep-supervision.js';
 import { HaltingHead, haltingLoss, type Ponder } from './halting.js';
@@ -223,6 +224,7 @@ describe('a model with recursion', () => {
     const losses = Array.from({ length: 40 }, () => trainStep(own, optimizer, batch).loss);
     expect(losses[0]).toBeCloseTo(Math.log(CONFIG.vocabSize), 0);
     expect(losses.at(-1)).toBeLessThan(0.5 * (losses[0] ?? 0));
+    expect(() => captureTrainStep(own, optimizer, { batchSize: 2, length: 12 })).toThrow(/recursion/);
     optimizer.dispose();
     own.dispose();
   });

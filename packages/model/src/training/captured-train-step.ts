@@ -1,5 +1,6 @@
 import {
   type AdamW,
+  ArgumentError,
   autocast,
   backward,
   type CapturedStep,
@@ -133,11 +134,14 @@ export class CapturedTrainStep {
  * third step on as one launch; on the others, such as the processor, it runs call by call.
  *
  * `beforeClip` is called for the first steps and for the recording; what it does on the device is part of every replay.
+ * @throws ArgumentError  INVALID_ARGUMENT: the model has recursion, whose steps look at what they predicted
  */
 export function captureTrainStep(
   model: LlamaModel,
   optimizer: AdamW,
   options: CapturedTrainStepOptions,
 ): CapturedTrainStep {
+  if (model.recursion !== null)
+    throw new ArgumentError('captureTrainStep: a model with recursion is trained by trainStep');
   return new CapturedTrainStep(model, optimizer, options);
 }

@@ -3,11 +3,16 @@ import {
   InvalidModelConfigError,
   type ModelConfig,
   memorySettings,
+  netCalls,
+  parseModelConfig,
   presetConfig,
+  recursionSchema,
   titansMag,
 } from '@agentforge/model';
 import { z } from 'zod';
 import { GENERATOR_NAMES } from './generators/generators.js';
+
+const { latentSteps, cycles, supervisionSteps, haltThreshold } = recursionSchema.shape;
 
 const share = z.number().min(0).max(0.9);
 
@@ -34,6 +39,9 @@ const specialisation = z.strictObject({
     .max(0.99)
     .default(0.5)
     .describe('titans-mag: share of max_step that the memory steps have when this model forks off'),
+  halt_threshold: haltThreshold
+    .optional()
+    .describe('recursion: halting threshold of this model. Default: that of the phase'),
   region: z
     .strictObject({
       from: z.number().min(0).max(1).describe('Where the region begins, as a part of the train split'),
@@ -73,6 +81,23 @@ export const cognateConfig = z.strictObject({
     .optional()
     .describe('titans-mag: tokens that attention sees. Default: a quarter of the context'),
   memory: memorySettings.optional().describe('titans-mag: the neural memory of each block'),
+  recursion: z
+    .strictObject({
+      latent_steps: latentSteps
+        .default(2)
+        .describe('Refinements of the latent state before each one of the answer'),
+      cycles: cycles.default(2).describe('Cycles of a supervision step; only the last one has a gradient'),
+      supervision_steps: supervisionSteps
+        .default(4)
+        .describe('Answers given and trained one after the other'),
+      halt_threshold: haltThreshold
+        .default(0.95)
+        .describe('Probability of being right above which a position keeps its answer'),
+    })
+    .optional()
+    .describe(
+      'The blocks run on their own results, with deep supervision and halting. Default: they run once',
+    ),
   tokenizer: z
     .enum(['bpe', 'byte'])
     .default('bpe')
@@ -84,9 +109,9 @@ export const cognateConfig = z.strictObject({
     .max(8)
     .default(
       [
-        { name: 'reasoning', arithmetic: 0.05, surprise_weight: 0.7 },
-        { name: 'memory', sequence_length: 256, surprise_weight: 0.5 },
-        { name: 'speed', sequence_length: 64, surprise_weight: 0.3 },
+        { name: 'reasoning', arithmetic: 0.05, surprise_weight: 0.7, halt_threshold: 0.95 },
+        { name: 'memory', sequence_length: 256, surprise_weight: 0.5, halt_threshold: 0.9 },
+        { name: 'speed', sequence_length: 64, surprise_weight: 0.3, halt_threshold: 0.99 },
       ].map((one) => specialisation.parse(one)),
     )
     .describe('What sets the models apart; used in order, and again from the start when count is larger'),
@@ -234,7 +259,19 @@ export function modelConfigOf(config: CognateConfig): ModelConfig {
     ...(config.vocab_size === undefined ? {} : { vocabSize: config.vocab_size }),
     ...(config.context_length === undefined ? {} : { contextLength: config.context_length }),
   });
-  return config.architecture === 'titans-mag' ? titansMag(shape, config) : shape;
+  const whole = config.architecture === 'titans-mag' ? titansMag(shape, config) : shape;
+  const { recursion } = config;
+  if (!recursion) return whole;
+  const { latent_steps, cycles, supervision_steps, halt_threshold } = recursion;
+  return parseModelConfig({
+    ...whole,
+    recursion: {
+      latentSteps: latent_steps,
+      cycles,
+      supervisionSteps: supervision_steps,
+      haltThreshold: halt_threshold,
+    },
+  });
 }
 
 /** What is wrong with window and memory. */
@@ -267,8 +304,19 @@ export function estimateCognate(config: CognateConfig) {
     shape.numLayers * (16 * shape.hiddenSize + 4 * shape.intermediateSize) + 3 * shape.vocabSize;
   return {
     parameters,
-    memoryBytes: 4 * (parameters * (4 + 3 + 6) + tokens * perToken),
-    // 6 N per trained token: 2 forward, 4 backward (Kaplan et al. 2020, arXiv:2001.08361 §2.1).
-    flop: 6 * parameters * tokens * config.accumulation * totalSteps(config),
+    memoryBytes: 4 * (parameters * (4 + 3 + 6) + tokens * perToken * netRunsWithGradient(shape)),
+    flop: flopPerParameter(shape) * parameters * tokens * config.accumulation * totalSteps(config),
   };
+}
+
+/** Runs of the blocks whose intermediates live at the same time: those of one cycle. */
+function netRunsWithGradient({ recursion }: ModelConfig): number {
+  return recursion ? recursion.latentSteps + 1 : 1;
+}
+
+/** 2 per parameter and token forward, 4 backward (Kaplan et al. 2020, arXiv:2001.08361 §2.1), for each run of the blocks. */
+function flopPerParameter(shape: ModelConfig): number {
+  const { recursion } = shape;
+  if (!recursion) return 6;
+  return 2 * netCalls(recursion) + 4 * recursion.supervisionSteps * netRunsWithGradient(shape);
 }

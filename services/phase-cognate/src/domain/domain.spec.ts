@@ -74,6 +74,19 @@ describe('cognateConfig', () => {
     });
   });
 
+  it('gives models recursion, with or without memory, and counts every run of the blocks', () => {
+    const plain = cognateConfig.parse({});
+    const config = cognateConfig.parse({ architecture: 'titans-mag', recursion: {} });
+    expect(modelConfigOf(config)).toMatchObject({
+      recursion: { latentSteps: 2, cycles: 2, supervisionSteps: 4, haltThreshold: 0.95 },
+      slidingWindow: 64,
+    });
+    const { flop, parameters } = estimateCognate(cognateConfig.parse({ recursion: {} }));
+    expect(parameters).toBe(estimateCognate(plain).parameters + 257);
+    // 24 runs forward, 12 of them backward.
+    expect(flop / parameters).toBeCloseTo((96 / 6) * (estimateCognate(plain).flop / (parameters - 257)), -3);
+  });
+
   it('estimates parameters exactly and work from the steps', () => {
     const config = cognateConfig.parse({});
     const model = LlamaModel.init(modelConfigOf(config), new Philox(1));

@@ -3,6 +3,10 @@ export interface SplitLoss {
   /** Nats per token. */
   readonly lossNats: number;
   readonly bitsPerByte: number;
+  /** With recursion: supervision steps per position until it halted. */
+  readonly ponderSteps?: number | undefined;
+  /** With recursion: share of positions that halted. */
+  readonly haltedShare?: number | undefined;
 }
 
 /** Losses of one model by split; `train` is measured on a sample as long as the report split. */

@@ -103,6 +103,12 @@ export class Learner {
     }
   }
 
+  /** Makes the halting probability pass the phase's threshold where it passed `threshold` before. */
+  moveHaltThreshold(threshold: number): void {
+    const { recursion } = this.model.config;
+    if (recursion) this.model.recursion?.moveThreshold(threshold, recursion.haltThreshold);
+  }
+
   /** A copy of the whole state. */
   state(): LearnerState {
     return {
