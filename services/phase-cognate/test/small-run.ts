@@ -37,7 +37,7 @@ export const SMALL_RECURSION: JsonObject = {
   count: 2,
   recursion: { latent_steps: 1, cycles: 2, supervision_steps: 2, halt_threshold: 0.5 },
   specialisations: [
-    { name: 'speed', halt_threshold: 0.01 },
+    { name: 'speed', halt_threshold: 0.001 },
     { name: 'reasoning', halt_threshold: 0.99 },
   ],
 };
