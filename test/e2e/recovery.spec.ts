@@ -85,6 +85,7 @@ describe('recovery', () => {
     expect(digestsOf(disturbed)).toEqual(digestsOf(undisturbed));
     expect(Object.keys(digestsOf(disturbed)).sort()).toEqual([
       'evolve.model',
+      'evolve.recipe',
       'evolve.report',
       'found.models',
       'found.report',
