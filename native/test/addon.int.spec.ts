@@ -86,6 +86,21 @@ describe('devices', () => {
   });
 });
 
+describe('the thread count', () => {
+  it('is still open after backendInfo() told what it would be', () => {
+    const script = `
+      const native = require(process.argv[1]);
+      const planned = native.backendInfo().threads;
+      native.init({ threads: planned + 1 });
+      console.log(JSON.stringify([planned, native.backendInfo().threads]));
+    `;
+    const [planned, taken] = JSON.parse(
+      execFileSync(process.execPath, ['-e', script, path], { encoding: 'utf8' }),
+    );
+    expect(taken).toBe(planned + 1);
+  });
+});
+
 describe('elements', () => {
   it.each([
     [DTYPES.f32, Float32Array.of(1.5, -2, 3)],

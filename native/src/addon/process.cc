@@ -153,7 +153,7 @@ Status backend_info(Arguments& arguments, napi_value& result) {
   napi_create_object(arguments.env(), &result);
   set_text(arguments.env(), result, "device", backend().device);
   set_text(arguments.env(), result, "isa", isa_name());
-  set_number(arguments.env(), result, "threads", worker_count());
+  set_number(arguments.env(), result, "threads", planned_worker_count());
   DeviceDescription description{};
   napi_value gpu;
   if (on_host()) {

@@ -175,6 +175,11 @@ bool start_pool(int threads) {
 
 int worker_count() { return started_pool().threads(); }
 
+int planned_worker_count() {
+  const Pool* current = pool.load(std::memory_order_acquire);
+  return current == nullptr ? configured_threads() : current->threads();
+}
+
 void run_parallel(int64_t count, Task task, void* context) {
   if (count <= 0) return;
   if (count == 1 || inside_task) return Pool::run_alone(count, task, context);

@@ -16,6 +16,9 @@ void run_parallel(int64_t count, Task task, void* context);
 /** Threads that may take part in a job, the caller included. Fixed by the first use. */
 int worker_count();
 
+/** What worker_count() is, or would be if the pool started now: asking does not start it. */
+int planned_worker_count();
+
 /** Sets the number of threads; false when the pool already has another number. */
 bool start_pool(int threads);
 
