@@ -1,7 +1,16 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AdamW, decayGroups, memoryStats, noGrad, Philox, scope, tensor } from '@agentforge/tensor';
+import {
+  AdamW,
+  decayGroups,
+  memoryStats,
+  noGrad,
+  Philox,
+  type PhiloxState,
+  scope,
+  tensor,
+} from '@agentforge/tensor';
 import { presetConfig } from '../config/model-config.js';
 import { directorySource, memorySource } from '../files/file-source.js';
 import { exportGguf } from '../gguf/export-gguf.js';
@@ -113,6 +122,35 @@ describe('addLora()', () => {
     expect(losses(0.5, 3)).not.toEqual(losses(0.5, 4));
     expect(losses(0.5, 3)).not.toEqual(losses(0, 3));
     expect(losses(0, 3)).toEqual(losses(undefined, 3));
+  });
+
+  it('goes on with the masks that came next, in another process too', () => {
+    const steps = (of: LlamaModel, count: number): number[] => {
+      const still = new AdamW(decayGroups(of, 0), { lr: 0 });
+      const losses = Array.from({ length: count }, () => trainStep(of, still, BATCH).loss);
+      still.dispose();
+      return losses;
+    };
+    const adapter = addLora(model, { rank: 2, dropout: 0.5 }, new Philox(3));
+    // B is zero at first, and with it everything that dropout could change.
+    for (const layer of adapter.layers.values())
+      layer.lora_B.weight.write(layer.lora_B.weight.toFloat32Array().fill(0.5));
+    steps(model, 2);
+    const states = adapter.dropoutStates();
+    const undisturbed = steps(model, 2);
+    const stale = steps(model, 2);
+    adapter.restoreDropout(new Map(JSON.parse(JSON.stringify([...states]))));
+    expect(steps(model, 2)).toEqual(undisturbed);
+    expect(stale).not.toEqual(undisturbed);
+    const [[first, state]] = states as unknown as [[string, PhiloxState]];
+    expect(() => adapter.restoreDropout(new Map([['elsewhere', state]]))).toThrow(
+      expect.objectContaining({
+        fieldViolations: expect.arrayContaining([
+          { field: first, description: 'has no state' },
+          { field: 'elsewhere', description: 'has no dropout' },
+        ]),
+      }),
+    );
   });
 
   it('lists everything that is wrong, and leaves the model alone', () => {

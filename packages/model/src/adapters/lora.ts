@@ -1,5 +1,5 @@
 import type { FieldViolation } from '@agentforge/errors';
-import { LoraLinear, type Philox, type Tensor, uniformInit } from '@agentforge/tensor';
+import { LoraLinear, type Philox, type PhiloxState, type Tensor, uniformInit } from '@agentforge/tensor';
 import type { LlamaModel } from '../llama/llama-model.js';
 import { InvalidAdapterError } from './adapters.errors.js';
 import { PROJECTIONS, type Projection, replaceProjections } from './projections.js';
@@ -52,6 +52,26 @@ export class LoraAdapter {
   /** Number of trained values. */
   parameterCount(): number {
     return [...this.namedParameters().values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Where the dropout of every layer stands, by the layer's name: belongs into a checkpoint. Empty without dropout. */
+  dropoutStates(): Map<string, PhiloxState> {
+    const states = [...this.layers].map(([name, { dropoutState }]) => [name, dropoutState] as const);
+    return new Map(states.flatMap(([name, state]) => (state === null ? [] : [[name, state] as const])));
+  }
+
+  /**
+   * Goes on with the masks that came next when the states were taken; changes nothing when they do not fit.
+   * @throws InvalidAdapterError  INVALID_ARGUMENT: every layer whose state is missing, and every state without a layer
+   */
+  restoreDropout(states: ReadonlyMap<string, PhiloxState>): void {
+    const expected = this.dropoutStates();
+    const violations = [
+      ...[...expected.keys()].filter((name) => !states.has(name)).map((name) => [name, 'has no state']),
+      ...[...states.keys()].filter((name) => !expected.has(name)).map((name) => [name, 'has no dropout']),
+    ].map(([field = '', description = '']) => ({ field, description }));
+    if (violations.length > 0) throw new InvalidAdapterError('the states of dropout', violations);
+    for (const [name, state] of states) (this.layers.get(name) as LoraLinear).dropoutState = state;
   }
 
   /** Adds the differences to the weights, so that the model costs what it did before; a copy of those is kept. */

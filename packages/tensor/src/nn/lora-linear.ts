@@ -1,8 +1,9 @@
 import { isGradEnabled, noGrad } from '../autograd/record.js';
+import { ArgumentError } from '../errors.js';
 import { add, mulScalar } from '../ops/arithmetic.js';
 import { dropout } from '../ops/dropout.js';
 import { matmul } from '../ops/matmul.js';
-import type { Philox } from '../random/philox.js';
+import { Philox, type PhiloxState } from '../random/philox.js';
 import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import { type Initializer, zerosInit } from './initializers.js';
@@ -41,7 +42,7 @@ export class LoraLinear extends Linear {
   readonly scaling: number;
   /** Whether the difference counts. */
   isEnabled = true;
-  private readonly dropout: LoraDropout | null;
+  private dropout: LoraDropout | null;
   /** The weight before `merge`, to the bit. */
   private original: Float32Array | null = null;
 
@@ -57,6 +58,18 @@ export class LoraLinear extends Linear {
   /** Whether the difference is part of the weight. */
   get isMerged(): boolean {
     return this.original !== null;
+  }
+
+  /** Where the dropout's stream stands; null without dropout. Set, training goes on with exactly the masks that came next. */
+  get dropoutState(): PhiloxState | null {
+    return this.dropout?.stream.state ?? null;
+  }
+
+  set dropoutState(state: PhiloxState | null) {
+    if ((state === null) !== (this.dropout === null)) {
+      throw new ArgumentError(`LoraLinear: a state of dropout is ${state === null ? 'missing' : 'too much'}`);
+    }
+    if (this.dropout && state) this.dropout = { ...this.dropout, stream: Philox.fromState(state) };
   }
 
   /** x[..., I] -> [..., O]. @throws ShapeError INVALID_ARGUMENT: another last axis */
