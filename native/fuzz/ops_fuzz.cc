@@ -222,22 +222,27 @@ static_assert(std::size(entries) <= 256, "a byte names an op");
 
 }  // namespace
 
-int run_ops(const uint8_t* bytes, size_t count) {
+int run_ops(const uint8_t* bytes, size_t count, std::set<std::string>* accepted) {
   Allocator& allocator = Allocator::instance();
   const int64_t limit_before = allocator.stats().max_bytes;
   allocator.set_limit(allocator.stats().live_bytes + memory_limit);
-  int accepted = 0;
+  int total = 0;
   {
     Machine machine{{bytes, count}, {}};
     while (!machine.input.done()) {
       const uint8_t op = machine.input.byte();
-      if (op < std::size(entries)) entries[op].run(machine);  // a byte that names none is passed over
+      if (op >= std::size(entries)) continue;  // a byte that names none
+      const int before = machine.accepted;
+      entries[op].run(machine);
+      if (accepted != nullptr && machine.accepted > before) accepted->insert(entries[op].name);
     }
-    accepted = machine.accepted;
+    total = machine.accepted;
   }
   allocator.set_limit(limit_before);
-  return accepted;
+  return total;
 }
+
+size_t op_count() { return std::size(entries); }
 
 bool is_fuzzed(const char* op) {
   for (const Entry& entry : entries) {

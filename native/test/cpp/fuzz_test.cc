@@ -42,6 +42,12 @@ TEST(fuzz_ops_are_those_of_the_addon) {
   CHECK(ops > 90);
 }
 
+TEST(fuzz_corpus_has_a_call_of_every_op_that_is_not_refused) {
+  std::set<std::string> accepted;
+  for (const std::vector<uint8_t>& input : corpus()) fuzz::run_ops(input.data(), input.size(), &accepted);
+  CHECK(accepted.size() == fuzz::op_count());
+}
+
 TEST(fuzz_corpus_runs_on_every_instruction_set) {
   const int64_t live = Allocator::instance().stats().live_bytes;
   const std::vector<std::vector<uint8_t>> inputs = corpus();
