@@ -14,6 +14,7 @@ import type { Individual } from './domain/individual.js';
 import { layersOf, type Weights } from './domain/layout.js';
 import { recipeYaml } from './domain/recipe-yaml.js';
 import { judge, OUTCOMES, type Outcome } from './domain/verdict.js';
+import { LocalEvaluator } from './evaluation/local-evaluator.js';
 import { Evolving, uniformAverage } from './evolving.js';
 import { mergeMetrics, mergeReport, type SplitEvaluations } from './evolving-report.js';
 import { type MergeInputs, type Parent, readInputs } from './merge-inputs.js';
@@ -31,7 +32,8 @@ export async function evolveMerge(context: PhaseContext<EvomergeConfig>): Promis
   const meter = new CandidateMeter(inputs.config, context);
   const uniform = uniformAverage(inputs.parents.map(({ weights }) => weights));
   if (context.fallback !== '') return deliver(context, inputs, meter, { best: uniform, uniform });
-  const { state, pool } = await new Evolving(context, inputs, meter).run();
+  const evaluator = new LocalEvaluator(meter, inputs.fitness);
+  const { state, pool } = await new Evolving(context, inputs, evaluator).run();
   return deliver(context, inputs, meter, { best: pool.get(bestOf(state).id), uniform, state });
 }
 

@@ -1,7 +1,6 @@
 import { parameterShapes } from '@agentforge/model';
 import type { FileSet, PhaseContext } from '@agentforge/phase-runtime/worker';
 import { Philox } from '@agentforge/tensor';
-import type { CandidateMeter } from './candidate-meter.js';
 import { uniformRecipe } from './domain/breeding.js';
 import { diversityOf, sketch } from './domain/diversity.js';
 import {
@@ -14,11 +13,13 @@ import {
   unmeasured,
 } from './domain/evolution.js';
 import type { EvomergeConfig } from './domain/evomerge-config.js';
+import type { Measured } from './domain/fitness.js';
 import type { Individual } from './domain/individual.js';
 import { asVector, layersOf, shapesOf, type Weights } from './domain/layout.js';
 import { merge } from './domain/merge.js';
 import type { SourceId } from './domain/recipe.js';
 import { WeightPool } from './domain/weight-pool.js';
+import type { Candidate, Evaluator } from './evaluation/evaluator.js';
 import { decodeEvolution, encodeEvolution } from './evolution-checkpoint.js';
 import type { MergeInputs } from './merge-inputs.js';
 
@@ -43,7 +44,7 @@ export class Evolving {
   constructor(
     private readonly context: PhaseContext<EvomergeConfig>,
     private readonly inputs: MergeInputs,
-    private readonly meter: CandidateMeter,
+    private readonly evaluator: Evaluator,
   ) {
     const { config } = context;
     this.rng = new Philox(context.seed).stream('evomerge');
@@ -56,44 +57,59 @@ export class Evolving {
       shapesOf(parameterShapes(inputs.config)),
       config.max_memory_mib * 2 ** 20,
     );
-    this.state = this.enter(beginEvolution(this.options, this.rng));
+    this.state = beginEvolution(this.options, this.rng);
+    this.enter(this.state);
   }
 
   /** Searches until generations or patience run out. */
   async run(): Promise<Evolved> {
     const identity = this.inputs.parents.map(({ artifact }) => artifact.ref.digest);
     const restored = await this.context.restore((checkpoint) => decodeEvolution(checkpoint, identity));
-    if (restored) this.state = this.enter(restored);
+    if (restored) this.enter(restored);
+    const save = async () => {
+      if (this.context.isSafePointDue()) await this.context.safePoint(() => this.snapshot(identity));
+    };
     while (!this.state.ended) {
-      for (const individual of unmeasured(this.state)) {
-        this.measure(individual);
-        if (this.context.isSafePointDue()) {
-          await this.context.safePoint(() => this.snapshot(identity));
-        }
-      }
+      await this.measureGeneration(save);
       this.closeGeneration();
     }
     return { state: this.state, pool: this.pool };
   }
 
-  private measure(individual: Individual): void {
-    const { context, state } = this;
-    const known = state.individuals.find(
-      (other) => other.measured && other.recipe && isSameRecipe(other, individual),
-    );
-    const measured = known?.measured ?? this.meter.measure(this.pool.get(individual.id), this.inputs.fitness);
-    this.state = this.enter(recordMeasurement(state, individual.id, measured));
+  /** Measures whoever is not measured yet; of equal recipes one for all. */
+  private async measureGeneration(save: () => Promise<void>): Promise<void> {
+    const equals = new Map<string, Individual[]>();
+    for (const individual of unmeasured(this.state)) {
+      const key = recipeKey(individual);
+      equals.set(key, [...(equals.get(key) ?? []), individual]);
+    }
+    const candidates: Candidate[] = [];
+    for (const [key, individuals] of equals) {
+      const known = this.state.individuals.find((one) => one.measured && recipeKey(one) === key);
+      const [first] = individuals as [Individual];
+      if (known?.measured) this.record(individuals, known.measured);
+      else candidates.push({ individual: first, weights: () => this.pool.get(first.id) });
+    }
+    await this.evaluator.measure(candidates, async ({ individual }, measured) => {
+      this.record(equals.get(recipeKey(individual)) ?? [], measured);
+      await save();
+    });
+  }
+
+  private record(individuals: readonly Individual[], measured: Measured): void {
+    for (const { id } of individuals) this.enter(recordMeasurement(this.state, id, measured));
     const { generations, population } = this.options;
-    const done = Math.min(1, 1 - unmeasured(this.state).length / population);
-    const fraction = (0.95 * (state.generation + Math.max(0, done))) / (generations + 1);
-    context.progress(fraction, `measuring generation ${state.generation}`);
+    const { generation } = this.state;
+    const done = Math.max(0, 1 - unmeasured(this.state).length / population);
+    const fraction = (0.95 * (generation + done)) / (generations + 1);
+    this.context.progress(fraction, `measuring generation ${generation}`);
   }
 
   private closeGeneration(): void {
     const names = [...(this.inputs.parents[0]?.weights.keys() ?? [])];
     const population = populationOf(this.state).map(({ id }) => sketch(this.pool.get(id), names));
     const parents = [...this.parents.values()].map((weights) => sketch(weights, names));
-    this.state = this.enter(advance(this.state, diversityOf(population, parents), this.options, this.rng));
+    this.enter(advance(this.state, diversityOf(population, parents), this.options, this.rng));
     this.pool.dropBefore(this.state.generation - 2);
     const last = this.state.history.at(-1);
     if (!last) return;
@@ -115,9 +131,9 @@ export class Evolving {
     return individual;
   }
 
-  private enter(state: EvolutionState): EvolutionState {
+  private enter(state: EvolutionState): void {
+    this.state = state;
     this.byId = new Map(state.individuals.map((individual) => [individual.id, individual]));
-    return state;
   }
 }
 
@@ -153,7 +169,7 @@ export function uniformAverage(parents: readonly Weights[]): Map<string, Float32
   return merge(uniformRecipe(names, layersOf(first)), parents, first, asVector);
 }
 
-/** Sources have names for life, so equal recipes make equal models. */
-function isSameRecipe(a: Individual, b: Individual): boolean {
-  return JSON.stringify(a.recipe) === JSON.stringify(b.recipe);
+/** Sources have names for life, so equal recipes make equal models. Parents differ from everyone. */
+function recipeKey({ id, recipe }: Individual): string {
+  return recipe ? JSON.stringify(recipe) : id;
 }
