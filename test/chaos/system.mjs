@@ -59,6 +59,8 @@ export class System {
       phases: [],
       extra: [{ name: 'phase-probe', main: PROBE }],
       replicas: { orchestrator: 2, 'phase-probe': 2 },
+      // One that starts may be killed again and again before it is ready; what never comes back fails the drain.
+      maxFailedStarts: Number.POSITIVE_INFINITY,
       settingsOf: (name, settings) => this.#settingsOf(name, settings),
       notify: this.notify,
     });

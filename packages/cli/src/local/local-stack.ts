@@ -42,6 +42,8 @@ export interface LocalStackOptions {
     process: string,
     settings: Readonly<Record<string, string>>,
   ) => Readonly<Record<string, string>>;
+  /** Restarts of a process in a row that never became ready before all is given up. Default 6. */
+  readonly maxFailedStarts?: number;
   /** Called with one line when something unusual happens, for example a restart. */
   readonly notify: (line: string) => void;
   /** Called when a process is about to be started. */
@@ -191,7 +193,9 @@ export class LocalStack {
 
   private async launch(plan: ProcessPlan): Promise<void> {
     this.options.progress?.(plan.name);
-    const process = new ManagedProcess(plan, this.guard, this.options.notify, (error) => this.giveUp(error));
+    const { notify, maxFailedStarts } = this.options;
+    const giveUp = (error: Error) => this.giveUp(error);
+    const process = new ManagedProcess(plan, this.guard, notify, giveUp, maxFailedStarts);
     this.plans.push(plan);
     this.processes.push(process);
     await process.start();

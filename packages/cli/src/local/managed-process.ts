@@ -8,7 +8,6 @@ import type { ProcessGuard } from './process-guard.js';
 
 /** Wait before a restart: doubles from the first to the last; starts over after the process ran well for a while. */
 const BACKOFF_MS = { first: 100, last: 5_000, healthyAfter: 10_000 };
-/** Restarts in a row that never became ready before giving up. */
 const MAX_FAILED_STARTS = 6;
 
 /** What to run and how to see that it is ready. */
@@ -44,6 +43,8 @@ export class ManagedProcess {
     private readonly guard: ProcessGuard,
     private readonly notify: (line: string) => void,
     private readonly giveUp: (error: Error) => void,
+    /** Restarts in a row that never became ready before giving up. */
+    private readonly maxFailedStarts = MAX_FAILED_STARTS,
   ) {}
 
   /** Name of the process. */
@@ -125,7 +126,7 @@ export class ManagedProcess {
         if (this.stopping) return;
         this.child?.kill('SIGKILL');
         this.failedStarts++;
-        if (this.failedStarts >= MAX_FAILED_STARTS) {
+        if (this.failedStarts >= this.maxFailedStarts) {
           this.giveUp(error instanceof Error ? error : new Error(String(error)));
           return;
         }
