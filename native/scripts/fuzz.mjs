@@ -52,7 +52,7 @@ if (what === 'keep') {
   writeFileSync(corpus, `${lines.join('\n')}\n`);
   console.log(`${lines.length} inputs in fuzz/corpus.hex`);
 } else {
-  const limits = ['-max_len=256', '-timeout=20', '-rss_limit_mb=2048', '-malloc_limit_mb=64'];
+  const limits = ['-max_len=256', '-timeout=120', '-rss_limit_mb=2048', '-malloc_limit_mb=64'];
   run(
     fuzz,
     [`-max_total_time=${what}`, `-seed=${seed}`, ...limits, '-print_final_stats=1', found, seeds],
