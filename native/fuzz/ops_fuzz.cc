@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <cstring>
 #include <limits>
 #include <optional>
 #include <tuple>
@@ -247,13 +246,10 @@ int run_ops(const uint8_t* bytes, size_t count, std::set<std::string>* accepted)
   return total;
 }
 
-size_t op_count() { return std::size(entries); }
-
-bool is_fuzzed(const char* op) {
-  for (const Entry& entry : entries) {
-    if (std::strcmp(entry.name, op) == 0) return true;
-  }
-  return false;
+std::set<std::string> op_names() {
+  std::set<std::string> names;
+  for (const Entry& entry : entries) names.insert(entry.name);
+  return names;
 }
 
 }  // namespace forge::fuzz

@@ -14,10 +14,8 @@ namespace forge::fuzz {
  */
 int run_ops(const uint8_t* bytes, size_t count, std::set<std::string>* accepted = nullptr);
 
-/** Ops that can be run. */
-size_t op_count();
+/** Names of the ops that can be run. */
+std::set<std::string> op_names();
 
-/** Whether an op that can be run has that name. */
-bool is_fuzzed(const char* op);
 
 }  // namespace forge::fuzz

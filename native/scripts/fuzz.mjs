@@ -5,7 +5,8 @@
  * which every test run replays; new ones go to build/fuzz/found, and what ended a run (crash-…, timeout-…) to build/fuzz.
  *
  *   fuzz.mjs [seconds] [seed]     default 60, and the time
- *   fuzz.mjs keep                 replaces the corpus by the least set of inputs with the coverage of all found ones
+ *   fuzz.mjs keep                 replaces the corpus by the least set of inputs with the coverage of all found ones; a test says
+ *                                 which op has no accepted call left, add one by hand
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -32,11 +32,12 @@ std::vector<std::vector<uint8_t>> corpus() {
 TEST(fuzz_ops_are_those_of_the_addon) {
   const std::string text = contents(FORGE_SOURCE_DIR "/src/addon/exports.cc");
   const std::string before = "bind<ops::";
+  const std::set<std::string> ops_here = fuzz::op_names();
   int ops = 0;
   for (size_t at = text.find(before); at != std::string::npos; at = text.find(before, at + 1)) {
     const size_t begin = at + before.size();
     const std::string op = text.substr(begin, text.find('>', begin) - begin);
-    if (!fuzz::is_fuzzed(op.c_str())) report(__FILE__, __LINE__, op + " is not in fuzz/ops_fuzz.cc");
+    if (!ops_here.contains(op)) report(__FILE__, __LINE__, op + " is not in fuzz/ops_fuzz.cc");
     ++ops;
   }
   CHECK(ops > 90);
@@ -45,7 +46,9 @@ TEST(fuzz_ops_are_those_of_the_addon) {
 TEST(fuzz_corpus_has_a_call_of_every_op_that_is_not_refused) {
   std::set<std::string> accepted;
   for (const std::vector<uint8_t>& input : corpus()) fuzz::run_ops(input.data(), input.size(), &accepted);
-  CHECK(accepted.size() == fuzz::op_count());
+  for (const std::string& op : fuzz::op_names()) {
+    if (!accepted.contains(op)) report(__FILE__, __LINE__, op + " is always refused");
+  }
 }
 
 TEST(fuzz_corpus_runs_on_every_instruction_set) {
