@@ -1,3 +1,5 @@
+import { constants, createServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient, type RunningService } from '../src/index.js';
 import { EchoService } from './fixtures/echo_pb.js';
@@ -122,5 +124,27 @@ describe('requests', () => {
     });
     expect(observed.calls).toEqual([]);
     client.close();
+  });
+});
+
+describe('a connection that the server ends because of an error', () => {
+  it('is a lost one, and what may be repeated is', async () => {
+    // What nghttp2 does with a client that cancels too many calls.
+    const server = createServer();
+    let calls = 0;
+    server.on('stream', (stream) => {
+      calls++;
+      stream.on('error', () => {});
+      stream.session?.goaway(constants.NGHTTP2_INTERNAL_ERROR);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const client = createClient(EchoService, `127.0.0.1:${port}`, { retries });
+    await expect(client.say({ text: 'a' })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(calls).toBe(1);
+    await expect(client.read({ text: 'a' })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(calls).toBe(4);
+    client.close();
+    server.close();
   });
 });

@@ -35,6 +35,13 @@ const MAX_MESSAGE_LENGTH = 1024;
 /** Bytes left for violations: gRPC implementations refuse headers beyond 8 KiB, and base64 adds a third. */
 const MAX_VIOLATION_BYTES = 4096;
 
+/**
+ * What grpc-js says, as INTERNAL, of every call of a connection that the server ended because of an error. nghttp2 ends
+ * one over which a client cancels more than 1,000 calls at once and 33 in each second after that, as it does with every
+ * deadline that passes: a connection that was lost.
+ */
+const LOST_CONNECTION = /RST_STREAM with code 2 triggered by internal client error: Session closed/;
+
 /** An error as it goes on the wire, and what the log needs of it. */
 export interface WireStatus {
   readonly code: CanonicalCode;
@@ -80,7 +87,9 @@ export function toWireStatus(thrown: unknown, trailers = new Metadata()): WireSt
 
 /** Maps what a gRPC client got back to an AppError with all its details. */
 export function fromServiceError(error: ServiceError): AppError {
-  const code = CODE_NAMES.get(error.code) ?? 'UNKNOWN';
+  const code = LOST_CONNECTION.test(error.details)
+    ? 'UNAVAILABLE'
+    : (CODE_NAMES.get(error.code) ?? 'UNKNOWN');
   const options: Writable<AppErrorOptions> = { cause: error };
   const [packed] = error.metadata?.get(STATUS_DETAILS_HEADER) ?? [];
   if (packed instanceof Buffer) {
