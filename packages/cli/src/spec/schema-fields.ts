@@ -10,22 +10,34 @@ export interface SchemaField {
 
 type Schema = Readonly<Record<string, unknown>>;
 
-/** The leaves of a JSON Schema of an object, in its order; nested objects are flattened with dots. */
+/**
+ * The fields of a JSON Schema of an object, in its order. Fields of nested objects follow it with a dot, those of the objects
+ * of a list with `[].`.
+ */
 export function schemaFields(schema: Schema, prefix = ''): SchemaField[] {
   return Object.entries(asSchema(schema['properties'])).flatMap(([name, value]) => {
     const field = asSchema(value);
-    const path = prefix ? `${prefix}.${name}` : name;
-    if (field['properties'] !== undefined) return schemaFields(field, path);
-    return [
-      {
-        path,
-        type: typeOf(field),
-        default: field['default'] === undefined ? '–' : JSON.stringify(field['default']),
-        bounds: boundsOf(field),
-        description: typeof field['description'] === 'string' ? field['description'] : '',
-      },
-    ];
+    const path = prefix + name;
+    const row = {
+      path,
+      type: typeOf(field),
+      default: defaultOf(field),
+      bounds: boundsOf(field),
+      description: typeof field['description'] === 'string' ? field['description'] : '',
+    };
+    const items = asSchema(field['items']);
+    if (items['properties'] !== undefined) return [row, ...schemaFields(items, `${path}[].`)];
+    if (field['properties'] === undefined) return [row];
+    const inner = schemaFields(field, `${path}.`);
+    return row.description === '' ? inner : [row, ...inner];
   });
+}
+
+/** Its fields say the defaults of an object, and a list of objects would fill the screen. */
+function defaultOf({ default: value, properties }: Schema): string {
+  if (value === undefined || properties !== undefined) return '–';
+  const isLong = Array.isArray(value) && value.some((item) => typeof item === 'object');
+  return isLong ? `${value.length} entries` : JSON.stringify(value);
 }
 
 function typeOf(field: Schema): string {
@@ -49,7 +61,10 @@ function boundsOf(field: Schema): string {
     high === undefined || high === Number.MAX_SAFE_INTEGER ? [] : `≤ ${high}`,
     below === undefined ? [] : `< ${below}`,
   ];
-  return parts.flat().join(', ');
+  const items = asSchema(field['items']);
+  const bounds = parts.flat().join(', ');
+  if (Array.isArray(items['enum'])) return `${bounds} of ${items['enum'].map(String).join(', ')}`.trim();
+  return bounds || (typeof field['pattern'] === 'string' ? field['pattern'] : '');
 }
 
 function asSchema(value: unknown): Schema {

@@ -67,4 +67,36 @@ describe('schemaFields()', () => {
       { path: 'names', type: 'list of string', default: '–', bounds: '≥ 1', description: '' },
     ]);
   });
+
+  it('shows what a group and a list of objects are, and each of their fields', () => {
+    const region = {
+      type: 'object',
+      properties: { from: { type: 'number', minimum: 0 } },
+      description: 'part',
+    };
+    const name = { type: 'string', pattern: '^[a-z]+$', description: 'name' };
+    const schema = {
+      properties: {
+        founders: {
+          type: 'array',
+          items: { type: 'object', properties: { name, region } },
+          maxItems: 8,
+          default: [{ name: 'a' }, { name: 'b' }],
+          description: 'founders',
+        },
+        operators: { type: 'array', items: { enum: ['linear', 'slerp'] }, minItems: 1, default: ['slerp'] },
+      },
+    };
+    expect(
+      schemaFields(schema).map(({ path, type, default: value, bounds, description }) =>
+        [path, type, value, bounds, description].join(' | '),
+      ),
+    ).toEqual([
+      'founders | list of object | 2 entries | ≤ 8 | founders',
+      'founders[].name | string | – | ^[a-z]+$ | name',
+      'founders[].region | object | – |  | part',
+      'founders[].region.from | number | – | ≥ 0 | ',
+      'operators | list of choice | ["slerp"] | ≥ 1 of linear, slerp | ',
+    ]);
+  });
 });
