@@ -7,6 +7,7 @@ export const MEDIA_TYPES = {
   jsonl: 'application/jsonl',
   json: 'application/json',
   yaml: 'application/yaml',
+  svg: 'image/svg+xml',
   binary: 'application/octet-stream',
 } as const;
 
@@ -16,5 +17,6 @@ export const ARTIFACT_TYPES = {
   corpus: 'corpus',
   report: 'report',
   recipe: 'recipe',
+  figure: 'figure',
   checkpoint: 'checkpoint',
 } as const;

@@ -12,6 +12,7 @@ const saved = z.object({
     population: z.array(z.string()).min(1),
     generation: z.int().min(0),
     history: z.array(z.looseObject({ generation: z.int() })),
+    memory: z.looseObject({ kind: z.string() }).optional(),
   }),
 });
 

@@ -8,7 +8,8 @@ import {
 import { backendInfo, selectDevice } from '@agentforge/tensor';
 import { CandidateMeter } from './candidate-meter.js';
 import { uniformRecipe } from './domain/breeding.js';
-import { bestOf, type EvolutionState } from './domain/evolution.js';
+import { chosenOf, type EvolutionState } from './domain/evolution.js';
+import { evolutionTree } from './domain/evolution-tree.js';
 import type { EvomergeConfig } from './domain/evomerge-config.js';
 import type { Individual } from './domain/individual.js';
 import { layersOf, type Weights } from './domain/layout.js';
@@ -34,7 +35,7 @@ export async function evolveMerge(context: PhaseContext<EvomergeConfig>): Promis
   if (context.fallback !== '') return deliver(context, inputs, meter, { best: uniform, uniform });
   const evaluator = new LocalEvaluator(meter, inputs.fitness);
   const { state, pool } = await new Evolving(context, inputs, evaluator).run();
-  return deliver(context, inputs, meter, { best: pool.get(bestOf(state).id), uniform, state });
+  return deliver(context, inputs, meter, { best: pool.get(chosenOf(state).id), uniform, state });
 }
 
 interface Candidates {
@@ -78,6 +79,11 @@ async function deliver(
     { port: 'report', artifacts: [report] },
     { port: 'recipe', artifacts: [recipe] },
   ];
+  if (state) {
+    const label = { name: 'evomerge-tree', type: 'figure', mediaType: MEDIA_TYPES.svg };
+    const tree = await context.putBlob(label, new TextEncoder().encode(evolutionTree(state)));
+    outputs.push({ port: 'tree', artifacts: [tree] });
+  }
   const { device, isa, threads } = backendInfo();
   return { outcome, outputs, metrics, backend: `${device}-${isa}`, threads };
 }
@@ -105,7 +111,7 @@ function recipeOf(
   const individuals = new Map(
     [uniform, ...founders, ...(state?.individuals ?? [])].map((one) => [one.id, one]),
   );
-  const best = state ? bestOf(state).id : UNIFORM;
+  const best = state ? chosenOf(state).id : UNIFORM;
   const comment = [
     'Run with: forge merge RECIPE.yaml OUT --base-dir FOLDER, where FOLDER has the parents as',
     ...parents.map(({ name, artifact }) => `  ${name}  ${artifact.ref.digest}`),

@@ -1,6 +1,6 @@
 import type { Evaluation } from '@agentforge/model';
 import type { PhaseContext, PhaseMetricValue } from '@agentforge/phase-runtime/worker';
-import { bestOf, type EvolutionState } from './domain/evolution.js';
+import { bestOf, chosenOf, type EvolutionState, paretoFrontOf } from './domain/evolution.js';
 import type { EvomergeConfig } from './domain/evomerge-config.js';
 import type { Outcome } from './domain/verdict.js';
 import type { MergeInputs } from './merge-inputs.js';
@@ -31,10 +31,11 @@ export function mergeMetrics(
   }
   add('parameters', parameters, '1', '', best);
   if (state) {
-    add('fitness', bestOf(state).fitness ?? 0, '1', 'fitness', best);
+    add('fitness', chosenOf(state).fitness ?? 0, '1', 'fitness', best);
     add('generations', state.history.length - 1, '1');
     add('individuals', state.individuals.length, '1');
     add('diversity', state.history.at(-1)?.diversity ?? 0, '1');
+    if (isMultiObjective(state)) add('pareto_front', paretoFrontOf(state).length, '1', 'fitness');
   }
   return metrics;
 }
@@ -77,7 +78,8 @@ export function mergeReport(
       held_out_13gram_overlap: corpus.overlap,
     },
     ...(handedOn === undefined ? {} : { handed_on: handedOn }),
-    ...(state ? { best: bestOf(state).id, ended: state.ended } : {}),
+    ...(state ? { best: chosenOf(state).id, fittest: bestOf(state).id, ended: state.ended } : {}),
+    ...(state && isMultiObjective(state) ? { pareto_front: frontOf(state) } : {}),
     metrics,
     curves: state
       ? [
@@ -87,7 +89,31 @@ export function mergeReport(
         ]
       : [],
     history: state?.history ?? [],
-    lineage: state?.individuals ?? [],
+    lineage: (state?.individuals ?? []).map(({ genes: _, ...individual }) => individual),
   };
   return new TextEncoder().encode(`${JSON.stringify(contents, null, 1)}\n`);
+}
+
+function isMultiObjective({ memory }: EvolutionState): boolean {
+  return memory?.kind === 'nsga2';
+}
+
+/** The trade-offs found: each is better than every other individual in something, lowest loss first. */
+function frontOf(state: EvolutionState) {
+  const chosen = chosenOf(state).id;
+  return {
+    objectives: ['loss', 'flop_per_token', 'parameters', 'task_error'],
+    handed_on_rule:
+      'the fittest of those with a lower loss than every parent and the uniform average on the fitness split; where there is none, the lowest loss',
+    individuals: paretoFrontOf(state).map(({ id, measured, fitness, layers }) => ({
+      id,
+      layers,
+      loss: measured?.lossNats,
+      flop_per_token: measured?.flopPerToken,
+      parameters: measured?.parameters,
+      ...(measured?.taskAccuracy === undefined ? {} : { task_error: 1 - measured.taskAccuracy }),
+      fitness,
+      ...(id === chosen ? { is_chosen: true } : {}),
+    })),
+  };
 }

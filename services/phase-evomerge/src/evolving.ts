@@ -2,26 +2,32 @@ import { parameterShapes } from '@agentforge/model';
 import type { FileSet, PhaseContext } from '@agentforge/phase-runtime/worker';
 import { Philox } from '@agentforge/tensor';
 import { uniformRecipe } from './domain/breeding.js';
-import { diversityOf, sketch } from './domain/diversity.js';
+import { diversityOf, ownDiversities, sketch } from './domain/diversity.js';
 import {
   advance,
   beginEvolution,
   type EvolutionOptions,
   type EvolutionState,
   populationOf,
+  recordDiversities,
   recordMeasurement,
   unmeasured,
 } from './domain/evolution.js';
-import type { EvomergeConfig } from './domain/evomerge-config.js';
+import { TooManyGenesError } from './domain/evomerge.errors.js';
+import { type EvomergeConfig, patienceOf, vectorOperatorOf } from './domain/evomerge-config.js';
 import type { Measured } from './domain/fitness.js';
 import type { Individual } from './domain/individual.js';
 import { asVector, layersOf, shapesOf, type Weights } from './domain/layout.js';
 import { merge } from './domain/merge.js';
 import type { SourceId } from './domain/recipe.js';
+import { geneCount } from './domain/strategy.js';
 import { WeightPool } from './domain/weight-pool.js';
 import type { Candidate, Evaluator } from './evaluation/evaluator.js';
 import { decodeEvolution, encodeEvolution } from './evolution-checkpoint.js';
 import type { MergeInputs } from './merge-inputs.js';
+
+/** A covariance matrix of more genes takes longer than what it is learnt from. */
+const MAX_GENES = 512;
 
 /** What a search found. */
 export interface Evolved {
@@ -30,8 +36,9 @@ export interface Evolved {
 }
 
 /**
- * The search. Its whole state is the list of individuals with their recipes and measurements: weights are made from
- * recipes, and the randomness of a generation comes from its number, so a checkpoint is a few kilobytes of JSON.
+ * The search. Its whole state is the list of individuals with their recipes and measurements, and what the strategy
+ * remembers: weights are made from recipes, and the randomness of a generation comes from its number, so a checkpoint is
+ * JSON of some kilobytes.
  */
 export class Evolving {
   private readonly rng: Philox;
@@ -57,6 +64,8 @@ export class Evolving {
       shapesOf(parameterShapes(inputs.config)),
       config.max_memory_mib * 2 ** 20,
     );
+    const genes = geneCount(this.options, this.rng);
+    if (genes > MAX_GENES) throw new TooManyGenesError(genes, MAX_GENES);
     this.state = beginEvolution(this.options, this.rng);
     this.enter(this.state);
   }
@@ -109,6 +118,7 @@ export class Evolving {
     const names = [...(this.inputs.parents[0]?.weights.keys() ?? [])];
     const population = populationOf(this.state).map(({ id }) => sketch(this.pool.get(id), names));
     const parents = [...this.parents.values()].map((weights) => sketch(weights, names));
+    this.enter(recordDiversities(this.state, ownDiversities(population, parents)));
     this.enter(advance(this.state, diversityOf(population, parents), this.options, this.rng));
     this.pool.dropBefore(this.state.generation - 2);
     const last = this.state.history.at(-1);
@@ -141,7 +151,8 @@ function optionsOf(config: EvomergeConfig, parents: readonly SourceId[], layers:
   return {
     generations: config.generations,
     population: config.population,
-    plateauGenerations: config.plateau_generations,
+    strategy: config.strategy,
+    plateauGenerations: patienceOf(config),
     plateauDelta: config.plateau_delta,
     diversityFloor: config.diversity_floor,
     weights: config.fitness_weights,
@@ -152,6 +163,13 @@ function optionsOf(config: EvomergeConfig, parents: readonly SourceId[], layers:
       layers,
       extraLayers: config.extra_layers,
       dareRescale: config.dare_rescale,
+    },
+    vector: {
+      operator: vectorOperatorOf(config),
+      sigma: config.vector.sigma,
+      dfsRepeats: config.vector.dfs_repeats,
+      dfsScaling: config.vector.dfs_scaling,
+      droppedLayers: config.vector.dropped_layers,
     },
   };
 }

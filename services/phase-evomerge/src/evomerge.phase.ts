@@ -44,6 +44,14 @@ export const evomergePhase = definePhase({
       maxCount: 1,
       summary: 'The best merge as YAML for "forge merge": it makes the same weights from the parents.',
     },
+    {
+      name: 'tree',
+      artifactType: 'figure',
+      minCount: 0,
+      maxCount: 1,
+      summary:
+        'The evolution tree as SVG: everyone by generation and fitness, with their parents; none for the fallback.',
+    },
   ],
   config: evomergeConfig,
   checkConfig: checkEvomergeConfig,
@@ -64,6 +72,11 @@ export const evomergePhase = definePhase({
     { name: 'generations', unit: '1', summary: 'Generations after the first.' },
     { name: 'individuals', unit: '1', summary: 'Individuals that were born.' },
     { name: 'diversity', unit: '1', summary: 'Spread of the last generation relative to the parents.' },
+    {
+      name: 'pareto_front',
+      unit: '1',
+      summary: 'nsga2: individuals that nobody is better than in every objective.',
+    },
   ],
   estimate: estimateEvomerge,
   fallback: 'uniform-average',

@@ -81,3 +81,12 @@ export async function putModel(
   }
   return store.putManifest({ files }, { name, type: 'model', mediaType: MEDIA_TYPES.model });
 }
+
+/** The files of a stored model, by path. */
+export async function filesOf(store: ArtifactStore, digest: string): Promise<Map<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>();
+  for (const { path } of (await store.getManifest(digest)).files) {
+    files.set(path, Uint8Array.from(await store.readFile(digest, path)));
+  }
+  return files;
+}

@@ -1,8 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type ArtifactRef, FailureClass, type StepResult, type StepTask } from '@agentforge/contracts';
-import { parseRecipe, prepareMerge, runMerge } from '@agentforge/merging';
 import { loadModelFiles, memorySource } from '@agentforge/model';
 import { PhaseHost } from '@agentforge/phase-runtime';
 import {
@@ -15,7 +11,8 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import { evomergeConfig } from '../src/domain/evomerge-config.js';
 import { evolveMerge } from '../src/evolve-merge.js';
 import { evomergePhase } from '../src/evomerge.phase.js';
-import { disturbed, putModel, TINY, text, trainedWeights } from './parents.js';
+import { disturbed, filesOf, putModel, TINY, text, trainedWeights } from './parents.js';
+import { expectSameModel } from './same-model.js';
 
 /** Real searches, on machines that may be busy: ms. */
 const SLOW = 240_000;
@@ -66,25 +63,6 @@ function reportLoss({ metrics }: StepResult, subject: string): number {
   return found?.value ?? Number.NaN;
 }
 
-/** Makes the model again by its recipe, from folders of the parents. */
-async function expectSameModel(yaml: string, expected: ReadonlyMap<string, Uint8Array>): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'evomerge-recipe-'));
-  try {
-    for (const { name, digest } of parents) {
-      await mkdir(join(folder, name));
-      for (const { path } of (await bench.store.getManifest(digest)).files) {
-        await writeFile(join(folder, name, path), await bench.store.readFile(digest, path));
-      }
-    }
-    await runMerge(await prepareMerge(parseRecipe(yaml), folder), yaml, join(folder, 'out'));
-    for (const name of ['model.safetensors', 'config.json', 'tokenizer.json']) {
-      expect((await readFile(join(folder, 'out', name))).equals(expected.get(name) as Uint8Array)).toBe(true);
-    }
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
 describe('phase-evomerge', () => {
   it(
     'finds a merge that beats every parent and the uniform average on the report split',
@@ -95,12 +73,10 @@ describe('phase-evomerge', () => {
       for (const subject of ['a', 'b', 'c', 'uniform-average']) {
         expect(reportLoss(result, 'best')).toBeLessThan(reportLoss(result, subject));
       }
-      const [model, report, recipe] = await bench.digests(await submit());
-      const files = new Map<string, Uint8Array>();
-      for (const { path } of (await bench.store.getManifest(model ?? '')).files) {
-        files.set(path, Uint8Array.from(await bench.store.readFile(model ?? '', path)));
-      }
-      await expectSameModel(await bench.store.readText(recipe ?? ''), files);
+      const [model, report, recipe, tree] = await bench.digests(await submit());
+      const files = await filesOf(bench.store, model ?? '');
+      await expectSameModel(bench.store, parents, await bench.store.readText(recipe ?? ''), files);
+      expect(await bench.store.readText(tree ?? '')).toMatch(/^<svg [\s\S]*<\/svg>\n$/);
       const loaded = await loadModelFiles(memorySource(files));
       expect(loaded.config).toEqual(TINY);
       loaded.model.dispose();

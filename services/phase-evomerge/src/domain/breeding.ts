@@ -38,15 +38,8 @@ export function uniformRecipe(parents: readonly SourceId[], layers: number): Rec
  */
 export function firstGeneration(options: BreedingOptions, rng: Philox): Individual[] {
   const { parents, space, population } = options;
-  const found: Individual[] = parents.map((id) => ({
-    id,
-    generation: 0,
-    origin: 'parent',
-    recipe: null,
-    layers: space.layers,
-  }));
   const birth = birthOf(0);
-  found.push(birth('uniform', uniformRecipe(parents, space.layers), space.layers));
+  const found = trivialOnes(options, birth);
   for (let i = 0; i < space.operators.length || found.length < population; i++) {
     const operator = space.operators[i % space.operators.length] as OperatorName;
     found.push(
@@ -54,6 +47,17 @@ export function firstGeneration(options: BreedingOptions, rng: Philox): Individu
     );
   }
   return found;
+}
+
+/** The parents and their uniform average, which is born first. */
+export function trivialOnes(
+  { parents, space: { layers } }: Pick<BreedingOptions, 'parents' | 'space'>,
+  birth: Birth,
+): Individual[] {
+  return [
+    ...parents.map((id): Individual => ({ id, generation: 0, origin: 'parent', recipe: null, layers })),
+    birth('uniform', uniformRecipe(parents, layers), layers),
+  ];
 }
 
 /**
@@ -135,9 +139,13 @@ function generationOf(id: SourceId): number {
   return Number(/^g(\d+)-/.exec(id)?.[1] ?? 0);
 }
 
-function birthOf(generation: number) {
+/** Gives the individuals of a generation their ids, in the order of birth. */
+export type Birth = (origin: Origin, recipe: Recipe, layers: number) => Individual;
+
+/** The births of a generation. */
+export function birthOf(generation: number): Birth {
   let number = 0;
-  return (origin: Origin, recipe: Recipe, layers: number): Individual => ({
+  return (origin, recipe, layers) => ({
     id: `g${generation}-${number++}`,
     generation,
     origin,

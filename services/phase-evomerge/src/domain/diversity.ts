@@ -44,6 +44,17 @@ export function diversityOf(population: readonly Float32Array[], parents: readon
   return scale === 0 ? 0 : Math.min(1, meanPairwiseDistance(population) / scale);
 }
 
+/** Of each individual: its mean distance to the others, relative to that between the parents; 0 when they are equal. */
+export function ownDiversities(
+  population: readonly Float32Array[],
+  parents: readonly Float32Array[],
+): number[] {
+  const scale = meanPairwiseDistance(parents) * Math.max(1, population.length - 1);
+  return population.map((own) =>
+    scale === 0 ? 0 : population.reduce((sum, other) => sum + distance(own, other), 0) / scale,
+  );
+}
+
 function distance(a: Float32Array, b: Float32Array): number {
   let sum = 0;
   const length = Math.min(a.length, b.length);

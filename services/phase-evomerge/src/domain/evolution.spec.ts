@@ -16,6 +16,8 @@ import { OPERATORS } from './recipe.js';
 import { WeightPool } from './weight-pool.js';
 
 const options: EvolutionOptions = {
+  strategy: 'tournament',
+  vector: { operator: 'linear', sigma: 0.1, dfsRepeats: 2, dfsScaling: 'layer', droppedLayers: 0 },
   generations: 6,
   population: 8,
   plateauGenerations: 3,

@@ -1,11 +1,13 @@
 import type { Philox } from '@agentforge/tensor';
-import { type BreedingOptions, firstGeneration, nextGeneration } from './breeding.js';
 import { type FitnessWeights, fitnessOf, type Measured } from './fitness.js';
 import { byFitness, type Individual } from './individual.js';
 import type { SourceId } from './recipe.js';
+import { costsOf } from './search/objectives.js';
+import { sortByFront } from './search/pareto.js';
+import { begin, breed, type StrategyMemory, type StrategyOptions } from './strategy.js';
 
 /** How long and how a search goes on. */
-export interface EvolutionOptions extends BreedingOptions {
+export interface EvolutionOptions extends StrategyOptions {
   /** Generations after the first. */
   readonly generations: number;
   /** Generations without progress after which the search ends. */
@@ -40,13 +42,21 @@ export interface EvolutionState {
   readonly population: readonly SourceId[];
   readonly generation: number;
   readonly history: readonly GenerationRecord[];
+  /** What the strategy remembers besides individuals. */
+  readonly memory?: StrategyMemory;
   readonly ended?: EndReason;
 }
 
 /** The state before anything was measured. */
 export function beginEvolution(options: EvolutionOptions, rng: Philox): EvolutionState {
-  const individuals = firstGeneration(options, rng.stream('generation-0'));
-  return { individuals, population: individuals.map(({ id }) => id), generation: 0, history: [] };
+  const { children, memory } = begin(options, rng);
+  return {
+    individuals: children,
+    population: children.map(({ id }) => id),
+    generation: 0,
+    history: [],
+    ...(memory && { memory }),
+  };
 }
 
 /** Individuals of the present generation that are not measured yet. */
@@ -62,17 +72,52 @@ export function recordMeasurement(state: EvolutionState, id: SourceId, measured:
   };
 }
 
+/** Notes how far from the others each one of the present generation is. */
+export function recordDiversities(state: EvolutionState, diversities: readonly number[]): EvolutionState {
+  const byId = new Map(state.population.map((id, i) => [id, diversities[i] as number]));
+  const individuals = state.individuals.map((one) => {
+    const diversity = byId.get(one.id);
+    return diversity === undefined ? one : { ...one, diversity };
+  });
+  return { ...state, individuals };
+}
+
 /** The fittest of everyone who ever lived; of equals the older one. */
 export function bestOf(state: EvolutionState): Individual {
   return state.individuals.toSorted(byFitness)[0] as Individual;
 }
 
+/** Those that nobody is better than in every objective, lowest loss first; of equals the oldest. */
+export function paretoFrontOf(state: EvolutionState): readonly Individual[] {
+  const found = state.individuals.filter(({ measured }) => measured);
+  const costs = found.map(({ measured }) => costsOf(measured as Measured));
+  const front = (sortByFront(costs)[0] ?? []).filter(
+    (i, at, all) => !all.slice(0, at).some((j) => String(costs[j]) === String(costs[i])),
+  );
+  return front.map((i) => found[i] as Individual).toSorted((a, b) => lossOf(a) - lossOf(b));
+}
+
+/**
+ * The one that is handed on: the fittest; of a Pareto front the fittest whose loss is below those of the parents and of their
+ * uniform average, or where there is none, the one with the lowest loss.
+ */
+export function chosenOf(state: EvolutionState): Individual {
+  if (state.memory?.kind !== 'nsga2') return bestOf(state);
+  const front = paretoFrontOf(state);
+  const trivial = state.individuals.filter(({ origin }) => origin === 'parent' || origin === 'uniform');
+  const better = front.filter((one) => trivial.every((other) => lossOf(one) < lossOf(other)));
+  return (better.toSorted(byFitness)[0] ?? front[0]) as Individual;
+}
+
+function lossOf({ measured }: Individual): number {
+  const loss = measured?.lossNats ?? Number.POSITIVE_INFINITY;
+  return Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss;
+}
+
 /** The parent with the lowest loss on the fitness split. */
 export function bestParentOf(state: EvolutionState): Individual {
   const parents = state.individuals.filter(({ origin }) => origin === 'parent');
-  return parents.toSorted(
-    (a, b) => (a.measured?.lossNats ?? Infinity) - (b.measured?.lossNats ?? Infinity),
-  )[0] as Individual;
+  return parents.toSorted((a, b) => lossOf(a) - lossOf(b))[0] as Individual;
 }
 
 /** The present generation. */
@@ -94,7 +139,8 @@ export function advance(
 ): EvolutionState {
   const rated = withFitness(state, options.weights);
   const ranked = populationOf(rated).toSorted(byFitness).slice(0, options.population);
-  const reseeded = diversity < options.diversityFloor ? Math.max(1, Math.floor(options.population / 4)) : 0;
+  const isReseeded = options.strategy === 'tournament' && diversity < options.diversityFloor;
+  const reseeded = isReseeded ? Math.max(1, Math.floor(options.population / 4)) : 0;
   const record: GenerationRecord = {
     generation: state.generation,
     best: bestOf(rated).fitness ?? 0,
@@ -107,13 +153,14 @@ export function advance(
   const ended = endReason(history, options);
   if (ended) return { ...closed, ended };
   const generation = state.generation + 1;
-  const stream = rng.stream(`generation-${generation}`);
-  const children = nextGeneration(generation, ranked, { ...options, reseed: reseeded }, stream);
+  const scene = { generation, individuals: rated.individuals, population: populationOf(rated), ranked };
+  const { children, memory } = breed({ ...scene, reseed: reseeded, memory: state.memory }, options, rng);
   return {
     ...closed,
     individuals: [...closed.individuals, ...children],
     population: children.map(({ id }) => id),
     generation,
+    ...(memory && { memory }),
   };
 }
 

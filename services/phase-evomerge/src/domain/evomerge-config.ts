@@ -1,26 +1,74 @@
 import { z } from 'zod';
 import { DARE_RESCALE, GENOME_OPERATORS, OPERATORS } from './recipe.js';
+import { VECTOR_OPERATORS, type VectorOperator } from './search/vector-space.js';
+import { STRATEGIES } from './strategy.js';
 
 const weight = (share: number) => z.number().min(0).max(1).default(share);
 
+/** Default number of generations without progress: short for a tournament, which begins with what is known to be good. */
+const PATIENCE = { tournament: 3, 'cma-es': 20, nsga2: 20 } as const;
+
+const vectorConfig = z
+  .strictObject({
+    operator: z
+      .enum(VECTOR_OPERATORS)
+      .optional()
+      .describe('Operator whose numbers are searched. Default: linear for cma-es, dfs for nsga2'),
+    sigma: z
+      .number()
+      .min(1e-4)
+      .max(1)
+      .default(0.1)
+      .describe('Standard deviation of the genes, which lie between 0 and 1, of the first generation'),
+    dfs_repeats: z
+      .int()
+      .min(1)
+      .max(8)
+      .default(2)
+      .describe('dfs: how often the sequence of all layers of all sources is gone through'),
+    dfs_scaling: z
+      .enum(['layer', 'pair'])
+      .default('layer')
+      .describe('dfs: a gene for the input scale of each layer, or of each pair of successive layers'),
+    dropped_layers: z
+      .int()
+      .min(0)
+      .max(64)
+      .default(1)
+      .describe('dfs: layers that a candidate may have less than the models'),
+  })
+  .prefault({})
+  .describe('What cma-es and nsga2 search: vectors of genes between 0 and 1 that stand for recipes');
+
 /** Configuration of the phase. */
 export const evomergeConfig = z.strictObject({
-  strategy: z.enum(['tournament']).default('tournament').describe('How the search goes'),
+  strategy: z
+    .enum(STRATEGIES)
+    .default('tournament')
+    .describe(
+      'tournament: recipes of all operators; cma-es: the numbers of one operator; nsga2: those, for several objectives at once',
+    ),
   operators: z
     .array(z.enum(GENOME_OPERATORS))
     .min(1)
     .max(GENOME_OPERATORS.length)
     .default([...OPERATORS])
-    .describe('Operators of the genome'),
+    .describe('Operators of the genome of a tournament'),
+  vector: vectorConfig,
   generations: z.int().min(0).max(500).default(50).describe('Generations after the first'),
   population: z.int().min(4).max(64).default(8).describe('Individuals of a generation'),
-  mutation_sigma: z.number().min(1e-4).max(1).default(0.15).describe('Size of the largest mutations'),
+  mutation_sigma: z
+    .number()
+    .min(1e-4)
+    .max(1)
+    .default(0.15)
+    .describe('Size of the largest mutations of a tournament'),
   plateau_generations: z
     .int()
     .min(1)
-    .max(100)
-    .default(3)
-    .describe('Generations without progress that end the search'),
+    .max(500)
+    .optional()
+    .describe('Generations without progress that end the search. Default: 3 for a tournament, otherwise 20'),
   plateau_delta: z
     .number()
     .min(0)
@@ -32,7 +80,7 @@ export const evomergeConfig = z.strictObject({
     .min(0)
     .max(1)
     .default(0.2)
-    .describe('Diversity below which a quarter of the next generation is random'),
+    .describe('Diversity below which a quarter of the next generation of a tournament is random'),
   extra_layers: z.int().min(0).max(16).default(0).describe('Layers that frankenmerge and dfs may add'),
   base: z
     .enum(['mean', 'first'])
@@ -81,6 +129,19 @@ export const evomergeConfig = z.strictObject({
 /** A checked configuration. */
 export type EvomergeConfig = z.output<typeof evomergeConfig>;
 
+/** Generations without progress that end a search. */
+export function patienceOf(config: Pick<EvomergeConfig, 'strategy' | 'plateau_generations'>): number {
+  return config.plateau_generations ?? PATIENCE[config.strategy];
+}
+
+/** The operator whose numbers are searched as vectors. */
+export function vectorOperatorOf({
+  strategy,
+  vector,
+}: Pick<EvomergeConfig, 'strategy' | 'vector'>): VectorOperator {
+  return vector.operator ?? (strategy === 'nsga2' ? 'dfs' : 'linear');
+}
+
 /** One thing wrong with a configuration. */
 export interface ConfigViolation {
   readonly field: string;
@@ -97,7 +158,17 @@ export function checkEvomergeConfig(config: EvomergeConfig): ConfigViolation[] {
   if (new Set(config.operators).size !== config.operators.length) {
     violations.push({ field: 'operators', description: 'an operator occurs twice' });
   }
+  if (config.strategy === 'nsga2' && !hasSizes(config)) {
+    const description =
+      'nsga2 needs models of different sizes: operator dfs, and extra_layers or vector.dropped_layers above 0';
+    violations.push({ field: 'strategy', description });
+  }
   return violations;
+}
+
+/** Whether candidates differ in speed and size, and not in their losses only. */
+function hasSizes(config: EvomergeConfig): boolean {
+  return vectorOperatorOf(config) === 'dfs' && config.extra_layers + config.vector.dropped_layers > 0;
 }
 
 /** Parameters of a model whose size is not known before its artifact is read: the `pico` preset. */

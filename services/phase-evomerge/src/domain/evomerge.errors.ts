@@ -20,3 +20,18 @@ export class SequenceTooLongError extends AppError {
     });
   }
 }
+
+/** More numbers than a covariance matrix of them can be learnt for. */
+export class TooManyGenesError extends AppError {
+  constructor(genes: number, most: number) {
+    super('INVALID_ARGUMENT', `the search has ${genes} genes; at most ${most} can be searched`, {
+      reason: 'TOO_MANY_GENES',
+      fieldViolations: [
+        {
+          field: 'config.vector',
+          description: `stands for ${genes} genes with these models; must be at most ${most}: another operator, dfs_scaling: layer, or fewer dfs_repeats`,
+        },
+      ],
+    });
+  }
+}

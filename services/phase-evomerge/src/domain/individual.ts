@@ -2,7 +2,15 @@ import type { Measured } from './fitness.js';
 import type { Recipe, SourceId } from './recipe.js';
 
 /** How an individual came to be. */
-export type Origin = 'parent' | 'uniform' | 'initial' | 'mutation' | 'chaos' | 'reseed';
+export type Origin =
+  | 'parent'
+  | 'uniform'
+  | 'initial'
+  | 'mutation'
+  | 'chaos'
+  | 'reseed'
+  | 'sample'
+  | 'crossover';
 
 /** One individual, with its lineage. Plain JSON: what the report and checkpoints hold. */
 export interface Individual {
@@ -15,10 +23,19 @@ export interface Individual {
   readonly recipe: Recipe | null;
   /** The individual it was mutated from; absent otherwise. */
   readonly mutatedFrom?: SourceId;
+  /**
+   * Whom its genes come from: its two parents in a crossover; the samples that the mean of its distribution was recombined
+   * from, best first. Absent otherwise.
+   */
+  readonly bredFrom?: readonly SourceId[];
+  /** What its recipe was decoded from, where the search is one over vectors. */
+  readonly genes?: readonly number[];
   /** Decoder layers. */
   readonly layers: number;
   readonly measured?: Measured;
   readonly fitness?: number;
+  /** Mean distance to the others of its generation, relative to that between the parents. */
+  readonly diversity?: number;
 }
 
 /** Fittest first; the older one of equals. Unmeasured individuals come last. */
