@@ -87,6 +87,7 @@ describe('recovery', () => {
       'evolve.model',
       'evolve.recipe',
       'evolve.report',
+      'evolve.tree',
       'found.models',
       'found.report',
       'think.model',
