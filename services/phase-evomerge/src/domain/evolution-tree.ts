@@ -29,7 +29,7 @@ export function evolutionTree(state: EvolutionState): string {
   const lineage = lineageOf(chosenOf(state), byId);
   const drawn = thinned(everyone, new Set(lineage.map(({ id }) => id)));
   const last = Math.max(1, state.generation);
-  const width = LEFT + RIGHT + Math.min(1600, Math.max(480, 22 * last));
+  const width = LEFT + RIGHT + Math.min(1600, Math.max(540, 22 * last));
   const [low, high] = rangeOf(drawn);
   const x = (one: Individual) => LEFT + ((width - LEFT - RIGHT) * one.generation) / last;
   const y = ({ fitness = 0 }: Individual) => {
