@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 
@@ -17,11 +18,28 @@ export class Disk {
     return Object.keys(STREAMS);
   }
 
-  /** Leaves a stream the space of a few messages. */
+  /**
+   * Leaves a stream the space of a few messages. Nothing may be written meanwhile: a quota below what is there already makes
+   * the server delete the oldest messages, which no full disk does.
+   */
   async fill(stream) {
     await this.#manage(async (streams) => {
-      const { state } = await streams.info(stream);
-      await streams.update(stream, { max_bytes: state.bytes + 2_000 });
+      let { bytes } = (await streams.info(stream)).state;
+      for (let before = -1; before !== bytes; ) {
+        await sleep(20);
+        before = bytes;
+        ({ bytes } = (await streams.info(stream)).state);
+      }
+      await streams.update(stream, { max_bytes: bytes + 2_000 });
+    });
+  }
+
+  /** @throws Error  the log of runs does not begin at its first message: what was found there proves nothing */
+  async assertWhole() {
+    await this.#manage(async (streams) => {
+      const { first_seq: first } = (await streams.info('FORGE_RUNS')).state;
+      if (first !== 1)
+        throw new Error(`FORGE_RUNS begins at ${first}: a quota was set below what was stored`);
     });
   }
 

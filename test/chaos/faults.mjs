@@ -73,8 +73,13 @@ const FAULTS = [
     counts: 'fills',
     weight: 2,
     choose: (random) => ({ target: random.pick(Disk.streams), ms: random.between(500, 4_000) }),
-    cause: async ({ disk }, { target, ms }) => {
-      await disk.fill(target);
+    cause: async ({ system, disk }, { target, ms }) => {
+      system.hold(true);
+      try {
+        await disk.fill(target);
+      } finally {
+        system.hold(false);
+      }
       await sleep(ms);
       await disk.free();
     },

@@ -63,7 +63,7 @@ describe('Network', () => {
       const echoed = async (wanted: string) => {
         while (text !== wanted) await new Promise((resolve) => setTimeout(resolve, 5));
       };
-      return { socket, closed, echoed };
+      return { socket, closed, echoed, received: () => text };
     };
 
     const first = open();
@@ -73,6 +73,13 @@ describe('Network', () => {
     proxy.delay(0);
     first.socket.write('fast');
     await first.echoed('slow fast');
+
+    proxy.hold(true);
+    first.socket.write(' held');
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(first.received()).toBe('slow fast');
+    proxy.hold(false);
+    await first.echoed('slow fast held');
     proxy.cut();
     await first.closed;
 

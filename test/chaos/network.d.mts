@@ -6,5 +6,6 @@ export class Network {
   cut(): void;
   refuse(isRefusing: boolean): void;
   delay(delayMs: number): void;
+  hold(isHolding: boolean): void;
   stop(): Promise<void>;
 }

@@ -10,6 +10,8 @@ export class Network {
   #upstreamPort = 0;
   #delayMs = 0;
   #isRefusing = false;
+  /** What is to be passed on later, in order; null when nothing is held. */
+  #held = null;
 
   /** Listens on a free port of loopback. */
   static async start() {
@@ -42,6 +44,17 @@ export class Network {
   /** Holds everything back by a time, in both directions. */
   delay(delayMs) {
     this.#delayMs = delayMs;
+  }
+
+  /** Passes nothing on, in either direction, until told otherwise; loses nothing. */
+  hold(isHolding) {
+    if (isHolding) {
+      this.#held ??= [];
+      return;
+    }
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const pass of held) pass();
   }
 
   /** Ends for good. */
@@ -82,7 +95,11 @@ export class Network {
     from.on('data', (piece) => {
       const now = performance.now();
       dueMs = Math.max(now + this.#delayMs, dueMs);
-      const write = () => to.destroyed || to.write(piece);
+      const pass = () => to.destroyed || to.write(piece);
+      const write = () => {
+        if (this.#held === null) pass();
+        else this.#held.push(pass);
+      };
       if (dueMs <= now) write();
       else setTimeout(write, dueMs - now);
     });

@@ -107,6 +107,7 @@ async function chaos() {
   await running;
   await sleep(1_000);
   await witness.stop();
+  await disk.assertWhole();
   const history = await readHistory({ ...pathsOf(system), natsUrl: system.natsUrl });
   const seen = [...load.seen, ...witness.seen];
   const figures = check({ ...history, accepted: load.accepted, seen });

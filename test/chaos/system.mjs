@@ -38,6 +38,7 @@ export class System {
   clockShiftMs = new Map();
   #stack;
   #natsUrl = '';
+  #holders = 0;
 
   /** @param folder  for everything; a temporary one when absent */
   constructor(folder, notify) {
@@ -99,6 +100,12 @@ export class System {
     } catch {
       return false;
     }
+  }
+
+  /** Holds everything that services and NATS say to each other, or lets it go on once nobody holds it any more. */
+  hold(isHolding) {
+    this.#holders += isHolding ? 1 : -1;
+    for (const proxy of this.proxies.values()) proxy.hold(this.#holders > 0);
   }
 
   /** Ends everything. @param isKept  the folder stays */
