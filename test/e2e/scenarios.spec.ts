@@ -216,7 +216,13 @@ describe('recovery scenarios', () => {
     });
     expect(wait).toMatchObject({ position: 1, missing: { cpu: 1 } });
     expect(wait.message).toMatch(/missing 1 core;/);
+    // Whichever orchestrator is asked, the one that looks after the run or the other.
+    for (let i = 0; i < 4; i++) {
+      const { run } = await system.pipeline.getRun({ name: waiter });
+      expect(run && stepOf(run, 'waiting').waits.map(({ message }) => message)).toEqual([wait.message]);
+    }
     expect(await system.forge('run', 'explain', 'lease-waiter')).toContain(wait.message);
+    expect(await system.forge('run', 'get', 'lease-waiter')).toContain(wait.message);
     expect(journalOf('waiting')).toEqual([]);
 
     await system.pipeline.cancelRun({ name: holder });

@@ -113,6 +113,35 @@ describe('resources and limits', () => {
     );
   });
 
+  it('gives the same reason in every replica, whichever of them looks after the run', async () => {
+    const hold = fixture.newRun();
+    await start(hold, { steps: [step('a', { resources: { cpu: 4 } })] });
+    await fixture.until(hold, (run) => run.steps[0]?.state === StepState.RUNNING);
+    const name = fixture.newRun();
+    await start(name, { maxParallelSteps: 1, steps: many(2, { resources: { cpu: 2 } }) });
+    const second = fixture.status(other as never);
+    const kindsIn = async (replica: typeof status) =>
+      (await replica.explainExecution({ run: name })).steps.map(({ stepId, waits }) => [
+        stepId,
+        ...waits.map(({ kind }) => WaitKind[kind]),
+      ]);
+    const expected = [
+      ['s0', 'RESOURCES'],
+      ['s1', 'RUN_LIMIT'],
+    ];
+    for (const replica of [status, second]) {
+      const isTold = async () => JSON.stringify(await kindsIn(replica)) === JSON.stringify(expected);
+      for (let i = 0; i < 100 && !(await isTold()); i++) await sleep(50);
+      expect(await kindsIn(replica)).toEqual(expected);
+    }
+    for (const replica of [status, second]) {
+      const { waits } = await replica.explainExecutionStep({ run: name, stepId: 's0' });
+      expect(waits).toMatchObject([{ position: 1, missing: { cpu: 2 } }]);
+    }
+    await fixture.worker(obedient);
+    for (const run of [hold, name]) await fixture.until(run, isDone);
+  });
+
   it('refuses at creation what no pool could ever satisfy, with the field and the largest pool', async () => {
     const graph = { priority: 2_000, steps: [step('a', { resources: { cpu: 5, gpus: 1 } })] };
     await expect(start(fixture.newRun(), graph)).rejects.toMatchObject({

@@ -4,6 +4,7 @@ import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Workers } from '../ports/workers.port.js';
 import { waitsOf } from './admission/explain.js';
 import type { Wait } from './admission/wait.js';
+import type { DecideContext } from './inputs.js';
 import type { RunActor } from './run-actor.js';
 
 /** Why one step does not run. */
@@ -26,7 +27,7 @@ export class Explainer {
   async step(actor: RunActor, stepId: string): Promise<readonly Wait[] | undefined> {
     const run = actor.state;
     const step = run && stepOf(run, stepId);
-    return step && this.#waitsOf(actor, run, step, new Map());
+    return step && this.#waitsOf(actor.outlook(run), run, step, new Map());
   }
 
   /** The steps of a run that wait for more than other steps. */
@@ -36,23 +37,24 @@ export class Explainer {
     const steps = [StepState.READY, StepState.RUNNING].flatMap((state) => [...stepsIn(run, state)]);
     steps.sort((a, b) => a.position - b.position);
     const workers = new Map<string, Promise<boolean>>();
+    const context = actor.outlook(run);
     const found: StepWaits[] = [];
     for (const step of steps) {
       if (found.length === MAX_STEPS) break;
-      const waits = await this.#waitsOf(actor, run, step, workers);
+      const waits = await this.#waitsOf(context, run, step, workers);
       if (waits.length > 0) found.push({ stepId: step.spec.id, waits });
     }
     return found;
   }
 
   async #waitsOf(
-    actor: RunActor,
+    context: DecideContext,
     run: RunRecord,
     step: StepRecord,
     workers: Map<string, Promise<boolean>>,
   ): Promise<readonly Wait[]> {
     const attempt = openAttempt(step);
-    if (attempt?.state !== AttemptState.QUEUED) return waitsOf(run, step, actor.context());
+    if (attempt?.state !== AttemptState.QUEUED) return waitsOf(run, step, context);
     const { phase } = step.spec;
     const has = workers.get(phase) ?? this.workers.hasWorkers(phase);
     workers.set(phase, has);

@@ -6,6 +6,8 @@ import { create } from '@bufbuild/protobuf';
 import { RunQuarantinedError } from '../orchestrator.errors.js';
 import { RunLeases } from '../scheduling/run-leases.js';
 import { type Scheduling, settleLeases } from '../scheduling/settle-leases.js';
+import { heldSlots } from './admission/explain.js';
+import { freeSlots } from './admission/run.js';
 import { decide } from './decide.js';
 import { type EngineOptions, type EnginePorts, engineTimeMs } from './engine-ports.js';
 import type { DecideContext, EngineInput } from './inputs.js';
@@ -277,6 +279,14 @@ export class RunActor {
       leasesAsked: this.leases.size,
       lastSignMs: (attemptId) => effects.lastSignMs(attemptId),
     };
+  }
+
+  /** The same for people, who ask any replica: with what others asked for on behalf of the run. */
+  outlook(run: RunRecord): DecideContext {
+    const context = this.context();
+    const slots = freeSlots(run, context.defaultParallelSteps, heldSlots(context));
+    const { asked, answerOf } = this.leases.outlook(run, slots, context.nowMs);
+    return { ...context, leaseAnswerOf: answerOf, leasesAsked: asked };
   }
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AttemptState, RunState, StepSpecSchema, WaitKind } from '@agentforge/contracts';
-import { attemptIdOf, foldRun, type LedgerEntry, type RunRecord, stepOf } from '@agentforge/events';
+import { AttemptState, RunState, StepSpecSchema, StepState, WaitKind } from '@agentforge/contracts';
+import { attemptIdOf, foldRun, type LedgerEntry, type RunRecord, stepOf, stepsIn } from '@agentforge/events';
 import { createLogger } from '@agentforge/telemetry';
 import { create } from '@bufbuild/protobuf';
 import { type FakeCapacity, SharedCapacity } from '../../test/fake-capacity.js';
@@ -84,6 +84,14 @@ class Replica {
     const step = stepOf(this.state(name), stepId);
     if (!step) throw new Error(`no step ${stepId}`);
     return (this.leases.get(name) ?? new RunLeases(name, this.scheduler)).answerOf(step);
+  }
+
+  /** What people are told about the steps of a run: how many hold a slot, and what each waits for. */
+  outlook(name: string, slots: number) {
+    const state = this.state(name);
+    const leases = this.leases.get(name) ?? new RunLeases(name, this.scheduler);
+    const { asked, answerOf } = leases.outlook(state, slots, Date.now());
+    return { asked, answers: [...stepsIn(state, StepState.READY)].map(answerOf) };
   }
 
   /** Schedules a step as the engine does once it was granted. */
@@ -204,6 +212,35 @@ describe('LeaseScheduler', () => {
     expect(shared.ledger.entries).toEqual([]);
     two.ask(B, 's0');
     await until(() => two.answer(B, 's0')?.kind === 'granted');
+  });
+
+  it('says in every replica why a step waits, whichever was asked for its resources, and writes nothing for that', async () => {
+    const [one, two] = [replica('one'), replica('two')];
+    const waits = (position: number, cpu = 2) => ({
+      kind: 'waiting',
+      wait: { kind: WaitKind.RESOURCES, position, missing: { cpu } },
+    });
+    one.run(A, [3, 3, 3]);
+    one.ask(A, 's0', 's1');
+    await until(() => one.answer(A, 's0')?.kind === 'granted');
+    one.schedule(A, 's0');
+    two.run(A, [3, 3, 3]);
+    two.schedule(A, 's0');
+    await two.capacity.readLedger();
+    const { revision } = shared.ledger;
+    // Before the first replica has told what waits in it, and after that.
+    expect(two.outlook(A, 1)).toMatchObject({ asked: 1, answers: [waits(1), { kind: 'unasked' }] });
+    await until(() => shared.queues.get('one')?.length === 1);
+    expect(two.outlook(A, 1)).toMatchObject({ asked: 1, answers: [waits(1), { kind: 'unasked' }] });
+    // What is free is set aside for the first, which has waited for long.
+    expect(two.outlook(A, 2)).toMatchObject({ asked: 2, answers: [waits(1), waits(2, 3)] });
+    expect(one.outlook(A, 0)).toMatchObject({ asked: 1, answers: [waits(1), { kind: 'unasked' }] });
+    expect(shared.ledger.revision).toBe(revision);
+    two.fold(A, [{ case: 'runPaused', value: {} }]);
+    expect(two.outlook(A, 2)).toMatchObject({
+      asked: 0,
+      answers: [{ kind: 'unasked' }, { kind: 'unasked' }],
+    });
   });
 
   it('keeps leases of living attempts, whoever granted them, and drops those of the dead and of the unknown', async () => {

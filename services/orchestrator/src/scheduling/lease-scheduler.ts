@@ -10,7 +10,7 @@ import {
 import type { Logger } from '@agentforge/telemetry';
 import type { LeaseAnswer } from '../engine/admission/lease.js';
 import type { Capacity } from '../ports/capacity.port.js';
-import { byAge, type ProjectFacts, plan, type Refusal, type Request } from './domain/plan.js';
+import { byAge, type Plan, type ProjectFacts, plan, type Refusal, type Request } from './domain/plan.js';
 import type { RunCensus } from './run-census.js';
 import { needsResources, toEntry, toGrant, toLease, toRequest, toWait } from './scheduling.mapper.js';
 
@@ -143,6 +143,41 @@ export class LeaseScheduler {
     if (this.ports.capacity.ledger().entries.some((entry) => entry.id === id)) this.#kick();
   }
 
+  /** What is written down of a run besides what this replica asked: requests that wait, and attempts with a lease. */
+  writtenOf(run: string): { readonly requests: readonly Request[]; readonly leased: ReadonlySet<string> } {
+    const { capacity } = this.ports;
+    const isOfRun = (one: { readonly run: string }) => one.run === run;
+    const leased = new Set(
+      capacity
+        .ledger()
+        .entries.filter(isOfRun)
+        .map(({ id }) => id),
+    );
+    const others = capacity.othersRequests().filter(isOfRun);
+    const isOpen = (other: { readonly id: string; readonly run: string }) =>
+      !leased.has(other.id) && !this.#waiting.has(other.id) && !isScheduled(this.#attemptOf(other));
+    return { requests: others.filter(isOpen).map(toRequest), leased };
+  }
+
+  /**
+   * What the answers to requests would be now, beside everything that waits in any replica. Writes nothing: for people,
+   * who ask a replica that was not asked for these resources.
+   */
+  foresee(requests: readonly Request[]): ReadonlyMap<string, LeaseAnswer> {
+    if (requests.length === 0) return new Map();
+    const { entries } = this.ports.capacity.ledger();
+    const { refusals } = this.#plan(entries, this.ports.nowMs(), requests);
+    return new Map(
+      requests.map((request) => {
+        const refusal = refusals.get(request.id);
+        return [
+          request.id,
+          refusal ? { kind: 'waiting', wait: toWait(refusal, request) } : { kind: 'granted' },
+        ] as const;
+      }),
+    );
+  }
+
   /** Steps that wait, by reason. */
   waitingByReason(): ReadonlyMap<WaitKind, number> {
     const counts = new Map<WaitKind, number>();
@@ -205,22 +240,7 @@ export class LeaseScheduler {
   /** The ledger as it should be, and what that says to those who wait. */
   #next({ entries }: Ledger, nowMs: number): Round {
     const kept = entries.flatMap((entry) => this.#review(entry, nowMs) ?? []);
-    const held = new Set(kept.map(({ id }) => id));
-    const own = [...this.#waiting.values()].map(({ request }) => request);
-    // what others publish may be a second old: what was scheduled since waits no more
-    const others = this.ports.capacity
-      .othersRequests()
-      .filter((other) => !this.#waiting.has(other.id) && !isScheduled(this.#attemptOf(other)))
-      .map(toRequest);
-    const requests = [...own, ...others].filter(({ id }) => !held.has(id));
-    const { grants, refusals } = plan({
-      pools: this.ports.capacity.pools(),
-      grants: kept.map(toGrant),
-      requests,
-      projectOf: (project) => this.#factsOf(project, kept),
-      nowMs,
-      patienceMs: this.options.patienceMs,
-    });
+    const { grants, refusals } = this.#plan(kept, nowMs);
     const added = grants
       .filter(({ id }) => this.#waiting.has(id))
       .slice(0, Math.max(0, MAX_ENTRIES - kept.length))
@@ -228,6 +248,28 @@ export class LeaseScheduler {
     const isChanged =
       added.length > 0 || kept.length !== entries.length || kept.some((entry, i) => entry !== entries[i]);
     return { entries: [...kept, ...added], refusals, isChanged, nowMs };
+  }
+
+  /** Who gets what of all that waits in any replica. @param more  requests that nobody has made */
+  #plan(kept: readonly LedgerEntry[], nowMs: number, more: readonly Request[] = []): Plan {
+    const held = new Set(kept.map(({ id }) => id));
+    const requests = new Map<string, Request>();
+    const add = (request: Request) => {
+      if (!held.has(request.id)) requests.set(request.id, request);
+    };
+    for (const { request } of this.#waiting.values()) add(request);
+    // what others publish may be a second old: what was scheduled since waits no more
+    for (const other of this.ports.capacity.othersRequests())
+      if (!requests.has(other.id) && !isScheduled(this.#attemptOf(other))) add(toRequest(other));
+    for (const request of more) if (!requests.has(request.id)) add(request);
+    return plan({
+      pools: this.ports.capacity.pools(),
+      grants: kept.map(toGrant),
+      requests: [...requests.values()],
+      projectOf: (project) => this.#factsOf(project, kept),
+      nowMs,
+      patienceMs: this.options.patienceMs,
+    });
   }
 
   /** The entry as it goes on, or undefined when it goes. */

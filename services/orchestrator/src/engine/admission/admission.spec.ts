@@ -11,6 +11,7 @@ import { Story } from '../../../test/story.js';
 import type { DecideContext } from '../inputs.js';
 import { admission } from './admission.js';
 import type { CacheAnswer } from './cache.js';
+import { waitsOf } from './explain.js';
 
 const HIT: CacheAnswer = {
   kind: 'hit',
@@ -99,6 +100,25 @@ describe('admission()', () => {
     expect(admission(story.state, story.step('b'), story.context())).toEqual({
       wait: { kind: WaitKind.PAUSED },
     });
+  });
+});
+
+describe('waitsOf()', () => {
+  const input = { port: 'x', source: { case: 'artifacts' as const, value: { refs: [{ digest: 'd' }] } } };
+  const kindsOf = (story: Story) => {
+    if (!story.state) throw new Error('no run');
+    return waitsOf(story.state, story.step('a'), story.context()).map(({ kind }) => kind);
+  };
+
+  it('names the question that is open when nothing else holds a step back: another replica may be asking it', () => {
+    const { story } = waiting({ id: 'a', inputs: [input] }, {});
+    expect(kindsOf(story)).toEqual([WaitKind.INPUT_CHECK]);
+    story.accepted.add('a');
+    expect(kindsOf(story)).toEqual([]);
+    story.over = { cacheAnswerOf: () => ({ kind: 'unasked' }) };
+    expect(kindsOf(story)).toEqual([WaitKind.CACHE_LOOKUP]);
+    story.over = { breakerOf: () => ({ isOpen: true }) };
+    expect(kindsOf(story)).toEqual([WaitKind.BREAKER_OPEN]);
   });
 });
 

@@ -3,6 +3,7 @@ import { isTerminalRun, isWhole, type RunRecord, type StepRecord, stepsIn } from
 import type { DecideContext } from '../inputs.js';
 import { breakerGate } from './breaker.js';
 import { cacheGate } from './cache.js';
+import { inputsGate } from './inputs.js';
 import { leaseGate } from './lease.js';
 import { dependencyGate, describeDependencies, MAX_NAMED, slotGate, timeGate } from './run.js';
 import type { Wait } from './wait.js';
@@ -33,7 +34,15 @@ export function waitsOf(run: RunRecord, step: StepRecord, context: DecideContext
   else if (!hasSlot(lease)) add(named(run, slotGate(run, context.defaultParallelSteps, heldSlots(context))));
   add(breakerGate(context.breakerOf?.(phase, id)));
   add(leaseGate(lease));
-  return waits;
+  return waits.length > 0 ? waits : questionsAbout(step, context);
+}
+
+/** What somebody has to be asked about a step that nothing else holds back; another replica may be doing so. */
+function questionsAbout(step: StepRecord, context: DecideContext): Wait[] {
+  if (inputsGate(step, context.areInputsAccepted(step.spec.id))) return [{ kind: WaitKind.INPUT_CHECK }];
+  return cacheGate(step, context.cacheAnswerOf?.(step)) === 'ask-cache'
+    ? [{ kind: WaitKind.CACHE_LOOKUP }]
+    : [];
 }
 
 /** Slots of the run that steps hold which are not RUNNING: those about which somebody was asked. */
