@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { addArtifactCommands } from './commands/artifact.commands.js';
+import { addCapacityCommands } from './commands/capacity.commands.js';
 import { addCompletionCommands } from './commands/completion.commands.js';
 import { addDemoCommand } from './commands/demo.commands.js';
 import { addDevCommand } from './commands/dev.commands.js';
@@ -56,6 +57,7 @@ export function createProgram(io: Io, version: string): Command {
   addSpecCommands(program, io);
   addDevCommand(program, io);
   addDeadLetterCommands(program, io);
+  addCapacityCommands(program, io);
   addDemoCommand(program, io);
   addDoctorCommand(program, io);
   addProfileCommands(program, io);

@@ -141,6 +141,19 @@ describe('forge breaker', () => {
   });
 });
 
+describe('forge pool and forge queue', () => {
+  it('list what hosts have and who leases it, and what waits', async () => {
+    expect((await forge('pool list')).io.out.text).toMatch(
+      /host +1\.5 of 4 +1\S* GiB of 8\S* GiB +– +cognate, evomerge +default\.demo\.a\.1, .*c\.1 and 1 more/,
+    );
+    expect(JSON.parse((await forge('pool list -o json')).io.out.text)[0].leases).toHaveLength(4);
+    const { text } = (await forge('queue list')).io.out;
+    expect(text).toMatch(/reports +0 +1 +–/);
+    expect(text).toMatch(/cognate +12 +0 +1 ?m/);
+    expect((await forge('queue list -o name')).io.out.text).toBe('reports\ncognate\n');
+  });
+});
+
 describe('forge run', () => {
   it('create uploads files once, sends the graph and prints the name', async () => {
     const { code, io } = await forge('run create -f spec.yaml --set seed=9 -o name');

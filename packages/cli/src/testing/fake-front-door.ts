@@ -304,14 +304,23 @@ class FakeOperationsController {
   }
 
   listQueues() {
-    return {};
+    const [seconds, nanos] = [90n, 0];
+    return {
+      queues: [
+        { stream: 'FORGE_REPORTS', inProgress: 1n },
+        { stream: 'FORGE_TASKS', phase: 'cognate', waiting: 12n, oldestAge: { seconds, nanos } },
+      ],
+    };
   }
 }
 
 @GrpcService(CapacityService)
 class FakeCapacityController {
   getCapacity() {
-    return {};
+    const leases = ['a', 'b', 'c', 'd'].map((id) => ({ id: `default.demo.${id}.1`, pool: 'host' }));
+    const total = { cpu: 4, memoryBytes: 8n << 30n };
+    const free = { cpu: 1.5, memoryBytes: 1n << 30n };
+    return { pools: [{ name: 'host', total, free, leases, phases: ['cognate', 'evomerge'] }] };
   }
 
   getQuota({ name }: { name: string }) {
