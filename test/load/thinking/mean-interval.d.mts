@@ -1,0 +1,5 @@
+export function meanInterval(values: readonly number[]): {
+  readonly mean: number;
+  readonly low: number;
+  readonly high: number;
+};
