@@ -32,7 +32,7 @@ function learning(runs, bottom) {
   const high = Math.max(1e-6, ...points.map(([, value]) => value));
   const x = linearAxis(0, Math.max(1, ...points.map(([step]) => step)), LEFT.from, LEFT.to);
   const y = linearAxis(low, high, bottom, TOP);
-  const labels = { gain: 'gain, fitness split, nats/token', reward: 'mean size of rewards, nats' };
+  const labels = { gain: 'gain on all of the text, nats/token', reward: 'mean size of rewards, nats' };
   const grid =
     verticalLines(x, ticks(x, 4), TOP, bottom) + horizontalLines(y, ticks(y, 4), LEFT.from, LEFT.to);
   const drawn = Object.keys(curves).map((name, i) => {

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
  * Do thoughts beat pauses? Trains a model on generated problems, or on a text, then runs phase quietstar on it with several seeds.
- * Usage: node test/load/thinking/run.mjs --out DIR [--problems sum|chain] [--text FILE] [--shape small|pico] [--seeds 1,2,3,4,5] …
+ * Usage: node test/load/thinking/run.mjs --out DIR [--problems sum|chain] [--text FILE] [--shape small|pico] [--seeds 1,2,3,4,5]
+ *   [--worked SHARE] [--pretrain STEPS:LEARNING_RATE,…] [--tasks 300] [--config JSON]
  * Needs `pnpm build`; FORGE_THREADS says with how many threads. Prints one line per seed; writes seed-N.json of each, and of all that
  * are there results.json and gain.svg into DIR; the model it began with, and the last one that learnt to think. Seeds whose file is
  * there already are not run again, so that a long measurement can be made in pieces, or by several processes.
@@ -27,8 +28,8 @@ const { values: options } = parseArgs({
     text: { type: 'string' },
     shape: { type: 'string', default: 'small' },
     seeds: { type: 'string', default: '1,2,3,4,5' },
-    pretrain: { type: 'string', default: '2500' },
-    peak: { type: 'string', default: '0.004' },
+    pretrain: { type: 'string', default: '2500:0.004,1200:0.003' },
+    tasks: { type: 'string', default: '300' },
     config: { type: 'string', default: '{}' },
     out: { type: 'string' },
   },
@@ -36,17 +37,30 @@ const { values: options } = parseArgs({
 if (options.out === undefined) throw new Error('--out DIR: where the results go');
 
 const seeds = options.seeds.split(',').filter(Boolean).map(Number);
-const what = options.text ? 'a text' : `problems of kind "${options.problems}"`;
+const rounds = options.pretrain.split(',').map((round) => {
+  const [steps, peak] = round.split(':').map(Number);
+  return { steps, peak };
+});
+const what = options.text
+  ? 'a text'
+  : { chain: 'chains modulo 5', sum: 'sums of three digits' }[options.problems];
 const set = options.text
   ? await readFile(options.text, 'utf8').then((text) => ({ lesson: text, text, tasks: null }))
-  : problemSet(options.problems, 1, { lines: 20_000, worked: Number(options.worked) });
+  : problemSet(options.problems, 1, {
+      lines: 20_000,
+      worked: Number(options.worked),
+      tasks: Number(options.tasks),
+    });
 const config = quietstarConfig.parse({
-  steps: 120,
+  first_thought_length: 12,
+  steps: 60,
+  warmup_steps: 10,
   sequence_length: 64,
-  batch_size: 4,
+  batch_size: 2,
   micro_batch: 2,
-  eval_interval: 15,
-  report_tokens: 2048,
+  eval_interval: 10,
+  eval_tokens: 257,
+  report_tokens: 513,
   checkpoint_interval_s: 30,
   ...JSON.parse(options.config),
 });
@@ -155,8 +169,7 @@ try {
   const files = await pretrained(join(options.out, 'model'), {
     shape: SHAPES[options.shape],
     text: set.lesson,
-    steps: Number(options.pretrain),
-    peak: Number(options.peak),
+    rounds,
   });
   const put = (name, type, mediaType, text) =>
     store.put(new TextEncoder().encode(text), { name, type, mediaType });
