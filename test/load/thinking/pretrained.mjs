@@ -68,7 +68,12 @@ export async function pretrained(directory, { shape, text, rounds }) {
 
 function learn(model, stream, { steps, peak }, seed) {
   const optimizer = new AdamW(decayGroups(model, 0.1), { lr: peak, betas: [0.9, 0.95] });
-  const schedule = warmupCosine({ peak, floor: peak / 10, warmupSteps: 50, totalSteps: steps });
+  const schedule = warmupCosine({
+    peak,
+    floor: peak / 10,
+    warmupSteps: Math.min(50, steps),
+    totalSteps: steps,
+  });
   const batches = new BatchCursor([{ name: 'corpus', stream }], { batchSize: ROWS, length: LENGTH, seed });
   let loss = 0;
   for (let step = 0; step < steps; step++)
