@@ -6,6 +6,11 @@ export const DTYPES = { f32: 0, i32: 1, bf16: 2, f64: 3, u8: 4, i8: 5 } as const
 /** Code of an element type, see {@link DTYPES}. */
 export type DTypeCode = (typeof DTYPES)[keyof typeof DTYPES];
 
+/** Types that files keep weights in, and their codes. */
+export const STORED_WEIGHTS = { F32: 0, F16: 1, BF16: 2 } as const;
+/** Code of a type of stored weights, see {@link STORED_WEIGHTS}. */
+export type StoredWeightsCode = (typeof STORED_WEIGHTS)[keyof typeof STORED_WEIGHTS];
+
 /** How a rotary embedding pairs components: halves (Hugging Face) or neighbours (original Llama). */
 export const ROPE_PAIRINGS = { NEOX: 0, NORM: 1 } as const;
 /** Code of a rotary pairing, see {@link ROPE_PAIRINGS}. */

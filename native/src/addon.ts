@@ -10,6 +10,7 @@ import type {
   MemoryStats,
   ProbeAttempt,
   RopePairing,
+  StoredWeightsCode,
 } from './addon-types.js';
 
 /**
@@ -83,6 +84,16 @@ export interface NativeAddon extends MergeFunctions, QuantizeFunctions {
   readInto(h: Handle, data: ElementArray): void;
   /** The only element of a one-element tensor. */
   item(h: Handle): number;
+  /**
+   * An f32 tensor from byte `position` of an open file, in parallel, exact. F16 and BF16 are widened while they are in cache.
+   * ARGUMENT: the file ends before; INTERNAL: it cannot be read.
+   * @param file  descriptor, as FileHandle.fd
+   */
+  readWeights(file: number, position: number, type: StoredWeightsCode, shape: readonly number[]): Handle;
+  /** Has so many bytes of an open file brought into memory, without waiting: for a reader that will ask for them next. */
+  prefetchFile(file: number, position: number, bytes: number): void;
+  /** Elements begin.. of an f32 tensor as files keep them, as many as fill `bytes`; to the nearest, ties to even. */
+  encodeWeights(h: Handle, type: StoredWeightsCode, begin: number, bytes: Uint8Array): void;
   /** dst := src; same dtype and element count. */
   copy(dst: Handle, src: Handle): void;
 

@@ -17,5 +17,7 @@ export {
   type ProbeAttempt,
   ROPE_PAIRINGS,
   type RopePairing,
+  STORED_WEIGHTS,
+  type StoredWeightsCode,
 } from './addon-types.js';
 export { isNativeError, loadNative, NativeLoadError } from './loader.js';

@@ -1,4 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import {
@@ -8,6 +11,7 @@ import {
   type NativeError,
   NativeLoadError,
   ROPE_PAIRINGS,
+  STORED_WEIGHTS,
 } from '../src/index.js';
 
 const native = loadNative();
@@ -129,6 +133,28 @@ describe('elements', () => {
     expect(errorOf(() => native.write(h, Int32Array.of(1))).code).toBe('DTYPE');
     expect(errorOf(() => native.item(h)).code).toBe('SHAPE');
     expect(native.item(native.view(h, 3, [1]))).toBe(2);
+    native.free(h);
+  });
+
+  it('come from files as weights are stored, and go back', () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'weights-')), 'file');
+    const halves = Uint16Array.of(0x5555, 0x3f80, 0xc000, 0x3eab);
+    writeFileSync(path, new Uint8Array(halves.buffer));
+    const file = openSync(path, 'r');
+    native.prefetchFile(file, 0, 8);
+    const h = native.readWeights(file, 2, STORED_WEIGHTS.BF16, [3]);
+    expect(Array.from(native.read(h))).toEqual([1, -2, 0.333984375]);
+    const bytes = new Uint8Array(4);
+    native.encodeWeights(h, STORED_WEIGHTS.F16, 1, bytes);
+    expect([...new Uint16Array(bytes.buffer)]).toEqual([0xc000, 0x3558]);
+    expect(errorOf(() => native.encodeWeights(h, STORED_WEIGHTS.F16, 2, bytes)).code).toBe('SHAPE');
+    const short = errorOf(() => native.readWeights(file, 2, STORED_WEIGHTS.F32, [3]));
+    expect([short.code, short.message]).toEqual([
+      'ARGUMENT',
+      'readWeights: 3 elements from byte 2: the file ends before',
+    ]);
+    closeSync(file);
+    rmSync(path);
     native.free(h);
   });
 

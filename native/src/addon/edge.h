@@ -30,6 +30,9 @@ Status write_elements(Arguments& arguments, napi_value& result);
 Status read_elements(Arguments& arguments, napi_value& result);
 Status read_into(Arguments& arguments, napi_value& result);
 Status item(Arguments& arguments, napi_value& result);
+Status read_weights(Arguments& arguments, napi_value& result);
+Status prefetch_file(Arguments& arguments, napi_value& result);
+Status encode_weights(Arguments& arguments, napi_value& result);
 
 /** Whether the addon has a function of that name. exports.cc */
 bool is_exported(const char* name);

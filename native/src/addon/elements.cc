@@ -2,6 +2,7 @@
 
 #include "addon/edge.h"
 #include "core/backend.h"
+#include "ops/stored_weights.h"
 
 namespace forge::addon {
 namespace {
@@ -156,6 +157,37 @@ Status item(Arguments& arguments, napi_value& result) {
     }
   }
   return write(arguments, value, result);
+}
+
+Status read_weights(Arguments& arguments, napi_value& result) {
+  int64_t file = 0, position = 0, type = 0;
+  Shape shape;
+  Tensor x;
+  FORGE_TRY(read(arguments, file));
+  FORGE_TRY(read(arguments, position));
+  FORGE_TRY(read(arguments, type));
+  FORGE_TRY(read(arguments, shape));
+  FORGE_TRY(ops::read_weights(file, position, type, shape, x));
+  return write(arguments, x, result);
+}
+
+Status prefetch_file(Arguments& arguments, napi_value&) {
+  int64_t file = 0, position = 0, bytes = 0;
+  FORGE_TRY(read(arguments, file));
+  FORGE_TRY(read(arguments, position));
+  FORGE_TRY(read(arguments, bytes));
+  return ops::prefetch_file(file, position, bytes);
+}
+
+Status encode_weights(Arguments& arguments, napi_value&) {
+  Tensor x;
+  int64_t type = 0, begin = 0, bytes = 0;
+  void* data = nullptr;
+  FORGE_TRY(read(arguments, x));
+  FORGE_TRY(read(arguments, type));
+  FORGE_TRY(read(arguments, begin));
+  FORGE_TRY(get_array(arguments, DType::u8, data, bytes));
+  return ops::encode_weights(x, type, begin, data, bytes);
 }
 
 }  // namespace forge::addon

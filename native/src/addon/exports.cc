@@ -40,6 +40,9 @@ constexpr Export exports[] = {
     {"read", bind_edge<read_elements>},
     {"readInto", bind_edge<read_into>},
     {"item", bind_edge<item>},
+    {"readWeights", bind_edge<read_weights>},
+    {"prefetchFile", bind_edge<prefetch_file>},
+    {"encodeWeights", bind_edge<encode_weights>},
     {"copy", bind<ops::copy>},
     // elementwise
     {"add", bind<ops::add>},

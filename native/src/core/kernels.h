@@ -90,6 +90,9 @@ struct Permutation {
 constexpr int64_t no_exception = INT64_MIN;
 
 /** Block formats of GGUF files, with the codes that addon-quantize.ts declares. */
+/** Types that files keep weights in. Codes of addon-types.ts. */
+enum class StoredWeights : uint8_t { f32 = 0, f16 = 1, bf16 = 2 };
+
 enum class BlockFormat : uint8_t { f16 = 0, q8_0 = 1, tq1_0 = 2, tq2_0 = 3 };
 /** Elements and bytes of one block. */
 struct BlockSize {
@@ -321,6 +324,9 @@ struct Kernels {
   /** The first of the nearest centroids[k, width] of each row of x, and its squared distance. width ≤ 256. */
   void (*nearest_centroid)(const float* x, const float* centroids, int64_t rows, int64_t k, int64_t width,
                            int32_t* index, float* distance);
+  /** Stored weights to f32, exactly, and back to the nearest, ties to even; on the calling thread. */
+  void (*widen_weights)(StoredWeights type, const void* from, float* y, int64_t n);
+  void (*narrow_weights)(StoredWeights type, const float* x, void* to, int64_t n);
 };
 
 /** Rows per partial sum of the gain gradient: fixed, so that results do not depend on threads. */

@@ -18,7 +18,7 @@ namespace forge::FORGE_ISA {
   USE(merge_nearswap) USE(merge_importance) USE(merge_choose) USE(first_not_below) USE(first_bad_code) USE(abs_sum) USE(ternary_codes) \
   USE(ternary_values) USE(absmax_codes) USE(absmax_values) USE(encode_blocks) USE(decode_blocks) \
   USE(ternary_pack) USE(ternary_unpack) USE(pad_codes) USE(ternary_matmul) USE(seedlm_scratch) USE(seedlm_encode) \
-  USE(seedlm_decode) USE(nearest_centroid)
+  USE(seedlm_decode) USE(nearest_centroid) USE(widen_weights) USE(narrow_weights)
 
 FORGE_CPU_KERNELS(FORGE_DECLARE_KERNEL)
 

@@ -45,6 +45,9 @@ constexpr Need needs[] = {
     {"read", has<>},
     {"readInto", has<>},
     {"item", has<>},
+    {"readWeights", has<>},
+    {"prefetchFile", has<>},
+    {"encodeWeights", has<>},
     {"copy", has<&K::copy_runs>},
     // elementwise
     {"add", has<&K::binary>},

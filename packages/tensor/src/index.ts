@@ -123,5 +123,6 @@ export { TernaryMatrix, ternaryAccumulate, ternaryMatmul } from './quantize/tern
 export { Philox, type PhiloxState } from './random/philox.js';
 export { normal, uniform } from './random/random-tensor.js';
 export { scope, scope as tidy } from './scope.js';
+export { encodeWeights, prefetchWeights, readWeights, type StoredPlace, type StoredType } from './stored.js';
 export { parameter, Tensor, zeroGrad } from './tensor.js';
 export { type GradCheckOptions, type GradCheckResult, gradCheck } from './testing/grad-check.js';
