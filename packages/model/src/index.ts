@@ -82,6 +82,8 @@ export {
   type Task,
 } from './evaluation/task-file.js';
 export { InvalidTaskFileError } from './evaluation/tasks.errors.js';
+export { DraftFile } from './files/draft-file.js';
+export type { FilePlan } from './files/file-plan.js';
 export { directorySource, type FileSource, memorySource } from './files/file-source.js';
 export {
   MalformedModelFileError,
@@ -104,7 +106,7 @@ export {
   WEIGHTS_FILE,
 } from './files/model-files.js';
 export { type ModelWeights, type TensorSource, tensorSource, type WeightsOf } from './files/tensor-source.js';
-export { type FilePlan, writePlanned } from './files/write-planned.js';
+export { writePlanned } from './files/write-planned.js';
 export type { Prompt } from './generation/check-generation.js';
 export { generate, generateText, resultOf } from './generation/generate.js';
 export { type BatchToken, type GenerateBatchOptions, generateBatch } from './generation/generate-batch.js';
@@ -152,7 +154,7 @@ export {
   TensorSizeError,
 } from './safetensors/safetensors.errors.js';
 export { openSharded, ShardedReader, WEIGHTS_INDEX_FILE } from './safetensors/sharded-reader.js';
-export type { TensorReader } from './safetensors/tensor-reader.js';
+export type { StoredTensor, TensorReader } from './safetensors/tensor-reader.js';
 export {
   encodeSafetensors,
   planSafetensors,

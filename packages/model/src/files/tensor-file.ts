@@ -36,6 +36,12 @@ export abstract class TensorFile<Info extends TensorPlace> {
     return this.tensors.has(name);
   }
 
+  /** Where the tensor's bytes are in the file. Throws TensorNotFoundError. */
+  place(name: string): { readonly path: string; readonly begin: number; readonly end: number } {
+    const { begin, end } = this.info(name);
+    return { path: this.path, begin: this.dataStart + begin, end: this.dataStart + end };
+  }
+
   /** The tensor's bytes as stored: little-endian, row-major. */
   async readBytes(name: string): Promise<Uint8Array> {
     const { begin, end } = this.info(name);

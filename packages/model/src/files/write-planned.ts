@@ -1,15 +1,5 @@
-import { randomUUID } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
-
-/** Where everything of a file of tensors will be, before any data are at hand. */
-export interface FilePlan {
-  /** The first bytes of the file. */
-  readonly head: Uint8Array;
-  /** Tensors in the order of the file, with absolute byte ranges. What is between them is zero. */
-  readonly ranges: ReadonlyMap<string, { readonly begin: number; readonly end: number }>;
-  readonly sizeBytes: number;
-}
+import { DraftFile } from './draft-file.js';
+import type { FilePlan } from './file-plan.js';
 
 /**
  * Writes a planned file one tensor at a time: memory holds what `bytesOf` gives for one. The file appears complete
@@ -22,33 +12,17 @@ export async function writePlanned(
   plan: FilePlan,
   bytesOf: (name: string) => Promise<Uint8Array> | Uint8Array,
 ): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const draft = `${path}.${randomUUID()}.tmp`;
+  const draft = await DraftFile.create(path, plan);
   try {
-    const file = await open(draft, 'wx');
-    try {
-      await file.truncate(plan.sizeBytes);
-      await writeAt(file, plan.head, 0);
-      for (const [name, { begin, end }] of plan.ranges) {
-        const bytes = await bytesOf(name);
-        if (bytes.length !== end - begin) {
-          throw new RangeError(`${name} has ${bytes.length} bytes, its place in the file ${end - begin}`);
-        }
-        await writeAt(file, bytes, begin);
+    for (const [name, { begin, end }] of plan.ranges) {
+      const bytes = await bytesOf(name);
+      if (bytes.length !== end - begin) {
+        throw new RangeError(`${name} has ${bytes.length} bytes, its place in the file ${end - begin}`);
       }
-      await file.sync();
-    } finally {
-      await file.close();
+      await draft.write(name, bytes);
     }
-    await rename(draft, path);
+    await draft.finish();
   } finally {
-    await rm(draft, { force: true });
-  }
-}
-
-async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
+    await draft.discard();
   }
 }

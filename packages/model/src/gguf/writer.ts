@@ -1,4 +1,4 @@
-import type { FilePlan } from '../files/write-planned.js';
+import type { FilePlan } from '../files/file-plan.js';
 import { GGML_TYPE_IDS, type GgmlType, ggmlBytes } from './blocks.js';
 import { ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, roundUp, VERSION } from './header.js';
 import {

@@ -6,7 +6,7 @@ import type { TensorInfo } from './header.js';
 import { duplicateKeys } from './json-duplicates.js';
 import { openSafetensors, type SafetensorsReader } from './reader.js';
 import { InvalidSafetensorsError } from './safetensors.errors.js';
-import type { TensorReader } from './tensor-reader.js';
+import type { StoredTensor, TensorReader } from './tensor-reader.js';
 
 /** File that says in which file each tensor of a large checkpoint is. */
 export const WEIGHTS_INDEX_FILE = 'model.safetensors.index.json';
@@ -42,6 +42,10 @@ export class ShardedReader implements TensorReader {
 
   info(name: string): TensorInfo {
     return this.shard(name).info(name);
+  }
+
+  place(name: string): StoredTensor {
+    return this.shard(name).place(name);
   }
 
   readBytes(name: string): Promise<Uint8Array> {

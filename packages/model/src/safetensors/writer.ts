@@ -1,4 +1,5 @@
-import { type FilePlan, writePlanned } from '../files/write-planned.js';
+import type { FilePlan } from '../files/file-plan.js';
+import { writePlanned } from '../files/write-planned.js';
 import { f16Bits, toBf16Bytes, toHalfBytes } from './half.js';
 import { DTYPE_BYTES, METADATA_KEY, PREFIX_BYTES, type SafetensorsDtype } from './header.js';
 import { TensorSizeError } from './safetensors.errors.js';
