@@ -18,5 +18,11 @@ export {
   type WrittenRecipe,
   type WrittenSource,
 } from './recipe/write-recipe.js';
-export { type MergeReport, requireFreeFolder, runMerge } from './run/run-merge.js';
+export {
+  DEFAULT_SHARD_BYTES,
+  type MergeOutput,
+  type MergeReport,
+  requireFreeFolder,
+  runMerge,
+} from './run/run-merge.js';
 export type { MergeHooks, MergeProgress } from './run/write-weights.js';

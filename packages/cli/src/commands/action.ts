@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { type GlobalOptions, type Io, Session } from '../session.js';
+import { parseBytes } from '../spec/bytes.js';
 
 /** The handler of a command: what was typed, and a session that is closed afterwards. */
 export type Handler<Options> = (session: Session, options: Options, ...args: string[]) => Promise<void>;
@@ -39,6 +40,13 @@ export function decimal(min: number, max: number) {
     }
     return value;
   };
+}
+
+/** Option parser: a number of bytes from 1 on, with or without a unit. */
+export function bytes(text: string): number {
+  const value = Number(parseBytes(text) ?? 0);
+  if (value < 1) throw new InvalidArgumentError('Expected bytes, as 5GB, 512MiB or a whole number.');
+  return value;
 }
 
 /** Option parser: collects every use of an option. */

@@ -23,6 +23,7 @@ export interface MergeOptions {
   readonly baseDir?: string;
   readonly dryRun?: boolean;
   readonly threads?: number;
+  readonly maxShardSize?: number;
   readonly json?: boolean;
 }
 
@@ -51,6 +52,7 @@ export async function mergeModels(
     const report = await runMerge(plans, text, target, {
       signal: io.interruption(),
       onProgress: progress.draw,
+      maxShardBytes: options.maxShardSize,
     });
     progress.clear();
     await show(session, options, finished(report, target));

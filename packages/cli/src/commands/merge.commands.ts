@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Io } from '../session.js';
-import { action, wholeNumber } from './action.js';
+import { action, bytes, wholeNumber } from './action.js';
 import type { MergeOptions } from './merge.actions.js';
 
 /** `forge merge`. The compute core is loaded only when it runs. */
@@ -11,12 +11,15 @@ export function addMergeCommand(program: Command, io: Io): void {
     .option('--base-dir <folder>', 'what folders of the recipe are relative to (default: this folder)')
     .option('--dry-run', 'check the recipe and its models, and say what would be made')
     .option('--threads <count>', 'compute threads (default: physical cores)', wholeNumber(1, 1024))
+    .option('--max-shard-size <bytes>', 'most bytes per weights file, as 2GB (default: 5GB)', bytes)
     .option('--json', 'the report as JSON, as -o json')
     .addHelpText(
       'after',
       `
-Models are folders in Hugging Face layout with safetensors files; nothing is downloaded. Tensors are read, merged and
-written one by one, so memory holds a few of them. OUT is a new folder: it appears complete, or not at all.
+Models are folders in Hugging Face layout with safetensors files; nothing is downloaded. "model+adapter" is one with a LoRA
+adapter in PEFT's layout. Tensors are read, merged and written one by one, so memory holds a few of them. OUT is a new
+folder: it appears complete, or not at all. A result above --max-shard-size becomes several files with an index, as
+transformers reads them.
 
 Methods: linear, slerp, nuslerp, multislerp, karcher, task_arithmetic, ties, dare_linear, dare_ties, della, della_linear,
 breadcrumbs, breadcrumbs_ties, sce, ram, ramplus_tl, model_stock, nearswap, arcee_fusion, passthrough.

@@ -58,6 +58,18 @@ describe('forge merge', () => {
     expect(JSON.parse(out).peakBytes).toBeGreaterThan(2 ** 20);
   });
 
+  it('spreads the weights over files of --max-shard-size', async () => {
+    const args = ['r.yaml', 'out', '--base-dir', 'models', '--max-shard-size'];
+    expect((await forge([...args, '20KB'])).code).toBe(0);
+    expect(await readdir(join(cwd, 'out'))).toContain('model.safetensors.index.json');
+    const { model, config } = await loadModel(join(cwd, 'out'));
+    expect(config).toEqual(CONFIG);
+    model.dispose();
+    const { code, err } = await forge([...args, 'much']);
+    expect(code).toBe(2);
+    expect(err).toContain('Expected bytes, as 5GB');
+  });
+
   it('says what it would do, and does nothing, with --dry-run', async () => {
     const { code, out } = await forge(['r.yaml', 'out', '--base-dir', 'models', '--dry-run']);
     expect(code).toBe(0);

@@ -9,14 +9,15 @@ import {
   type TensorReader,
   TOKENIZER_FILE,
 } from '@agentforge/model';
-import { readVocabulary, type Vocabulary } from '../tokenizer/vocabulary.js';
+import { Vocabularies, type Vocabulary } from '../tokenizer/vocabulary.js';
+import { type LowRank, openAdapter } from './adapter.js';
 import { type Layout, layoutOf } from './layout.js';
 
 /** `config.json`, as it is. */
 export type ModelJson = Readonly<Record<string, unknown>>;
 
 /** Type and shape of a tensor, and its values when asked for. */
-export type Tensors = Pick<TensorReader, 'names' | 'has' | 'readF32Into'> & {
+export type Tensors = Pick<TensorReader, 'names' | 'has' | 'place' | 'readF32Into'> & {
   info(name: string): { readonly dtype: string; readonly shape: readonly number[] };
 };
 
@@ -29,6 +30,8 @@ export interface Checkpoint {
   readonly files: FileSource;
   readonly config: ModelJson;
   readonly tensors: Tensors;
+  /** What an adapter adds to them, by tensor; values are folded as they are read. */
+  readonly adapters?: ReadonlyMap<string, LowRank>;
   readonly layout: Layout;
   /** null: there is no tokenizer.json. */
   readonly vocabulary: Vocabulary | null;
@@ -43,13 +46,44 @@ export function layerKey(config: ModelJson): (typeof LAYER_KEYS)[number] | undef
 }
 
 /**
- * Opens a model folder in Hugging Face's layout.
+ * Opens a model folder in Hugging Face's layout, or `model+adapter`: that folder with a LoRA adapter in PEFT's layout.
+ * @param vocabularies  those that were read before
  * @returns the model, or what keeps it from being opened, for people
  */
-export async function openModelFolder(reference: string, baseFolder: string): Promise<Checkpoint | string> {
+export async function openModelFolder(
+  reference: string,
+  baseFolder: string,
+  vocabularies = new Vocabularies(),
+): Promise<Checkpoint | string> {
   const folder = resolve(baseFolder, reference);
-  const found = await stat(folder).catch(() => null);
-  if (!found?.isDirectory()) return missing(reference, folder, baseFolder);
+  if (await isFolder(folder)) return openPlain(reference, folder, vocabularies);
+  const [model, adapter, ...others] = reference.split('+') as [string, string?, ...string[]];
+  const modelFolder = resolve(baseFolder, model);
+  if (adapter === undefined || others.length > 0 || !(await isFolder(modelFolder)))
+    return missing(reference, folder, baseFolder);
+  const opened = await openPlain(reference, modelFolder, vocabularies);
+  if (typeof opened === 'string') return opened;
+  const adapterFolder = resolve(baseFolder, adapter);
+  if (!(await isFolder(adapterFolder))) return missing(adapter, adapterFolder, baseFolder);
+  try {
+    const { tensors } = opened;
+    const shapeOf = (name: string) => (tensors.has(name) ? tensors.info(name).shape : undefined);
+    const adapters = await openAdapter(adapterFolder, shapeOf);
+    return typeof adapters === 'string' ? `${adapterFolder}: ${adapters}` : { ...opened, adapters };
+  } catch (error) {
+    return `${adapterFolder} cannot be read: ${AppError.from(error).message}`;
+  }
+}
+
+async function isFolder(folder: string): Promise<boolean> {
+  return (await stat(folder).catch(() => null))?.isDirectory() ?? false;
+}
+
+async function openPlain(
+  reference: string,
+  folder: string,
+  vocabularies: Vocabularies,
+): Promise<Checkpoint | string> {
   const files = directorySource(folder);
   try {
     const config: unknown = JSON.parse(new TextDecoder().decode(await files.read(CONFIG_FILE)));
@@ -64,7 +98,7 @@ export async function openModelFolder(reference: string, baseFolder: string): Pr
       config: config as ModelJson,
       tensors: reader,
       layout: layoutOf(reader.names),
-      vocabulary: tokenizer === null ? null : readVocabulary(tokenizer),
+      vocabulary: tokenizer === null ? null : vocabularies.read(tokenizer),
     };
   } catch (error) {
     if (

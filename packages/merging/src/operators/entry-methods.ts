@@ -50,6 +50,7 @@ export const ENTRY_METHODS: readonly MergeMethod[] = [
     models: [1, Number.POSITIVE_INFINITY],
     isRandom: false,
     copiesLone: true,
+    isEntrywise: true,
     parameters: [RAM_EPSILON],
     merge: ({ base, models, settings }) =>
       merge.ram(base as Tensor, models, { epsilon: numberOf(settings, 'epsilon') }),
@@ -98,6 +99,7 @@ export const ENTRY_METHODS: readonly MergeMethod[] = [
     models: [1, 1],
     isRandom: false,
     copiesLone: true,
+    isEntrywise: true,
     parameters: [
       {
         name: 't',
@@ -131,6 +133,7 @@ export const ENTRY_METHODS: readonly MergeMethod[] = [
     models: [1, 1],
     isRandom: false,
     copiesLone: false,
+    isEntrywise: true,
     parameters: [
       { name: 'scale', kind: 'number', scope: 'model', default: 1, summary: 'Factor of the tensor' },
     ],

@@ -30,6 +30,15 @@ export interface MergeRequest {
   readonly stream?: Philox;
 }
 
+/** The same of tensors in the compute core. */
+export interface LoadedRequest {
+  /** f32, as those of the models. */
+  readonly base?: Tensor | undefined;
+  readonly models: readonly { readonly values: Tensor; readonly settings?: PartialSettings | undefined }[];
+  readonly settings?: PartialSettings | undefined;
+  readonly stream?: Philox | undefined;
+}
+
 /**
  * Merges one tensor. A tensor that only the base or one model has is copied, unless the method works on single ones.
  * @returns the result; the same request gives the same bytes, for any number of threads
@@ -37,26 +46,20 @@ export interface MergeRequest {
  *         missing, out of its bounds, or none of the method's
  */
 export function mergeTensors(method: MergeMethod, request: MergeRequest): Float32Array {
-  const { shape, base, models } = request;
-  const lone = loneOf(method, request);
+  const { base, models, settings, stream } = request;
+  const shape = request.shape.length === 0 ? [1] : request.shape;
   const elements = checkLengths(method, request);
-  const settings = completeSettings(method, 'merge', request.settings ?? {});
-  const modelSettings = models.map((model) => completeSettings(method, 'model', model.settings ?? {}));
   const into = request.into ?? new Float32Array(elements);
-  if (lone) {
-    into.set(lone);
-    return into;
-  }
-  checkCounts(method, request);
-  const stream = request.stream ?? new Philox(0);
   let merged: Tensor | undefined;
   try {
-    merged = scope(() => {
-      const origin = base ? tensor(base, shape) : null;
-      const others = models.map(({ values }) => tensor(values, shape));
-      if (others.length === 0) return merge.passthrough(origin as Tensor);
-      return method.merge({ base: origin, models: others, settings, modelSettings, stream });
-    });
+    merged = scope(() =>
+      mergeLoaded(method, {
+        base: base && tensor(base, shape),
+        models: models.map((model) => ({ values: tensor(model.values, shape), settings: model.settings })),
+        settings,
+        stream,
+      }),
+    );
     merged.readInto(into);
     return into;
   } finally {
@@ -64,8 +67,24 @@ export function mergeTensors(method: MergeMethod, request: MergeRequest): Float3
   }
 }
 
+/**
+ * {@link mergeTensors} on tensors that the compute core has already.
+ * @returns a tensor of the caller's scope: a new one, or the only operand
+ */
+export function mergeLoaded(method: MergeMethod, request: LoadedRequest): Tensor {
+  const { base, models, stream = new Philox(0) } = request;
+  const lone = loneOf(method, request);
+  const settings = completeSettings(method, 'merge', request.settings ?? {});
+  const modelSettings = models.map((model) => completeSettings(method, 'model', model.settings ?? {}));
+  if (lone) return lone;
+  checkCounts(method, request);
+  if (models.length === 0) return merge.passthrough(base as Tensor);
+  const others = models.map(({ values }) => values);
+  return method.merge({ base: base ?? null, models: others, settings, modelSettings, stream });
+}
+
 /** The only tensor there is, when the method copies such. */
-function loneOf({ copiesLone }: MergeMethod, { base, models }: MergeRequest): Float32Array | undefined {
+function loneOf({ copiesLone }: MergeMethod, { base, models }: LoadedRequest): Tensor | undefined {
   if (!copiesLone) return undefined;
   if (models.length === 0) return base;
   return base === undefined && models.length === 1 ? models[0]?.values : undefined;
@@ -73,7 +92,7 @@ function loneOf({ copiesLone }: MergeMethod, { base, models }: MergeRequest): Fl
 
 function checkCounts(
   { name, base: role, models: [least, most] }: MergeMethod,
-  { base, models }: MergeRequest,
+  { base, models }: LoadedRequest,
 ): void {
   if (role === 'required' && base === undefined) throw new MergeOperandError(name, 'needs a base model');
   if (role === 'member' && base !== undefined) {

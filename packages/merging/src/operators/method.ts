@@ -37,6 +37,8 @@ export interface MergeMethod {
   readonly isRandom: boolean;
   /** Whether a tensor that one model alone has goes through unchanged. */
   readonly copiesLone: boolean;
+  /** Whether each entry of the result depends on the same entry of the models alone: tensors may be merged in pieces. */
+  readonly isEntrywise?: boolean;
   /** The merge of one tensor: a new tensor; operands stay as they are. */
   readonly merge: (operands: MergeOperands) => Tensor;
 }

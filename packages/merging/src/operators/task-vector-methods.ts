@@ -88,6 +88,7 @@ interface Variant {
   readonly rescale: boolean;
   readonly extra?: MergeParameter;
   readonly isRandom?: boolean;
+  readonly isEntrywise?: boolean;
   readonly merge: (base: Tensor, operands: MergeOperands) => Tensor;
 }
 
@@ -115,6 +116,7 @@ export const TASK_VECTOR_METHODS: readonly MergeMethod[] = [
     source: 'https://arxiv.org/abs/2212.04089',
     normalize: false,
     rescale: false,
+    isEntrywise: true,
     merge: (base, operands) => merge.taskArithmetic(base, operands.models, mixOptions(operands)),
   }),
   method({

@@ -14,6 +14,7 @@ export const WEIGHTED_METHODS: readonly MergeMethod[] = [
     models: [1, Number.POSITIVE_INFINITY],
     isRandom: false,
     copiesLone: false,
+    isEntrywise: true,
     parameters: [
       WEIGHT,
       {

@@ -52,12 +52,26 @@ export function sizeBytesOf({ tensors }: MergePlan): number {
   return tensors.reduce((sum, { shape, dtype }) => sum + elementsOf(shape) * (dtype === 'F32' ? 4 : 2), 0);
 }
 
-/** Bytes in f32 of the tensors that are in memory together at most: sources, result, and a copy in the compute core. */
-export function workingBytesOf({ tensors }: MergePlan): number {
-  return Math.max(
-    0,
-    ...tensors.map(({ shape, sources }) => 4 * elementsOf(shape) * 2 * (sources.length + 1)),
-  );
+/** Numbers per piece of a tensor that is merged in pieces: with those of a few models it stays in the caches. */
+export const PIECE_ELEMENTS = 1 << 19;
+
+/**
+ * Whether a tensor is merged at once: its method looks at more than one entry, its rows come together by token, or an
+ * adapter adds to it.
+ */
+export function isMergedWhole({ recipe }: MergePlan, { rows, sources }: PlannedTensor): boolean {
+  const hasAdapter = sources.some(({ checkpoint, name }) => checkpoint.adapters?.has(name));
+  return recipe.method.isEntrywise !== true || rows === 'by token' || hasAdapter;
+}
+
+/** Bytes in f32 of the numbers that are in memory together at most: sources and result; twice where rows are sorted. */
+export function workingBytesOf(plan: MergePlan): number {
+  const bytes = plan.tensors.map((tensor) => {
+    const { shape, sources, rows } = tensor;
+    const most = isMergedWhole(plan, tensor) ? Number.POSITIVE_INFINITY : PIECE_ELEMENTS;
+    return 4 * Math.min(elementsOf(shape), most) * (sources.length + 1) * (rows === 'by token' ? 2 : 1);
+  });
+  return bytes.reduce((largest, one) => Math.max(largest, one), 0);
 }
 
 /** Numbers of a tensor. */

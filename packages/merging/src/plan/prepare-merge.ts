@@ -3,6 +3,7 @@ import { layoutOf } from '../checkpoint/layout.js';
 import { InvalidRecipeError, type RecipeProblem } from '../merging.errors.js';
 import type { RecipeFile } from '../recipe/parse-recipe.js';
 import { type MergeRecipe, modelsOf, type RecipePath } from '../recipe/recipe.js';
+import { Vocabularies } from '../tokenizer/vocabulary.js';
 import type { MergePlan } from './plan.js';
 import { planMerge } from './plan-merge.js';
 
@@ -16,12 +17,13 @@ export async function prepareMerge(
   baseFolder: string,
 ): Promise<MergePlan[]> {
   const known = new Map<string, Checkpoint | string>();
+  const vocabularies = new Vocabularies();
   const plans: MergePlan[] = [];
   const problems: RecipeProblem[] = [];
   for (const recipe of recipes) {
     const models = new Map<string, Checkpoint>();
     for (const reference of modelsOf(recipe)) {
-      const found = known.get(reference) ?? (await openModelFolder(reference, baseFolder));
+      const found = known.get(reference) ?? (await openModelFolder(reference, baseFolder, vocabularies));
       known.set(reference, found);
       if (typeof found !== 'string') models.set(reference, found);
       else if (!isStage(recipes, reference)) {
@@ -53,6 +55,9 @@ function plannedCheckpoint(name: string, { config, tensors, vocabulary, donor }:
       names: [...byName.keys()],
       has: (tensor) => byName.has(tensor),
       info: (tensor) => byName.get(tensor) ?? { dtype: 'F32', shape: [] },
+      place: () => {
+        throw new TypeError(`${name} is not made yet`);
+      },
       readF32Into: () => Promise.reject(new TypeError(`${name} is not made yet`)),
     },
   };

@@ -1,71 +1,73 @@
-import { Philox } from '@agentforge/tensor';
-import { mergeTensors } from '../operators/merge-tensors.js';
-import { elementsOf, type MergePlan, type PlannedTensor } from '../plan/plan.js';
+import { Philox, type Tensor, tensor, viewRows } from '@agentforge/tensor';
+import { mergeLoaded } from '../operators/merge-tensors.js';
+import {
+  elementsOf,
+  isMergedWhole,
+  type MergePlan,
+  PIECE_ELEMENTS,
+  type PlannedTensor,
+} from '../plan/plan.js';
 import { alignRows } from '../tokenizer/align-rows.js';
+import { isDivisible, type OpenSource, readPart, readWhole } from './source-files.js';
 
-/** Memory that is used again for one tensor after the other: it grows to the largest. */
-export class Buffers {
-  private readonly buffers: ArrayBuffer[] = [];
-
-  /** Buffer number `i`, as so many numbers. What was in it is lost. */
-  take(i: number, length: number): Float32Array {
-    let buffer = this.buffers[i];
-    if (buffer === undefined || buffer.byteLength < 4 * length) {
-      buffer = new ArrayBuffer(4 * length);
-      this.buffers[i] = buffer;
-    }
-    return new Float32Array(buffer, 0, length);
-  }
+/** A range of a tensor of the result, `begin` to `end`, exclusive. */
+export interface Piece {
+  readonly begin: number;
+  readonly end: number;
 }
 
-/** The values of a tensor's sources, in their order, in memory of `buffers`. */
-export function readSources({ sources }: PlannedTensor, buffers: Buffers): Promise<Float32Array[]> {
-  return Promise.all(
-    sources.map(async ({ checkpoint: { tensors }, name }, i) => {
-      const values = buffers.take(i, elementsOf(tensors.info(name).shape));
-      await tensors.readF32Into(name, values);
-      return values;
-    }),
-  );
+/** What a tensor is merged in: pieces where the method allows it, so that nothing leaves the caches; else the whole. */
+export function piecesOf(plan: MergePlan, tensor: PlannedTensor, sources: readonly OpenSource[]): Piece[] {
+  const elements = elementsOf(tensor.shape);
+  const isWhole = isMergedWhole(plan, tensor) || !sources.every(isDivisible);
+  if (isWhole || elements <= PIECE_ELEMENTS) return [{ begin: 0, end: elements }];
+  return Array.from({ length: Math.ceil(elements / PIECE_ELEMENTS) }, (_, i) => ({
+    begin: i * PIECE_ELEMENTS,
+    end: Math.min(elements, (i + 1) * PIECE_ELEMENTS),
+  }));
 }
 
 /**
- * Merges one tensor of a plan. Random choices depend on the seed of the recipe and the tensor's name only.
- * @param into    memory for the result
- * @param values  of its sources, as {@link readSources} gives them; not modified
+ * Merges a piece of a tensor of a plan. Random choices depend on the seed of the recipe and the tensor's name only.
+ * @param converted  whole tensors of the sources that the compute core does not read, by place
+ * @returns  a tensor of the caller's scope
  */
-export function mergePlanned(
+export function mergePiece(
   plan: MergePlan,
-  tensor: PlannedTensor,
-  values: readonly Float32Array[],
-  into: Float32Array,
-): Float32Array {
+  planned: PlannedTensor,
+  sources: readonly OpenSource[],
+  { begin, end }: Piece,
+  converted: ReadonlyMap<number, Tensor>,
+): Tensor {
+  const { name, shape, settings, rows } = planned;
   const { method, seed } = plan.recipe;
-  const { name, shape, sources, settings } = tensor;
-  const fitted = fitRows(plan, tensor, values);
-  const base = sources.findIndex(({ isBase }) => isBase);
-  return mergeTensors(method, {
-    shape,
+  const isWhole = end - begin === elementsOf(shape);
+  const values = sources.map((source, i) => {
+    if (!isWhole) return readPart(source, begin, [end - begin]);
+    const all = readWhole(source, converted.get(i));
+    return rows === 'common' ? viewRows(all, 0, shape[0] as number) : all;
+  });
+  const fitted = rows === 'by token' ? byToken(plan, planned, values) : values;
+  const base = sources.findIndex(({ source: { isBase } }) => isBase);
+  return mergeLoaded(method, {
     base: base < 0 ? undefined : fitted[base],
-    models: sources.flatMap(({ isBase, settings: own }, i) =>
-      isBase ? [] : [{ values: fitted[i] as Float32Array, settings: own }],
+    models: sources.flatMap(({ source: { isBase, settings: own } }, i) =>
+      isBase ? [] : [{ values: fitted[i] as Tensor, settings: own }],
     ),
     settings,
-    into,
     stream: new Philox(seed).stream(name),
   });
 }
 
-function fitRows(
+/** Embeddings with the rows of the vocabulary of the result. */
+function byToken(
   { vocabulary, recipe }: MergePlan,
-  { rows: how, shape, sources }: PlannedTensor,
-  values: readonly Float32Array[],
-): readonly Float32Array[] {
-  if (how === 'as they are') return values;
-  if (how === 'common') return values.map((all) => all.subarray(0, elementsOf(shape)));
+  { shape, sources }: PlannedTensor,
+  values: readonly Tensor[],
+): readonly Tensor[] {
   const [rows, width] = shape as [number, number];
   const embeddings = sources.map(({ checkpoint: { reference, vocabulary: own } }, i) => {
-    const all = values[i] as Float32Array;
+    const all = (values[i] as Tensor).toFloat32Array();
     return {
       model: reference,
       idOf: own?.idOf ?? new Map<string, number>(),
@@ -75,5 +77,7 @@ function fitRows(
   });
   const idOf = vocabulary.tokenizer?.idOf ?? new Map<string, number>();
   const tokens = recipe.tokenizer?.tokens ?? new Map<string, never>();
-  return alignRows(embeddings, { idOf, rows, width, base: recipe.base, tokens });
+  return alignRows(embeddings, { idOf, rows, width, base: recipe.base, tokens }).map((aligned) =>
+    tensor(aligned, shape),
+  );
 }

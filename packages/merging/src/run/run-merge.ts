@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { CONFIG_FILE, WEIGHTS_FILE } from '@agentforge/model';
+import { CONFIG_FILE } from '@agentforge/model';
 import { type Checkpoint, openModelFolder } from '../checkpoint/checkpoint.js';
 import { OutputExistsError } from '../merging.errors.js';
 import { type MergePlan, sizeBytesOf } from '../plan/plan.js';
@@ -14,6 +14,15 @@ const RECIPE_FILE = 'mergekit_config.yml';
 
 /** Folder of results that only later merges use, while they are needed. */
 const STAGES = '.stages';
+
+/** Most bytes of tensors per file, unless one says otherwise: what mergekit takes. */
+export const DEFAULT_SHARD_BYTES = 5_000_000_000;
+
+/** How a merge is written. */
+export interface MergeOutput {
+  /** Most bytes of tensors per file; one tensor that is larger has a file of its own. Default {@link DEFAULT_SHARD_BYTES}. */
+  readonly maxShardBytes?: number | undefined;
+}
 
 /** What a merge made. */
 export interface MergeReport {
@@ -48,7 +57,7 @@ export async function runMerge(
   plans: readonly MergePlan[],
   recipe: string,
   out: string,
-  hooks: MergeHooks = {},
+  { maxShardBytes = DEFAULT_SHARD_BYTES, ...hooks }: MergeHooks & MergeOutput = {},
 ): Promise<MergeReport> {
   await requireFreeFolder(out);
   const start = performance.now();
@@ -65,7 +74,7 @@ export async function runMerge(
       const shown = before;
       const onProgress = (progress: MergeProgress) =>
         hooks.onProgress?.({ ...progress, done: shown + progress.done, total });
-      await writeModel(withMade(plan, made), folder, { ...hooks, onProgress });
+      await writeModel(withMade(plan, made), folder, maxShardBytes, { ...hooks, onProgress });
       before += plan.tensors.length;
       if (plan !== last && name !== undefined) made.set(name, await openStage(name, folder));
     }
@@ -87,13 +96,18 @@ export async function runMerge(
   };
 }
 
-async function writeModel(plan: MergePlan, folder: string, hooks: MergeHooks): Promise<void> {
+async function writeModel(
+  plan: MergePlan,
+  folder: string,
+  maxShardBytes: number,
+  hooks: MergeHooks,
+): Promise<void> {
   await mkdir(folder, { recursive: true });
   const models = new Set(plan.tensors.flatMap(({ sources }) => sources.map(({ checkpoint }) => checkpoint)));
   for (const [name, bytes] of await tokenizerFiles(plan, [...models]))
     await writeFile(join(folder, name), bytes);
   await writeFile(join(folder, CONFIG_FILE), `${JSON.stringify(plan.config, null, 2)}\n`);
-  await writeWeights(plan, join(folder, WEIGHTS_FILE), hooks);
+  await writeWeights(plan, folder, maxShardBytes, hooks);
 }
 
 async function openStage(name: string, folder: string): Promise<Checkpoint> {

@@ -1,10 +1,13 @@
-import { planSafetensors, type WeightsDtype, writeSafetensors } from '@agentforge/model';
-import { emptyCache } from '@agentforge/tensor';
+import { DraftFile, type TensorShape, type WeightsDtype } from '@agentforge/model';
+import { emptyCache, scope, type Tensor } from '@agentforge/tensor';
 import { elementsOf, type MergePlan, type PlannedTensor } from '../plan/plan.js';
-import { Buffers, mergePlanned, readSources } from './merge-planned.js';
+import { mergePiece, piecesOf } from './merge-planned.js';
+import { Outbox } from './outbox.js';
+import { type OpenSource, prefetch, readConverted, SourceFiles } from './source-files.js';
+import { planWeightFiles } from './weight-files.js';
 
-/** Most bytes that are read ahead of the merge. */
-const READ_AHEAD_BYTES = 2 ** 26;
+/** Tensors whose operands take more than this leave no memory behind for others. */
+const LARGE_BYTES = 2 ** 26;
 
 /** How far a merge is. */
 export interface MergeProgress {
@@ -16,45 +19,85 @@ export interface MergeProgress {
 
 /** What a merge listens to and tells. */
 export interface MergeHooks {
-  /** Aborts between two tensors, with its reason; nothing of the result is left. */
+  /** Aborts between two pieces of tensors, with its reason; nothing of the result is left. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: MergeProgress) => void) | undefined;
 }
 
-/** Writes the tensors of a plan into one safetensors file; memory holds those that one or two tensors are made from. */
+/**
+ * Writes the tensors of a plan into safetensors files of a folder. One tensor is merged while the one before is written
+ * and the one after is brought into memory.
+ * @param maxShardBytes  most bytes of tensors per file; one that is larger has a file of its own
+ */
 export async function writeWeights(
   plan: MergePlan,
-  path: string,
+  folder: string,
+  maxShardBytes: number,
   { signal, onProgress }: MergeHooks,
 ): Promise<void> {
   const byName = new Map(plan.tensors.map((tensor) => [tensor.name, tensor]));
-  const shapes = new Map<string, { dtype: WeightsDtype; shape: readonly number[] }>(
+  const shapes = new Map<string, TensorShape & { readonly dtype: WeightsDtype }>(
     plan.tensors.map(({ name, dtype, shape }) => [name, { dtype, shape }]),
   );
-  const order = [...planSafetensors(shapes).ranges.keys()].map((name) => byName.get(name) as PlannedTensor);
-  // Two sets for the sources, so that one tensor is read while another is merged; large ones are not, and use the first.
-  const [sets, result] = [[new Buffers(), new Buffers()] as const, new Buffers()];
-  let set: 0 | 1 = 0;
-  let ahead: Promise<Float32Array[]> | undefined;
+  const { files, writeIndex } = planWeightFiles(shapes, folder, maxShardBytes);
+  const order = files.flatMap(({ plan: { ranges } }) =>
+    [...ranges.keys()].map((name) => byName.get(name) as PlannedTensor),
+  );
+  const sources = new SourceFiles();
+  const openAll = (tensor: PlannedTensor) =>
+    Promise.all(tensor.sources.map((source) => sources.open(source)));
+  const outbox = new Outbox();
   let done = 0;
-  await writeSafetensors(path, shapes, async (name) => {
-    signal?.throwIfAborted();
-    onProgress?.({ done, total: order.length, tensor: name });
-    const tensor = order[done++] as PlannedTensor;
-    if (ahead === undefined) set = 0;
-    const values = await (ahead ?? readSources(tensor, sets[set]));
-    const next = order[done];
-    set = set === 0 ? 1 : 0;
-    ahead = next && bytesOf(next) <= READ_AHEAD_BYTES ? readSources(next, sets[set]) : undefined;
-    // A failure is met when the values are asked for; when they never are, it is of no interest.
-    ahead?.catch(() => undefined);
-    const merged = mergePlanned(plan, tensor, values, result.take(0, elementsOf(tensor.shape)));
-    if (bytesOf(tensor) > READ_AHEAD_BYTES) emptyCache();
-    return merged;
-  });
+  try {
+    for (const file of files) {
+      const draft = await DraftFile.create(file.path, file.plan);
+      try {
+        for (const _ of file.plan.ranges) {
+          const tensor = order[done] as PlannedTensor;
+          onProgress?.({ done, total: order.length, tensor: tensor.name });
+          done++;
+          const opened = await openAll(tensor);
+          const next = order[done];
+          if (next) for (const source of await openAll(next)) prefetch(source);
+          await writeTensor(plan, tensor, opened, draft, outbox, signal);
+        }
+        await outbox.empty();
+        await draft.finish();
+      } finally {
+        await outbox.settle();
+        await draft.discard();
+      }
+    }
+    await writeIndex();
+  } finally {
+    await sources.close();
+  }
   onProgress?.({ done, total: order.length, tensor: '' });
 }
 
-function bytesOf({ shape, sources }: PlannedTensor): number {
-  return 4 * elementsOf(shape) * sources.length;
+async function writeTensor(
+  plan: MergePlan,
+  planned: PlannedTensor,
+  sources: readonly OpenSource[],
+  draft: DraftFile,
+  outbox: Outbox,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const converted = new Map<number, Tensor>();
+  try {
+    for (const [i, source] of sources.entries())
+      if (source.type === undefined) converted.set(i, await readConverted(source));
+    for (const piece of piecesOf(plan, planned, sources)) {
+      signal?.throwIfAborted();
+      const merged = scope(() => mergePiece(plan, planned, sources, piece, converted));
+      try {
+        await outbox.send(merged, planned.dtype, draft, planned.name, piece.begin);
+      } finally {
+        merged.dispose();
+      }
+    }
+  } finally {
+    for (const tensor of converted.values()) tensor.dispose();
+  }
+  if (4 * elementsOf(planned.shape) * sources.length > LARGE_BYTES) emptyCache();
 }

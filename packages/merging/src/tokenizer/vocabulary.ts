@@ -39,6 +39,20 @@ export function readVocabulary(bytes: Uint8Array): Vocabulary {
   return vocabularyOf(json as TokenizerJson);
 }
 
+/** Vocabularies by their files: models of one family have the same, which is parsed once. */
+export class Vocabularies {
+  private readonly known: { readonly bytes: Uint8Array; readonly vocabulary: Vocabulary }[] = [];
+
+  /** As {@link readVocabulary}; equal bytes give the same object. */
+  read(bytes: Uint8Array): Vocabulary {
+    const found = this.known.find((one) => Buffer.compare(one.bytes, bytes) === 0);
+    if (found) return found.vocabulary;
+    const vocabulary = readVocabulary(bytes);
+    this.known.push({ bytes, vocabulary });
+    return vocabulary;
+  }
+}
+
 /** The vocabulary of a parsed `tokenizer.json`. */
 export function vocabularyOf(json: TokenizerJson): Vocabulary {
   const { vocab } = json.model;
@@ -56,6 +70,7 @@ export function isScored(vocab: TokenizerModel['vocab']): vocab is readonly (rea
 
 /** How two vocabularies differ, for people; null when every token has the same id in both. */
 export function differenceOf(a: Vocabulary, b: Vocabulary): string | null {
+  if (a === b) return null;
   let others = 0;
   let missing = 0;
   for (const [token, id] of a.idOf) {
