@@ -7,13 +7,15 @@ import { rooflineSvg } from './roofline.mjs';
 import { judged } from './targets.mjs';
 
 /** By name, in the order they run. Each runs in turn, so that nothing else computes meanwhile. */
-const SECTIONS = ['native', 'merging', 'training', 'generation', 'addon'];
+const SECTIONS = ['native', 'merging', 'merging-files', 'training', 'generation', 'addon'];
 
 const HELP = `Usage: pnpm bench:compute [options]
   --only a,b        sections to run: ${SECTIONS.join(', ')} (default all)
   --threads N       compute threads of every side (default ${availableParallelism()})
   --torch PYTHON    python with torch, to measure training steps beside it
   --mergekit PYTHON python with mergekit, to measure merges beside it
+  --methods a,b     methods that the section merging-files measures (default all of it)
+  --checkpoints DIR where that section keeps its checkpoints, 0.8 GB (default made anew)
   --llama DIR       folder whose node_modules has node-llama-cpp, to measure generation beside it
   --models a,b      presets for training and generation (default pico,nano,small)
   --rounds N        interleaved rounds of a comparison (default 6)
@@ -35,6 +37,8 @@ function settings() {
         threads: { type: 'string', default: String(availableParallelism()) },
         torch: { type: 'string' },
         mergekit: { type: 'string' },
+        methods: { type: 'string' },
+        checkpoints: { type: 'string' },
         llama: { type: 'string' },
         models: { type: 'string', default: 'pico,nano,small' },
         rounds: { type: 'string', default: '6' },
@@ -84,6 +88,7 @@ const figures = [];
 const context = {
   ...options,
   machine,
+  say,
   record(figure) {
     const one = judged(figure);
     figures.push(one);
