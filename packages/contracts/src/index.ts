@@ -2,6 +2,7 @@
 export * from './gen/agentforge/artifacts/v1/artifact_pb.js';
 export * from './gen/agentforge/artifacts/v1/artifact_service_pb.js';
 export * from './gen/agentforge/events/v1/run_event_pb.js';
+export * from './gen/agentforge/events/v1/subtask_pb.js';
 export * from './gen/agentforge/events/v1/task_pb.js';
 export * from './gen/agentforge/failure/v1/failure_pb.js';
 export * from './gen/agentforge/metric/v1/metric_pb.js';

@@ -8,6 +8,12 @@ import {
   StepReportSchema,
   type StepTask,
   StepTaskSchema,
+  type SubtaskOffer,
+  SubtaskOfferSchema,
+  type SubtaskReply,
+  SubtaskReplySchema,
+  type SubtaskRequest,
+  SubtaskRequestSchema,
   type TaskDirective,
   TaskDirectiveSchema,
   type TaskHeartbeat,
@@ -65,6 +71,54 @@ export const taskHeartbeatCodec: Codec<TaskHeartbeat> = codecOf(TaskHeartbeatSch
 export const taskDirectiveCodec: Codec<TaskDirective> = codecOf(TaskDirectiveSchema, (directive) =>
   directive.attemptId ? undefined : 'no attempt_id',
 );
+
+/** Most subtasks that a step may spread at once. */
+export const MAX_SUBTASKS = 4_096;
+
+/** Longest JSON of one subtask, and of its answer, in characters. */
+export const MAX_SUBTASK_JSON = 256 * 1024;
+export const MAX_ANSWER_JSON = 64 * 1024;
+
+/** Longest name of a worker, backend or attempt that is listened to. */
+const MAX_NAME = 300;
+
+/** Offers of subtasks. */
+export const subtaskOfferCodec: Codec<SubtaskOffer> = codecOf(SubtaskOfferSchema, (offer) => {
+  if (!offer.phase || !offer.phaseVersion || !offer.backend) return 'no phase, version or backend';
+  if (!offer.session) return 'no session';
+  const longest = Math.max(offer.phaseVersion.length, offer.backend.length, offer.attemptId.length);
+  if (longest > MAX_NAME) return `a name of ${longest} characters`;
+  if (offer.threads < 1) return 'threads below 1';
+  if (offer.open < 0 || offer.open > MAX_SUBTASKS) return `${offer.open} open subtasks`;
+  return offer.memoryBytes < 0n ? 'memory below 0' : undefined;
+});
+
+/** What a replica says to the worker that it helps. */
+export const subtaskRequestCodec: Codec<SubtaskRequest> = codecOf(SubtaskRequestSchema, (request) => {
+  if (!request.session || !request.worker) return 'no session or worker';
+  if (request.worker.length > MAX_NAME) return `a worker of ${request.worker.length} characters`;
+  if (request.word.case === undefined) return 'no word';
+  return request.word.case === 'answer' ? jsonProblem(request.word.value.json, MAX_ANSWER_JSON) : undefined;
+});
+
+/** What it hears. */
+export const subtaskReplyCodec: Codec<SubtaskReply> = codecOf(SubtaskReplySchema, ({ word }) => {
+  if (word.case === undefined) return 'no word';
+  if (word.case !== 'subtask') return undefined;
+  if (!word.value.task) return 'no task';
+  checkVersion('StepTask', word.value.task.version);
+  return attemptProblem(word.value.task) ?? jsonProblem(word.value.json, MAX_SUBTASK_JSON);
+});
+
+function jsonProblem(json: string, longest: number): string | undefined {
+  if (json.length > longest) return `JSON of ${json.length} characters, at most ${longest}`;
+  try {
+    JSON.parse(json);
+    return undefined;
+  } catch {
+    return 'its JSON cannot be read';
+  }
+}
 
 /** Before anything else: fields of a newer schema may mean something else. */
 function checkVersion(what: string, version: number): void {

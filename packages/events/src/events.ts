@@ -1,5 +1,6 @@
 import type { Metrics } from '@agentforge/telemetry';
 import { Kvm } from '@nats-io/kv';
+import { AnswerCache } from './answer-cache.js';
 import { BreakerStore } from './breakers.js';
 import { CapacityBoard } from './capacity.js';
 import { CheckpointIndex } from './checkpoint-index.js';
@@ -22,6 +23,7 @@ import { Connection, type ConnectionOptions } from './stream/connection.js';
 import { Publisher } from './stream/publisher.js';
 import { ensureTopology, type Topology, type TopologyOptions, topologyOf } from './stream/topology.js';
 import { BUCKETS } from './subjects.js';
+import { Subtasks } from './subtasks.js';
 import { TaskQueue } from './task-queue.js';
 import { UploadIndex } from './upload-index.js';
 
@@ -56,6 +58,8 @@ export class Events {
   readonly replicas: Replicas;
   readonly stepCache: StepCache;
   readonly schedules: ScheduleStore;
+  readonly subtasks: Subtasks;
+  readonly answers: AnswerCache;
 
   private constructor(
     private readonly connection: Connection,
@@ -83,6 +87,8 @@ export class Events {
     this.schedules = new ScheduleStore(connection, buckets.schedules, logger);
     this.uploads = new UploadIndex(connection, buckets.uploads, logger);
     this.stepCache = new StepCache(buckets.stepCache, logger);
+    this.subtasks = new Subtasks(connection, logger);
+    this.answers = new AnswerCache(buckets.answers, logger);
   }
 
   /** Connects and creates what is missing; waits while NATS is not there. */

@@ -1,3 +1,4 @@
+export type { AnswerCache } from './answer-cache.js';
 export type { BreakerEntry, BreakerStore } from './breakers.js';
 export {
   type CapacityBoard,
@@ -7,6 +8,7 @@ export {
   tokenOf,
 } from './capacity.js';
 export type { CheckpointEntry, CheckpointIndex } from './checkpoint-index.js';
+export { MAX_ANSWER_JSON, MAX_SUBTASK_JSON, MAX_SUBTASKS } from './codec.js';
 export {
   checkRedrivable,
   type DeadLetter,
@@ -95,5 +97,6 @@ export { MAX_MESSAGE_BYTES } from './stream/publisher.js';
 export type { TopologyOptions } from './stream/topology.js';
 export type { Consumption } from './stream/work-consumer.js';
 export { attemptIdOf, BUCKETS, STREAMS } from './subjects.js';
+export type { SubtaskSession, Subtasks } from './subtasks.js';
 export type { DeliveredTask, TaskConsumeOptions, TaskQueue } from './task-queue.js';
 export type { Upload, UploadIndex } from './upload-index.js';

@@ -27,6 +27,8 @@ export const BUCKETS = {
   leases: 'forge-leases',
   /** Results by the digest of what they depend on. */
   stepCache: 'forge-step-cache',
+  /** Answers of subtasks by the digest of what they depend on. */
+  answers: 'forge-subtask-answers',
   /** Circuit breakers by phase. */
   breakers: 'forge-breakers',
   /** Schedules by project and id. */
@@ -99,6 +101,16 @@ export const REPLICAS_SUBJECT = 'forge.replicas';
 /** Subject on which the worker of an attempt is told what to do. */
 export function directiveSubject(attemptId: string): string {
   return `forge.directives.${checkAttemptId(attemptId)}`;
+}
+
+/** Subject on which workers of a phase say that others may compute subtasks of their step. */
+export function subtaskOffersSubject(phase: string): string {
+  return `forge.subtasks.${checkToken(phase, 'phase')}`;
+}
+
+/** Subject on which the worker that offered the subtasks of a session is asked for them. */
+export function subtaskSessionSubject(phase: string, session: string): string {
+  return `forge.subtasks.${checkToken(phase, 'phase')}.${checkToken(session, 'session')}`;
 }
 
 /** Id of an attempt: unique over all runs, the same whoever computes it. */

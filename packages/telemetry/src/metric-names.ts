@@ -296,6 +296,31 @@ export const METRICS = {
     help: 'Steps that could be scheduled but for the reason',
     labels: ['reason'],
   },
+  subtaskRedeliveries: {
+    kind: 'counter',
+    name: 'forge_subtask_redeliveries_total',
+    help: 'Subtasks of steps of this worker that were given again or computed here as well, by why',
+    labels: ['phase', 'reason'],
+  },
+  subtasks: {
+    kind: 'counter',
+    name: 'forge_subtasks_total',
+    help: 'Subtasks: own, other and kept (from an earlier one) are answers for steps of this worker, helped is work for others',
+    labels: ['phase', 'kind', 'outcome'],
+  },
+  subtasksInFlight: {
+    kind: 'gauge',
+    name: 'forge_subtasks_in_flight',
+    help: 'Threads of this worker that help other workers, those included that wait for more',
+    labels: ['phase'],
+  },
+  subtaskWait: {
+    kind: 'histogram',
+    name: 'forge_subtask_wait_seconds',
+    help: 'Time from the begin of a batch of subtasks until one of them is taken',
+    labels: ['phase'],
+    buckets: REQUEST_SECONDS,
+  },
   telemetrySeriesFolded: {
     kind: 'counter',
     name: 'forge_telemetry_series_folded_total',

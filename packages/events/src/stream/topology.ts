@@ -48,6 +48,10 @@ export interface TopologyOptions {
   readonly deduplicationMs?: number;
   /** Age at which a result of the step cache goes, ms. Default 30 days; its artifacts stay. */
   readonly stepCacheAgeMs?: number;
+  /** Age at which the answer of a subtask goes, ms. Default 7 days; it can be computed again. */
+  readonly answerAgeMs?: number;
+  /** Most bytes of such answers; none is kept beyond. Default 64 MiB. */
+  readonly maxAnswerBytes?: number;
   /** Age at which a request id is free again, ms. Default 7 days; the run that it created stays. */
   readonly requestAgeMs?: number;
 }
@@ -75,6 +79,8 @@ export function topologyOf(options: TopologyOptions = {}): Topology {
     advertAgeMs: 15_000,
     deduplicationMs: 120_000,
     stepCacheAgeMs: 30 * DAY_MS,
+    answerAgeMs: 7 * DAY_MS,
+    maxAnswerBytes: 64 * MIB,
     requestAgeMs: 7 * DAY_MS,
     ...options,
   };
@@ -98,7 +104,7 @@ export async function ensureTopology(
     ]),
     ...Object.values(BUCKETS).map((bucket): [string, () => Promise<void>] => [
       bucket,
-      () => ensureBucket(connection, bucket, topology, entryAgeMs(bucket, topology)),
+      () => ensureBucket(connection, bucket, topology),
     ]),
     [REPORTS_CONSUMER, () => ensureReportsConsumer(connection, topology.ackWaitMs, false)],
   ];
@@ -227,22 +233,19 @@ async function ensureStream(
 /** Age at which entries of a bucket go, ms; 0 for never. */
 function entryAgeMs(bucket: string, topology: Topology): number {
   if (bucket === BUCKETS.checkpoints) return topology.checkpointAgeMs;
+  if (bucket === BUCKETS.answers) return topology.answerAgeMs;
   if (bucket === BUCKETS.capacity) return topology.advertAgeMs;
   if (bucket === BUCKETS.requests) return topology.requestAgeMs;
   return bucket === BUCKETS.stepCache ? topology.stepCacheAgeMs : 0;
 }
 
-async function ensureBucket(
-  connection: Connection,
-  bucket: string,
-  topology: Topology,
-  ttl: number,
-): Promise<void> {
+async function ensureBucket(connection: Connection, bucket: string, topology: Topology): Promise<void> {
   await new Kvm(connection.jetstream).create(bucket, {
     history: 1,
     replicas: topology.replicas,
     storage: StorageType.File,
-    ttl,
+    ttl: entryAgeMs(bucket, topology),
+    ...(bucket === BUCKETS.answers ? { max_bytes: topology.maxAnswerBytes } : {}),
   });
 }
 

@@ -2,13 +2,14 @@ import { hostname } from 'node:os';
 import { connectEvents, type Events } from '@agentforge/events';
 import { Drain, Readiness } from '@agentforge/service-kit';
 import type { Logger, Metrics } from '@agentforge/telemetry';
+import type { DeviceInfo } from '@agentforge/tensor';
 import { describePhase } from '../definition/descriptor.js';
 import type { PhaseDefinition } from '../definition/phase-definition.js';
 import { PhaseTasks } from '../host/phase-tasks.js';
 import type { RuntimeOptions } from '../host/runtime-options.js';
 import { openCompute } from './compute.js';
 import type { PhaseServiceConfig } from './phase-settings.js';
-import { PoolAdvertiser, poolOf } from './pool-advertiser.js';
+import { PoolAdvertiser, poolMemoryBytes, poolOf } from './pool-advertiser.js';
 
 /** How often the descriptor is written again, so that it survives a lost registry. */
 const REGISTER_EVERY_MS = 60_000;
@@ -47,8 +48,7 @@ export class PhaseHost {
     const { phase, config, log, metrics } = parts;
     this.phase = phase;
     this.address = config.grpcPort === 0 ? '' : `${config.grpcHost}:${config.grpcPort}`;
-    const { device } = openCompute(config, log, metrics);
-    const options = runtimeOptions(config, device);
+    const options = runtimeOptions(config, openCompute(config, log, metrics));
     this.tasks = new PhaseTasks(phase, options, log, metrics);
     this.pool = new PoolAdvertiser(poolOf(phase.name, options.workerId, config), log);
   }
@@ -128,9 +128,13 @@ function ackWaitOf({ ackWaitMs, heartbeatMs }: PhaseServiceConfig): number {
   return ackWaitMs === 0 ? Math.max(MISSED_BEATS * heartbeatMs, MIN_ACK_WAIT_MS) : ackWaitMs;
 }
 
-function runtimeOptions(config: PhaseServiceConfig, device: RuntimeOptions['device']): RuntimeOptions {
+function runtimeOptions(config: PhaseServiceConfig, { device, isa }: DeviceInfo): RuntimeOptions {
   return {
     device,
+    backend: `${device}-${isa}`,
+    subtaskConcurrency: Math.min(config.subtaskConcurrency, config.concurrency),
+    keepsAnswers: config.subtaskCache === 'on',
+    subtaskMemoryBytes: config.subtaskMemoryBytes || poolMemoryBytes(config) / config.concurrency,
     workerId: config.workerId || `${hostname()}-${process.pid}`,
     artifactDirectory: config.artifactDir,
     concurrency: config.concurrency,

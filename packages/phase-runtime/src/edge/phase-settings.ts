@@ -37,6 +37,29 @@ export function phaseSettings(ports: DefaultPorts) {
       description:
         'Tasks after which a worker thread is replaced; 1 gives each task a thread that has done nothing before',
     }),
+    subtaskConcurrency: setting({
+      env: 'FORGE_SUBTASK_CONCURRENCY',
+      schema: z.coerce.number().int().min(0).max(64),
+      default: 1,
+      unit: 'threads',
+      description:
+        'Threads without a task that compute subtasks of steps of other replicas; 0 for none. A task that comes has precedence',
+    }),
+    subtaskMemoryBytes: setting({
+      env: 'FORGE_SUBTASK_MEMORY_BYTES',
+      schema: z.coerce.number().int().min(0),
+      default: 0,
+      unit: 'bytes',
+      description:
+        'Most memory that a subtask of another replica may take; 0 means the memory of the pool over the task concurrency',
+    }),
+    subtaskCache: setting({
+      env: 'FORGE_SUBTASK_CACHE',
+      schema: z.enum(['on', 'off']),
+      default: 'on',
+      description:
+        'Whether answers of subtasks are taken from earlier ones of the same project, and kept for later ones',
+    }),
     computeThreads: setting({
       env: 'FORGE_COMPUTE_THREADS',
       schema: zCount.max(1024),

@@ -13,7 +13,7 @@ export function poolOf(phase: string, workerId: string, config: PhaseServiceConf
     worker: workerId,
     phase,
     cpu: config.poolCpu || availableParallelism(),
-    memoryBytes: config.poolMemoryBytes || memoryBytes(),
+    memoryBytes: poolMemoryBytes(config),
     gpus: config.poolGpus,
     gpuMemoryBytes: config.poolGpuMemoryBytes,
   };
@@ -49,8 +49,9 @@ export class PoolAdvertiser {
   }
 }
 
-/** Memory of the container if it has a limit, of the host otherwise. */
-function memoryBytes(): number {
+/** Memory that steps and subtasks may take: as set, else of the container if it has a limit, else of the host. */
+export function poolMemoryBytes({ poolMemoryBytes }: Pick<PhaseServiceConfig, 'poolMemoryBytes'>): number {
+  if (poolMemoryBytes > 0) return poolMemoryBytes;
   const limit = process.constrainedMemory?.() ?? 0;
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
 }

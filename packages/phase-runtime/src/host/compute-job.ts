@@ -1,6 +1,8 @@
 import { AppError, type FieldViolation } from '@agentforge/errors';
+import type { SpreadOrder } from '../subtasks/subtask-messages.js';
 import { STOP, StopFlag, type StopReason } from '../worker/control.js';
-import type { ErrorMessage, WorkerInput, WorkerMessage, WorkerResult } from '../worker/messages.js';
+import type { ErrorMessage } from '../worker/error-message.js';
+import type { WorkerInput, WorkerMessage, WorkerResult } from '../worker/messages.js';
 import { toAppError } from '../worker/system-error.js';
 import { LONG_WORK_MS, type ThreadPool } from './thread-pool.js';
 import type { WorkerThread } from './worker-thread.js';
@@ -87,10 +89,17 @@ export class ComputeJob {
     this.stopFlag.raise(reason);
     const now = this.stopFlag.reason;
     if (now === before || now === undefined) return;
+    // Wakes a thread that waits for the answers of others.
+    this.thread.tell({ kind: 'stop' });
     clearTimeout(this.timer);
     const graceMs = now === STOP.release ? this.grace.releaseMs : this.grace.abortMs;
     if (this.thread.isLoaded) this.timer = setTimeout(() => void this.thread.terminate(), graceMs);
     else void this.thread.terminate();
+  }
+
+  /** Says something to the work. */
+  tell(order: SpreadOrder): void {
+    if (!this.hasEnded) this.thread.tell(order);
   }
 
   private receive(message: WorkerMessage): void {

@@ -24,6 +24,10 @@ const OPTIONS: RuntimeOptions = {
   workerId: 'w',
   artifactDirectory: '',
   device: 'cpu' as const,
+  backend: 'cpu-none',
+  subtaskConcurrency: 1,
+  keepsAnswers: false,
+  subtaskMemoryBytes: 2 ** 20,
   concurrency: 2,
   tasksPerThread: 1,
   threads: 1,
@@ -62,6 +66,7 @@ function queue() {
     },
     checkpoints: { get: async () => undefined },
     progress: { publish: () => undefined },
+    subtasks: { hear: () => ({ stop: () => undefined }) },
   } as unknown as Events;
   const again = (delivery: number) => deliver({ task, delivery } as DeliveredTask);
   return { events, reports, answers, again };

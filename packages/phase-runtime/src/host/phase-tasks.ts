@@ -3,6 +3,7 @@ import { AppError } from '@agentforge/errors';
 import type { Consumption, DeliveredTask, Events } from '@agentforge/events';
 import type { Logger, Metrics } from '@agentforge/telemetry';
 import type { PhaseDefinition } from '../definition/phase-definition.js';
+import { SubtaskHelper } from '../subtasks/subtask-helper.js';
 import { STOP } from '../worker/control.js';
 import type { RuntimeOptions } from './runtime-options.js';
 import { TaskExecution } from './task-execution.js';
@@ -23,6 +24,7 @@ export class PhaseTasks {
   private consumption: Consumption | undefined;
   private isDraining = false;
   private readonly threads: ThreadPool;
+  private readonly helper: SubtaskHelper;
 
   constructor(
     private readonly phase: PhaseDefinition,
@@ -35,6 +37,9 @@ export class PhaseTasks {
       size: concurrency,
       tasksPerThread,
     });
+    const { threads } = this;
+    const tasks = () => this.executions.size;
+    this.helper = new SubtaskHelper({ phase, options, threads, log, metrics, tasks });
   }
 
   /** Begins to pull tasks. */
@@ -47,6 +52,7 @@ export class PhaseTasks {
       { concurrency, ackWaitMs },
     );
     if (this.isDraining) await this.consumption.stopPulling();
+    else this.helper.start(events);
   }
 
   /** What this replica executes, oldest first. */
@@ -70,10 +76,10 @@ export class PhaseTasks {
     this.execution(attemptId).stop(STOP.cancel);
   }
 
-  /** Pulls nothing more. */
+  /** Pulls nothing more, and gives back what it computes for others. */
   async stopPulling(): Promise<void> {
     this.isDraining = true;
-    await this.consumption?.stopPulling();
+    await Promise.all([this.consumption?.stopPulling(), this.helper.stop()]);
   }
 
   /** Hands every task back with a checkpoint; resolves when all reports are out. */
@@ -110,12 +116,14 @@ export class PhaseTasks {
       options: this.options,
       log,
       threads: this.threads,
+      metrics: this.metrics,
     });
     this.executions.set(attemptId, execution);
     if (this.isDraining) execution.stop(STOP.release);
     const labels = { phase: this.phase.name };
     this.metrics.gauge('stepsInFlight').set(labels, this.executions.size);
     try {
+      await this.helper.makeRoom();
       const outcome = await execution.run();
       const seconds = (Date.now() - execution.startTime.getTime()) / 1000;
       this.metrics.counter('stepAttempts').inc({ ...labels, outcome });

@@ -9,6 +9,14 @@ export interface RuntimeOptions {
   readonly concurrency: number;
   /** What computes. */
   readonly device: 'cpu' | 'cuda';
+  /** The same with its instruction set, for example `cpu-avx512`: workers that differ in it round differently. */
+  readonly backend: string;
+  /** Threads that compute subtasks of other workers, within the concurrency; 0 for none. */
+  readonly subtaskConcurrency: number;
+  /** Whether answers of subtasks are kept, and earlier ones taken. */
+  readonly keepsAnswers: boolean;
+  /** Most memory that such a subtask may take, in bytes. */
+  readonly subtaskMemoryBytes: number;
   /** Tasks after which a worker thread is replaced. */
   readonly tasksPerThread: number;
   /** Threads of the compute pool of one task. */

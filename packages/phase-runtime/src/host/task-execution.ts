@@ -9,10 +9,12 @@ import {
   TaskHeartbeatSchema,
 } from '@agentforge/contracts';
 import type { DeliveredTask, Events } from '@agentforge/events';
-import type { Logger } from '@agentforge/telemetry';
+import type { Logger, Metrics } from '@agentforge/telemetry';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { timestampNow } from '@bufbuild/protobuf/wkt';
 import type { PhaseDefinition } from '../definition/phase-definition.js';
+import type { SpreadWord } from '../subtasks/subtask-messages.js';
+import { SubtaskOfferer } from '../subtasks/subtask-offerer.js';
 import { STOP, type StopReason } from '../worker/control.js';
 import type { WorkerMessage } from '../worker/messages.js';
 import { toAppError } from '../worker/system-error.js';
@@ -34,6 +36,7 @@ export interface ExecutionDependencies {
   readonly options: RuntimeOptions;
   readonly log: Logger;
   readonly threads: ThreadPool;
+  readonly metrics: Metrics;
 }
 
 type Payload = NonNullable<MessageInitShape<typeof StepReportSchema>['payload']>;
@@ -48,6 +51,7 @@ export class TaskExecution {
   readonly feed: TaskFeed;
   readonly task: StepTask;
   private job: ComputeJob | undefined;
+  private readonly offerer: SubtaskOfferer;
   private wantedStop: StopReason | undefined;
   private checkpoint: ArtifactRef | undefined;
   private sequence = 0;
@@ -59,6 +63,7 @@ export class TaskExecution {
     private readonly deps: ExecutionDependencies,
   ) {
     this.task = delivered.task;
+    this.offerer = new SubtaskOfferer(deps, this.task, (order) => this.job?.tell(order));
     this.feed = new TaskFeed(this.task, (progress) => deps.events.progress.publish(progress));
   }
 
@@ -75,6 +80,7 @@ export class TaskExecution {
       return await this.reportEnd(await this.compute().catch(failed));
     } finally {
       directives.stop();
+      this.offerer.close();
       this.feed.close();
     }
   }
@@ -83,6 +89,7 @@ export class TaskExecution {
   stop(reason: StopReason): void {
     const order: (StopReason | undefined)[] = [undefined, STOP.release, STOP.cancel, STOP.abandon];
     if (order.indexOf(reason) > order.indexOf(this.wantedStop)) this.wantedStop = reason;
+    this.offerer.close();
     this.job?.stop(reason);
   }
 
@@ -125,7 +132,8 @@ export class TaskExecution {
 
   private receive(message: WorkerMessage): void {
     const { log } = this.deps;
-    if (message.kind === 'progress') this.feed.progress(message);
+    if (isSpreadWord(message)) this.offerer.receive(message);
+    else if (message.kind === 'progress') this.feed.progress(message);
     else if (message.kind === 'log') {
       this.feed.log(message);
       if (message.level !== 'info') log.warn('phase.progress', { message: message.text });
@@ -213,6 +221,17 @@ export class TaskExecution {
     return { run, stepId, attemptId, fencingToken, worker: this.deps.options.workerId };
   }
 }
+
+function isSpreadWord(message: WorkerMessage): message is SpreadWord {
+  return SPREAD_WORDS.has(message.kind);
+}
+
+const SPREAD_WORDS: ReadonlySet<string> = new Set<SpreadWord['kind']>([
+  'spread',
+  'computed',
+  'refused',
+  'withdrawn',
+]);
 
 function failed(error: unknown): JobEnd {
   return { kind: 'failed', error: toAppError(error) };

@@ -1,10 +1,11 @@
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import type { SpreadOrder, SubtaskEnd, SubtaskInput } from '../subtasks/subtask-messages.js';
 import type { HostMessage, ThreadMessage, WorkerInput, WorkerMessage } from '../worker/messages.js';
 
 /** Listens to one piece of work in a thread. */
-export interface WorkListener {
+export interface WorkListener<Message = WorkerMessage> {
   /** What the work says, in order; nothing that an earlier piece of work still has to say. */
-  onMessage(message: WorkerMessage): void;
+  onMessage(message: Message): void;
   /** The thread ended, after everything that the work said. */
   onExit(exitCode: number, error: unknown): void;
 }
@@ -18,7 +19,7 @@ export class WorkerThread {
   isLoaded = false;
   private readonly worker: Worker;
   private error: unknown;
-  private listener: { readonly port: MessagePort; readonly words: WorkListener } | undefined;
+  private listener: { readonly port: MessagePort; readonly words: WorkListener<never> } | undefined;
 
   constructor(url: URL, name: string) {
     this.worker = new Worker(url, { name, execArgv: [] });
@@ -35,11 +36,25 @@ export class WorkerThread {
 
   /** Gives it work. What it says comes on a channel of its own, so that late words of earlier work reach nobody. */
   work(input: WorkerInput, words: WorkListener): void {
-    const { port1, port2 } = new MessageChannel();
     this.tasks += 1;
-    this.listener = { port: port1, words };
+    this.open<WorkerMessage>(input, words);
+  }
+
+  /** Lets it compute subtasks of other workers, one after another as {@link tell} gives them. */
+  help(words: WorkListener<SubtaskEnd>): void {
+    this.open<SubtaskEnd>(undefined, words);
+  }
+
+  /** Says something to the work that it does. */
+  tell(message: SpreadOrder | SubtaskInput): void {
+    this.listener?.port.postMessage(message);
+  }
+
+  private open<Message>(input: WorkerInput | undefined, words: WorkListener<Message>): void {
+    const { port1, port2 } = new MessageChannel();
+    this.listener = { port: port1, words: words as WorkListener<never> };
     this.worker.ref();
-    port1.on('message', (message: WorkerMessage) => {
+    port1.on('message', (message: Message) => {
       // The two ports are not in step: its words may come before the thread's own.
       this.isLoaded = true;
       words.onMessage(message);
@@ -67,7 +82,7 @@ export class WorkerThread {
     for (;;) {
       const received = receiveMessageOnPort(listener.port);
       if (!received) break;
-      listener.words.onMessage(received.message as WorkerMessage);
+      listener.words.onMessage(received.message as never);
     }
     this.rest();
     listener.words.onExit(exitCode, this.error);

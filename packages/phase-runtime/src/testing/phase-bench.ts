@@ -16,8 +16,10 @@ import {
 import { attemptIdOf, type Events } from '@agentforge/events';
 import { connectForTest, startNatsServer } from '@agentforge/events/testing';
 import { createService, type RunningService } from '@agentforge/service-kit';
+import { Metrics } from '@agentforge/telemetry';
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
 import type { PhaseDefinition } from '../definition/phase-definition.js';
+import { PhaseHost } from '../edge/phase-host.js';
 import { PhaseRuntimeModule } from '../edge/phase-runtime.module.js';
 import { phaseSettings } from '../edge/phase-settings.js';
 
@@ -78,6 +80,8 @@ export class PhaseBench {
       FORGE_ARTIFACT_DIR: this.directory,
       FORGE_TASK_ACK_WAIT_MS: '2000',
       FORGE_HEARTBEAT_MS: '100',
+      // What a test repeats is computed again.
+      FORGE_SUBTASK_CACHE: 'off',
     };
   }
 
@@ -165,6 +169,47 @@ export class PhaseBench {
     await this.nats.stop();
     await rm(this.directory, { recursive: true, force: true });
   }
+}
+
+/**
+ * Submits until one service executes the task: others may take what is queued; with them it is cancelled.
+ * @returns the task, which has started
+ */
+export async function startedBy(
+  service: RunningService,
+  bench: PhaseBench,
+  submit: () => Promise<StepTask>,
+): Promise<StepTask> {
+  for (;;) {
+    const task = await submit();
+    await bench.report(task, 'started');
+    const { attemptId } = task;
+    if (
+      service
+        .get(PhaseHost)
+        .tasks.list()
+        .some((one) => one.task.attemptId === attemptId)
+    )
+      return task;
+    bench.answers.set(attemptId, TaskAction.CANCEL);
+    await bench.report(task, 'cancelled');
+  }
+}
+
+/** Sum of the series of a service's metric that have these labels; 0 when there is none. */
+export async function metricOf(
+  service: RunningService,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): Promise<number> {
+  const { text } = await service.get(Metrics).expose();
+  let sum = 0;
+  for (const line of text.split('\n')) {
+    if (!line.startsWith(`${name}{`)) continue;
+    if (Object.entries(labels).every(([key, value]) => line.includes(`${key}="${value}"`)))
+      sum += Number(line.slice(line.lastIndexOf(' ')));
+  }
+  return sum;
 }
 
 /** Polls until there is something. */

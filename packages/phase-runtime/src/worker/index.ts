@@ -1,6 +1,8 @@
 export { MEDIA_TYPES } from '@agentforge/artifacts';
 export { STOP, StopFlag, type StopReason } from './control.js';
-export type { ErrorMessage, WorkerInput, WorkerMessage, WorkerResult } from './messages.js';
+export type { ErrorMessage } from './error-message.js';
+export type { WorkerInput, WorkerMessage, WorkerResult } from './messages.js';
+export type { OrderInbox } from './order-inbox.js';
 export type {
   ArtifactLabel,
   Checkpoint,
@@ -12,9 +14,13 @@ export type {
   PhaseMetricValue,
   PhaseOutput,
   PhaseResult,
+  SpreadWork,
+  StepPart,
   StoredBlob,
+  SubtaskContext,
 } from './phase-context.js';
 export { type PhaseWork, runPhase, servePhase } from './serve-phase.js';
+export { runSubtask, type SubtaskWork } from './serve-subtasks.js';
 export { ResourceExhaustedError, toAppError } from './system-error.js';
 export { thin } from './thin.js';
 export { StoppedError, UnusableCheckpointError } from './worker.errors.js';

@@ -1,7 +1,8 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { ArtifactRef } from '@agentforge/contracts';
-import type { CanonicalCode, FieldViolation } from '@agentforge/errors';
+import type { SpreadWord } from '../subtasks/subtask-messages.js';
 import type { StopReason } from './control.js';
+import type { ErrorMessage } from './error-message.js';
 import type { CurvePoint, LogLevel, PhaseMetricValue, PhaseOutput } from './phase-context.js';
 
 /** What a worker thread is given to do. */
@@ -30,8 +31,9 @@ export interface WorkerInput {
 
 /** What the host tells a thread that waits for work. */
 export interface HostMessage {
-  readonly input: WorkerInput;
-  /** Where the work says what it has to say; the thread closes it after the last message. */
+  /** Absent: the thread computes subtasks of other workers, which come through the port, until the host closes it. */
+  readonly input: WorkerInput | undefined;
+  /** Where the work says what it has to say, and is told about its subtasks; the thread closes it after the last message. */
   readonly port: MessagePort;
 }
 
@@ -39,16 +41,6 @@ export interface HostMessage {
 export interface ThreadMessage {
   /** The modules are loaded: what comes begins at once. */
   readonly kind: 'loaded';
-}
-
-/** An error on its way from the worker to the host. */
-export interface ErrorMessage {
-  readonly name: string;
-  readonly code: CanonicalCode;
-  readonly message: string;
-  readonly reason: string | undefined;
-  readonly fieldViolations: readonly FieldViolation[];
-  readonly stack: string | undefined;
 }
 
 /** What a worker thread tells its host. The last message is one of succeeded, stopped and failed. */
@@ -62,6 +54,7 @@ export type WorkerMessage =
   | { readonly kind: 'log'; readonly level: LogLevel; readonly text: string; readonly timeMs: number }
   | { readonly kind: 'resumed'; readonly checkpoint: ArtifactRef }
   | { readonly kind: 'checkpointed'; readonly checkpoint: ArtifactRef; readonly sequence: number }
+  | SpreadWord
   | { readonly kind: 'succeeded'; readonly result: WorkerResult }
   | { readonly kind: 'stopped'; readonly reason: StopReason }
   | { readonly kind: 'failed'; readonly error: ErrorMessage };

@@ -1,4 +1,5 @@
 import type { ArtifactRef, Manifest } from '@agentforge/contracts';
+import type { JsonValue } from '@bufbuild/protobuf';
 
 /** Severity of a log line. */
 export type LogLevel = 'info' | 'warn' | 'error';
@@ -79,6 +80,45 @@ export interface Checkpoint {
   read(path: string): Promise<Uint8Array>;
 }
 
+/** A part of the work of a step. */
+export interface StepPart {
+  /** What to compute: JSON, at most 256 KiB; a larger one is computed here. */
+  readonly content: JsonValue;
+  /**
+   * All that the answer depends on besides phase, version and what computes: then an earlier answer may be taken instead,
+   * also one of another run. Absent when none may.
+   */
+  readonly key?: string;
+}
+
+/** How the subtasks of a step are computed, and what becomes of their answers. */
+export interface SpreadWork {
+  /** Memory that computing one takes, in bytes: workers that have less do not help. */
+  readonly memoryBytes: number;
+  /** Computes one here; the same to the bit as whoever else computes it. */
+  compute(content: JsonValue, index: number): Promise<JsonValue>;
+  /**
+   * Takes an answer; may be a safe point. Each subtask is answered once, in no certain order: nothing that the result
+   * depends on may depend on it.
+   * @returns false when the answer cannot be one: then it is computed here
+   */
+  accept(index: number, answer: JsonValue): boolean | Promise<boolean>;
+}
+
+/** What code that computes a subtask of another worker's step can do. */
+export interface SubtaskContext<Config> {
+  readonly config: Config;
+  readonly seed: bigint;
+  readonly device: 'cpu' | 'cuda';
+  readonly threads: number;
+  /** The artifacts of an input port of the step, in order. */
+  inputs(port: string): readonly InputArtifact[];
+  /** Heard by nobody: where a subtask stands is of no interest. */
+  progress(fraction: number, stage: string): void;
+  /** Throws StoppedError when the answer is not wanted any more; called between two calls that compute. */
+  throwIfAborted(): void;
+}
+
 /** What the code of a phase can do. It runs in a worker thread. */
 export interface PhaseContext<Config> {
   readonly config: Config;
@@ -110,6 +150,11 @@ export interface PhaseContext<Config> {
    * @throws StoppedError when the work has to end
    */
   safePoint(snapshot: () => FileSet | Promise<FileSet>): Promise<void>;
+  /**
+   * Has subtasks computed, here and by workers of the phase that have nothing else to do; resolves when each is answered.
+   * @throws StoppedError when the work has to end; what `compute` and `accept` throw
+   */
+  spread(parts: readonly StepPart[], work: SpreadWork): Promise<void>;
   /** Stores bytes that several checkpoints refer to. */
   store(bytes: Uint8Array): Promise<StoredBlob>;
   /** Stores an artifact of one blob. */

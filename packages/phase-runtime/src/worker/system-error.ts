@@ -1,4 +1,5 @@
 import { AppError } from '@agentforge/errors';
+import type { ErrorMessage } from './error-message.js';
 
 /** What the operating system says when something ran out. */
 const EXHAUSTED: Readonly<Record<string, string>> = {
@@ -27,4 +28,10 @@ export function toAppError(thrown: unknown): AppError {
     return new ResourceExhaustedError('memory ran out', thrown);
   }
   return AppError.from(thrown);
+}
+
+/** Any thrown value as a message to the host. */
+export function describeError(thrown: unknown): ErrorMessage {
+  const { name, code, message, reason, fieldViolations, stack } = toAppError(thrown);
+  return { name, code, message, reason, fieldViolations, stack };
 }

@@ -1,9 +1,11 @@
 import type { ArtifactStore } from '@agentforge/artifacts';
 import type { ArtifactRef } from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
-import { openCheckpoint, plain, storeFiles, writeCheckpoint } from './checkpoints.js';
+import { openCheckpoint, storeFiles, writeCheckpoint } from './checkpoints.js';
 import { STOP, StopFlag } from './control.js';
+import { inputArtifact } from './input-artifact.js';
 import type { WorkerInput, WorkerMessage } from './messages.js';
+import type { OrderInbox } from './order-inbox.js';
 import type {
   ArtifactLabel,
   Checkpoint,
@@ -12,9 +14,12 @@ import type {
   InputArtifact,
   LogLevel,
   PhaseContext,
+  SpreadWork,
+  StepPart,
   StoredBlob,
 } from './phase-context.js';
 import { ProgressReporter } from './progress-reporter.js';
+import { spreadSubtasks } from './spread.js';
 import { StoppedError } from './worker.errors.js';
 
 /** Longest log line that is passed on, in characters. */
@@ -42,6 +47,7 @@ export class WorkerContext<Config> implements PhaseContext<Config> {
     private readonly input: WorkerInput,
     private readonly artifacts: ArtifactStore,
     private readonly send: (message: WorkerMessage) => void,
+    private readonly orders?: OrderInbox,
     private readonly nowMs: () => number = () => performance.now(),
   ) {
     this.config = input.config as Config;
@@ -63,7 +69,7 @@ export class WorkerContext<Config> implements PhaseContext<Config> {
 
   inputs(port: string): readonly InputArtifact[] {
     const found = this.input.inputs.find((input) => input.port === port);
-    return found?.artifacts.map((ref) => this.inputArtifact(ref)) ?? [];
+    return found?.artifacts.map((ref) => inputArtifact(this.artifacts, ref)) ?? [];
   }
 
   async restore<State>(decode: (checkpoint: Checkpoint) => Promise<State>): Promise<State | null> {
@@ -111,6 +117,14 @@ export class WorkerContext<Config> implements PhaseContext<Config> {
     if (this.stop.reason === STOP.release) throw new StoppedError(STOP.release);
   }
 
+  spread(parts: readonly StepPart[], work: SpreadWork): Promise<void> {
+    return spreadSubtasks(parts, work, {
+      say: this.send,
+      orders: this.orders,
+      throwIfAborted: () => this.throwIfAborted(),
+    });
+  }
+
   store(bytes: Uint8Array): Promise<StoredBlob> {
     return this.artifacts.put(bytes);
   }
@@ -150,15 +164,5 @@ export class WorkerContext<Config> implements PhaseContext<Config> {
 
   private isCheckpointDue(): boolean {
     return this.nowMs() - this.checkpointedAtMs >= this.input.checkpointIntervalMs;
-  }
-
-  private inputArtifact(ref: ArtifactRef): InputArtifact {
-    return {
-      name: ref.name,
-      ref,
-      bytes: async () => plain(await this.artifacts.readBytes(ref.digest)),
-      manifest: () => this.artifacts.getManifest(ref.digest),
-      file: async (path) => plain(await this.artifacts.readFile(ref.digest, path)),
-    };
   }
 }

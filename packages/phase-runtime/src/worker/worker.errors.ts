@@ -14,3 +14,12 @@ export class UnusableCheckpointError extends AppError {
     super('FAILED_PRECONDITION', `checkpoint cannot be used: ${problem}`, { reason: 'UNUSABLE_CHECKPOINT' });
   }
 }
+
+/** What a phase computed for a subtask is not what it accepts as its answer. */
+export class MalformedAnswerError extends AppError {
+  constructor() {
+    super('INTERNAL', 'a subtask was computed, but its answer is not accepted', {
+      reason: 'MALFORMED_ANSWER',
+    });
+  }
+}
