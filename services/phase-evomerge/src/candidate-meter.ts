@@ -1,42 +1,80 @@
 import {
   countParameters,
+  type EvaluateOptions,
   type Evaluation,
   evaluate,
   LlamaModel,
   type ModelConfig,
   type TokenStream,
 } from '@agentforge/model';
-import type { PhaseContext } from '@agentforge/phase-runtime/worker';
+import type { SubtaskContext } from '@agentforge/phase-runtime/worker';
+import { estimatedLoss, HopelessSignal, PrefixWatch, type Reference } from './domain/early-stop.js';
 import type { EvomergeConfig } from './domain/evomerge-config.js';
 import type { Measured } from './domain/fitness.js';
 import { forwardFlopPerToken } from './domain/flop.js';
 import { layersOf, type Weights } from './domain/layout.js';
 
+/** What a candidate is measured for. */
+export interface MeasureOptions {
+  readonly reference?: Reference | undefined;
+  readonly notesPrefixes?: boolean;
+}
+
 /** Measures candidates. One model is in the compute core at a time. */
 export class CandidateMeter {
   constructor(
     private readonly shape: ModelConfig,
-    private readonly context: PhaseContext<EvomergeConfig>,
+    private readonly context: Pick<SubtaskContext<EvomergeConfig>, 'config' | 'throwIfAborted'>,
   ) {}
 
-  /** What fitness is made of, on the first `fitness_tokens` of a stream. */
-  measure(weights: Weights, stream: TokenStream): Measured {
-    const { lossNats } = this.evaluate(weights, stream, this.context.config.fitness_tokens);
+  /**
+   * What fitness is made of, on the first `fitness_tokens` of a stream.
+   * @param reference      what a hopeless candidate is told by; absent: none is stopped
+   * @param notesPrefixes  whether the losses on the first tokens are wanted too: those of a parent
+   */
+  measure(
+    weights: Weights,
+    stream: TokenStream,
+    { reference, notesPrefixes }: MeasureOptions = {},
+  ): Measured {
+    const { fitness_tokens, sequence_length, early_stop_margin } = this.context.config;
     const config = this.shapeOf(weights);
-    return {
-      lossNats,
-      flopPerToken: forwardFlopPerToken(config, this.context.config.sequence_length),
-      parameters: countParameters(config).total,
-    };
+    const flopPerToken = forwardFlopPerToken(config, sequence_length);
+    const parameters = countParameters(config).total;
+    // One that is smaller or faster may be worth its loss.
+    const isHopeful =
+      reference && (flopPerToken < reference.flopPerToken || parameters < reference.parameters);
+    const total = Math.min(stream.tokens.length, fitness_tokens) - 1;
+    const watch = new PrefixWatch(total, isHopeful ? undefined : reference, early_stop_margin);
+    try {
+      const { lossNats } = this.evaluate(weights, stream, fitness_tokens, (soFar) => watch.see(soFar));
+      const { prefixes } = watch;
+      return { lossNats, flopPerToken, parameters, ...(notesPrefixes ? { prefixes } : {}) };
+    } catch (error) {
+      if (!(error instanceof HopelessSignal) || !reference) throw error;
+      const stoppedEarly = error.seen;
+      return { lossNats: estimatedLoss(stoppedEarly, reference), flopPerToken, parameters, stoppedEarly };
+    }
   }
 
   /** Loss on a whole stream, or its first tokens. */
-  evaluate(weights: Weights, stream: TokenStream, maxTokens = stream.tokens.length): Evaluation {
+  evaluate(
+    weights: Weights,
+    stream: TokenStream,
+    maxTokens = stream.tokens.length,
+    onBatch?: EvaluateOptions['onBatch'],
+  ): Evaluation {
     const { sequence_length: length, batch_size: batchSize } = this.context.config;
     const model = LlamaModel.fromState(this.shapeOf(weights), weights);
     try {
       const checkCancelled = () => this.context.throwIfAborted();
-      return evaluate(model, stream, { length, batchSize, maxTokens, checkCancelled });
+      return evaluate(model, stream, {
+        length,
+        batchSize,
+        maxTokens,
+        checkCancelled,
+        ...(onBatch ? { onBatch } : {}),
+      });
     } finally {
       model.dispose();
     }

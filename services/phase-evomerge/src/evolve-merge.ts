@@ -15,7 +15,7 @@ import type { Individual } from './domain/individual.js';
 import { layersOf, type Weights } from './domain/layout.js';
 import { recipeYaml } from './domain/recipe-yaml.js';
 import { judge, OUTCOMES, type Outcome } from './domain/verdict.js';
-import { LocalEvaluator } from './evaluation/local-evaluator.js';
+import { SpreadEvaluator } from './evaluation/spread-evaluator.js';
 import { Evolving, uniformAverage } from './evolving.js';
 import { mergeMetrics, mergeReport, type SplitEvaluations } from './evolving-report.js';
 import { type MergeInputs, type Parent, readInputs } from './merge-inputs.js';
@@ -33,7 +33,7 @@ export async function evolveMerge(context: PhaseContext<EvomergeConfig>): Promis
   const meter = new CandidateMeter(inputs.config, context);
   const uniform = uniformAverage(inputs.parents.map(({ weights }) => weights));
   if (context.fallback !== '') return deliver(context, inputs, meter, { best: uniform, uniform });
-  const evaluator = new LocalEvaluator(meter, inputs.fitness);
+  const evaluator = new SpreadEvaluator(context, inputs, meter);
   const { state, pool } = await new Evolving(context, inputs, evaluator).run();
   return deliver(context, inputs, meter, { best: pool.get(chosenOf(state).id), uniform, state });
 }
@@ -64,7 +64,8 @@ async function deliver(
   const handedOn = outcome === OUTCOMES.noGain ? bestParent(inputs, lossOf) : null;
   const model = handedOn ? handedOn.artifact.ref : await putModel(context, inputs, meter, best, outcome);
   const parameters = countParameters(meter.shapeOf(handedOn?.weights ?? best)).total;
-  const metrics = mergeMetrics(evaluations, parameters, BEST, state);
+  const fitnessTokens = Math.min(inputs.fitness.tokens.length, context.config.fitness_tokens) - 1;
+  const metrics = mergeMetrics(evaluations, parameters, BEST, state, fitnessTokens);
   const bytes = mergeReport(context, inputs, { outcome, metrics, state, handedOn: handedOn?.name });
   const report = await context.putBlob(
     { name: 'evomerge-report', type: 'report', mediaType: MEDIA_TYPES.report },

@@ -2,7 +2,9 @@ import type { Evaluation } from '@agentforge/model';
 import type { PhaseContext, PhaseMetricValue } from '@agentforge/phase-runtime/worker';
 import { bestOf, chosenOf, type EvolutionState, paretoFrontOf } from './domain/evolution.js';
 import type { EvomergeConfig } from './domain/evomerge-config.js';
+import type { Individual } from './domain/individual.js';
 import type { Outcome } from './domain/verdict.js';
+import { ContentNames } from './evaluation/content.js';
 import type { MergeInputs } from './merge-inputs.js';
 
 /** A model measured on both held-out splits. */
@@ -12,12 +14,14 @@ export type SplitEvaluations = Readonly<Record<'fitness' | 'report', Evaluation>
  * The metrics of the step.
  * @param evaluations  by subject: best, uniform average, parents
  * @param parameters   of the model that is handed on
+ * @param fitnessTokens  that a whole measurement predicts
  */
 export function mergeMetrics(
   evaluations: ReadonlyMap<string, SplitEvaluations>,
   parameters: number,
   best: string,
   state: EvolutionState | undefined,
+  fitnessTokens: number,
 ): PhaseMetricValue[] {
   const metrics: PhaseMetricValue[] = [];
   const add = (name: string, value: number, unit: string, split = '', subject = '') =>
@@ -34,10 +38,23 @@ export function mergeMetrics(
     add('fitness', chosenOf(state).fitness ?? 0, '1', 'fitness', best);
     add('generations', state.history.length - 1, '1');
     add('individuals', state.individuals.length, '1');
+    const genomes = genomesOf(state.individuals);
+    const stopped = genomes.flatMap(({ measured }) => measured?.stoppedEarly ?? []);
+    const saved = stopped.reduce((sum, { tokens }) => sum + 1 - tokens / fitnessTokens, 0);
+    add('evaluations_reused', state.individuals.length - genomes.length, '1');
+    add('stopped_early', stopped.length, '1');
+    add('fitness_tokens_saved', saved / genomes.length, '1', 'fitness');
     add('diversity', state.history.at(-1)?.diversity ?? 0, '1');
     if (isMultiObjective(state)) add('pareto_front', paretoFrontOf(state).length, '1', 'fitness');
   }
   return metrics;
+}
+
+/** One individual of each genome: those that were measured. */
+function genomesOf(individuals: readonly Individual[]): readonly Individual[] {
+  const byId = new Map(individuals.map((one) => [one.id, one]));
+  const names = new ContentNames((id) => byId.get(id) as Individual);
+  return [...new Map(individuals.map((one) => [names.nameOf(one.id), one])).values()];
 }
 
 /** What the report says besides what the context and the inputs know. */

@@ -97,7 +97,10 @@ export class Evolving {
       const known = this.state.individuals.find((one) => one.measured && recipeKey(one) === key);
       const [first] = individuals as [Individual];
       if (known?.measured) this.record(individuals, known.measured);
-      else candidates.push({ individual: first, weights: () => this.pool.get(first.id) });
+      else {
+        const sourceOf = (id: SourceId) => this.individual(id);
+        candidates.push({ individual: first, weights: () => this.pool.get(first.id), sourceOf });
+      }
     }
     await this.evaluator.measure(candidates, async ({ individual }, measured) => {
       this.record(equals.get(recipeKey(individual)) ?? [], measured);

@@ -4,7 +4,7 @@ import { checkEvomergeConfig, estimateEvomerge, evomergeConfig } from './domain/
 /** What the phase is: its name, ports, configuration and metrics, and the module that computes it. */
 export const evomergePhase = definePhase({
   name: 'evomerge',
-  version: '1.0.0',
+  version: '1.1.0',
   summary: 'Evolves a merge of models that have one ancestor.',
   inputs: [
     {
@@ -71,6 +71,21 @@ export const evomergePhase = definePhase({
     { name: 'fitness', unit: '1', summary: 'Fitness of the best individual; the best parent has 1.' },
     { name: 'generations', unit: '1', summary: 'Generations after the first.' },
     { name: 'individuals', unit: '1', summary: 'Individuals that were born.' },
+    {
+      name: 'evaluations_reused',
+      unit: '1',
+      summary: 'Individuals whose genome was measured before, in this search.',
+    },
+    {
+      name: 'stopped_early',
+      unit: '1',
+      summary: 'Individuals that were not measured to the end because they are hopeless.',
+    },
+    {
+      name: 'fitness_tokens_saved',
+      unit: '1',
+      summary: 'Share of the tokens of all evaluations that were not looked at for that.',
+    },
     { name: 'diversity', unit: '1', summary: 'Spread of the last generation relative to the parents.' },
     {
       name: 'pareto_front',

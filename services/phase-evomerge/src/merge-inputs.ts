@@ -12,7 +12,7 @@ import {
   type Tokenizer,
   type TokenStream,
 } from '@agentforge/model';
-import type { InputArtifact, PhaseContext } from '@agentforge/phase-runtime/worker';
+import type { InputArtifact, SubtaskContext } from '@agentforge/phase-runtime/worker';
 import { distinctNames, requireCompatible } from './domain/compatibility.js';
 import { SequenceTooLongError } from './domain/evomerge.errors.js';
 import type { EvomergeConfig } from './domain/evomerge-config.js';
@@ -27,6 +27,9 @@ export interface Parent {
   readonly artifact: InputArtifact;
   readonly weights: Weights;
 }
+
+/** What reading needs: the step's own context, or that of one who helps. */
+type ReadContext = Pick<SubtaskContext<EvomergeConfig>, 'config' | 'inputs' | 'progress' | 'throwIfAborted'>;
 
 /** Everything the phase reads. */
 export interface MergeInputs {
@@ -43,7 +46,7 @@ export interface MergeInputs {
  * @throws IncompatibleModelsError  INVALID_ARGUMENT: every difference between the models
  * @throws CorpusTooSmallError      INVALID_ARGUMENT: nothing to measure on
  */
-export async function readInputs(context: PhaseContext<EvomergeConfig>): Promise<MergeInputs> {
+export async function readInputs(context: ReadContext): Promise<MergeInputs> {
   context.progress(0, 'reading the models');
   const artifacts = context.inputs('models');
   const names = distinctNames(artifacts.map(({ name }) => name));
@@ -74,7 +77,7 @@ async function readModel(artifact: InputArtifact) {
   return { files, config, weights, tokenizer: files.get(TOKENIZER_FILE) ?? new Uint8Array() };
 }
 
-async function readCorpus(context: PhaseContext<EvomergeConfig>): Promise<DisjointSplits> {
+async function readCorpus(context: ReadContext): Promise<DisjointSplits> {
   const files = await Promise.all(
     context.inputs('corpus').map(async ({ ref, bytes }, i) => {
       const extension = ref.mediaType.includes('jsonl') ? 'jsonl' : 'txt';

@@ -78,6 +78,21 @@ describe('evaluate()', () => {
     );
   });
 
+  it('tells after each batch what was predicted so far, as the whole counts it', () => {
+    const seen: { tokens: number; nats: number }[] = [];
+    const onBatch = (soFar: (typeof seen)[number]) => seen.push({ ...soFar });
+    const whole = evaluate(model, stream, { length: 8, stride: 2, batchSize: 4, onBatch });
+    expect(seen.at(-1)).toEqual({ tokens: whole.tokens, nats: whole.lossNats * whole.tokens });
+    const [first] = seen as [(typeof seen)[number]];
+    const start = evaluate(model, stream, {
+      length: 8,
+      stride: 2,
+      batchSize: 4,
+      maxTokens: first.tokens + 1,
+    });
+    expect(first.nats).toBeCloseTo(start.lossNats * start.tokens, 4);
+  });
+
   it('can be stopped', () => {
     const checkCancelled = (): void => {
       throw new Error('stop');

@@ -17,6 +17,8 @@ export interface EvaluateOptions {
   readonly maxTokens?: number;
   /** Called before each forward pass; throw from it to stop. */
   readonly checkCancelled?: () => void;
+  /** Told after each forward pass how many tokens are predicted, and their total loss; throw from it to stop. */
+  readonly onBatch?: (soFar: { readonly tokens: number; readonly nats: number }) => void;
 }
 
 /** How well a model predicts a text. */
@@ -55,7 +57,7 @@ const IGNORE = -100;
  * @throws InvalidEvaluationError  INVALID_ARGUMENT: a setting out of range
  */
 export function evaluate(model: LlamaModel, stream: TokenStream, options: EvaluateOptions = {}): Evaluation {
-  const { length = model.config.contextLength, batchSize = 8, checkCancelled } = options;
+  const { length = model.config.contextLength, batchSize = 8, checkCancelled, onBatch } = options;
   const { stride = length, maxTokens = stream.tokens.length } = options;
   checkOptions({ length, stride, batchSize, maxTokens }, model.config.contextLength);
   const end = Math.min(stream.tokens.length, maxTokens);
@@ -67,11 +69,16 @@ export function evaluate(model: LlamaModel, stream: TokenStream, options: Evalua
   const started = performance.now();
   let nats = 0;
   let processed = 0;
+  let predicted = 0;
   const ponder: Ponder[] = [];
   for (const windows of batched(windowsOf(end, length, stride), batchSize)) {
     checkCancelled?.();
     nats += lossOf(model, stream.tokens, windows, (one) => ponder.push(one));
-    for (const window of windows) processed += window.length;
+    for (const { length: tokens, skip } of windows) {
+      processed += tokens;
+      predicted += tokens - skip;
+    }
+    onBatch?.({ tokens: predicted, nats });
   }
   const seconds = (performance.now() - started) / 1000;
   const tokens = end - 1;

@@ -112,6 +112,14 @@ export const evomergeConfig = z.strictObject({
     .default(128)
     .describe('Tokens per row when measuring; at most the positions of the models'),
   batch_size: z.int().min(1).max(4096).default(16).describe('Rows per forward pass when measuring'),
+  early_stop_margin: z
+    .number()
+    .min(0)
+    .max(10)
+    .default(0.05)
+    .describe(
+      'Nats per token by which a candidate may be worse than the best parent after 1/4 and 1/2 of the tokens; beyond, it is not measured further. 0: all are measured to the end',
+    ),
   max_memory_mib: z
     .int()
     .min(16)

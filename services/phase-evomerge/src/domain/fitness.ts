@@ -1,6 +1,8 @@
+import type { PrefixLoss } from './early-stop.js';
+
 /** What an individual was measured to be. */
 export interface Measured {
-  /** Mean loss on the fitness split, nats per token. */
+  /** Mean loss on the fitness split, nats per token; an estimate when measuring was stopped early. */
   readonly lossNats: number;
   /** Floating-point operations of the forward pass per token. */
   readonly flopPerToken: number;
@@ -8,6 +10,10 @@ export interface Measured {
   readonly parameters: number;
   /** Share of tasks solved, 0 to 1; absent when there are no tasks. */
   readonly taskAccuracy?: number;
+  /** Of a parent, while hopeless candidates are stopped: its losses on the first tokens. */
+  readonly prefixes?: readonly PrefixLoss[];
+  /** Where measuring was stopped because the individual is hopeless, and its loss up to there. */
+  readonly stoppedEarly?: PrefixLoss;
 }
 
 /** Weights of the parts of the score; relative to each other. */
