@@ -1,13 +1,40 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type ArtifactRef, type Run, RunState } from '@agentforge/contracts';
+import {
+  type ArtifactRef,
+  PipelineService,
+  type Run,
+  RunState,
+  StepTaskSchema,
+  WaitKind,
+} from '@agentforge/contracts';
 import type { AppError } from '@agentforge/errors';
+import { attemptIdOf, STREAMS } from '@agentforge/events';
+import { publishRaw } from '@agentforge/events/testing';
+import { createClient } from '@agentforge/service-kit';
+import { create as message, toBinary } from '@bufbuild/protobuf';
 import { eventually, LocalSystem } from './local-system.js';
 import { type StepInit as Step, smallPipeline } from './pipeline-spec.js';
 
 const PROBE = fileURLToPath(new URL('../probe-phase/main.mjs', import.meta.url));
+/** Calls that one client may make per second; twice as many at once. */
+const CALLS_PER_SECOND = 40;
+
+/** What a step waits for whose task is in the queue. */
+const QUEUED = new Set([WaitKind.QUEUED_BEHIND, WaitKind.QUEUED_NO_WORKER]);
+
+/** A dead letter as the command line prints it. */
+interface Letter {
+  readonly sequence: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly run?: string;
+  readonly phase?: string;
+  readonly truncated?: boolean;
+}
 
 type Graph = Awaited<ReturnType<typeof smallPipeline>>;
 
@@ -27,7 +54,10 @@ describe('bad input', () => {
   let corpus: ArtifactRef;
 
   beforeAll(async () => {
-    system = await LocalSystem.start({}, ['--service', `phase-probe=${PROBE}`]);
+    system = await LocalSystem.start(
+      { FORGE_CLIENT_CALLS_PER_SECOND: String(CALLS_PER_SECOND), FORGE_UNCLAIMED_TASK_MS: '500' },
+      ['--service', `phase-probe=${PROBE}`],
+    );
     valid = await smallPipeline(system);
     corpus = await system.uploadCorpus('a corpus of one line\n');
   }, 150_000);
@@ -145,6 +175,124 @@ describe('bad input', () => {
       reason: 'REQUEST_ID_REUSED',
       message: expect.stringContaining(run?.name ?? 'a name'),
     });
+  });
+
+  it('a client that floods is refused with the time to wait, and another one is served meanwhile', async () => {
+    const clientOf = (tenant: string) =>
+      createClient(PipelineService, system.server, {
+        headers: { 'x-forge-tenant': tenant },
+        retries: { attempts: 1 },
+        deadlineMs: 30_000,
+      });
+    const [flooding, modest] = [clientOf('flooding'), clientOf('modest')];
+    try {
+      const refused: AppError[] = [];
+      /** In bursts: this process has to serve the other client, too. */
+      const burst = (calls: number) =>
+        Promise.all(
+          Array.from({ length: calls }, () =>
+            flooding.listPhases({}).catch((error: AppError) => refused.push(error)),
+          ),
+        );
+      await eventually('the flood is refused', async () => {
+        await burst(4 * CALLS_PER_SECOND);
+        return refused.length > 0;
+      });
+      for (let i = 0; i < 5; i++) {
+        const flood = burst(2 * CALLS_PER_SECOND);
+        await modest.listPhases({});
+        await flood;
+      }
+      for (const { code, reason, retryAfterMs } of refused) {
+        expect({ code, reason }).toEqual({ code: 'RESOURCE_EXHAUSTED', reason: 'CLIENT_LIMIT' });
+        expect(retryAfterMs).toBeGreaterThan(0);
+      }
+      const wait = Math.max(...refused.map(({ retryAfterMs = 0 }) => retryAfterMs));
+      await sleep(wait + 100);
+      await expect(flooding.listPhases({})).resolves.toBeDefined();
+    } finally {
+      flooding.close();
+      modest.close();
+    }
+  }, 60_000);
+
+  describe('a task that cannot be processed', () => {
+    const probe = (id: string, config = {}) =>
+      ({ id, phase: 'probe', config, retry: { maxAttempts: 1 }, allowFallback: false }) as Step;
+    const begin = async (runId: string, step: Step) =>
+      (await system.pipeline.createRun({ parent: 'projects/default', runId, graph: { steps: [step] } })).run
+        ?.name ?? '';
+    const letters = async (...filter: string[]) =>
+      JSON.parse(await system.forge('dlq', 'list', '-o', 'json', ...filter)) as Letter[];
+    const letterOf = (...filter: string[]) =>
+      eventually(`a letter of ${filter}`, async () => (await letters(...filter))[0]);
+
+    /** The task of the first attempt, as a release that we do not know would write it. */
+    const taskOf = (run: string, version: number) =>
+      toBinary(
+        StepTaskSchema,
+        message(StepTaskSchema, {
+          run,
+          stepId: 'victim',
+          attemptId: attemptIdOf(run, 'victim', 1),
+          attemptNumber: 1,
+          phase: 'probe',
+          fencingToken: 1n,
+          version,
+        }),
+      );
+    const bad: [what: string, bytes: (run: string) => Uint8Array, reason: string, words: RegExp][] = [
+      ['version', (run) => taskOf(run, 99), 'UNSUPPORTED_VERSION', /99/],
+      ['truncated', (run) => taskOf(run, 1).subarray(0, -3), 'MALFORMED_MESSAGE', /task/i],
+      ['oversized', () => new Uint8Array(1_000_000), 'MALFORMED_MESSAGE', /task/i],
+    ];
+
+    it('is put aside with its reason, blocks nothing, and is driven again by one command', async () => {
+      const holder = await begin('holds-the-worker', probe('holder', { units: 100_000, unit_ms: 20 }));
+      const isHeld = async () => {
+        const { run } = await system.pipeline.getRun({ name: holder });
+        return (run?.steps[0]?.attempts.at(-1)?.worker ?? '') !== '';
+      };
+      await eventually('the worker has a task', isHeld);
+      for (const [what, bytes] of bad) {
+        const run = await begin(`bad-${what}`, probe('victim'));
+        const subject = `forge.tasks.probe.${attemptIdOf(run, 'victim', 1)}`;
+        await eventually(`${what}: the task is queued`, async () => {
+          const { waits } = await system.pipeline.explainStep({ run, stepId: 'victim' });
+          return waits.some(({ kind }) => QUEUED.has(kind));
+        });
+        await publishRaw(system.natsUrl, { subject, data: bytes(run), replacesIn: STREAMS.tasks });
+      }
+      const after = await begin('behind-bad-tasks', probe('behind'));
+      await system.pipeline.cancelRun({ name: holder });
+      expect((await ended(after)).state).toBe(RunState.COMPLETED);
+
+      const names = bad.map(([what]) => `projects/default/runs/bad-${what}`);
+      for (const name of names) expect((await ended(name)).state).toBe(RunState.FAILED);
+      const kept = new Map((await letters('--origin', 'tasks')).map((letter) => [letter.run, letter]));
+      for (const [what, , reason, words] of bad) {
+        const letter = kept.get(`projects/default/runs/bad-${what}`);
+        expect(letter).toMatchObject({ reason, message: expect.stringMatching(words), phase: 'probe' });
+        const sequence = letter?.sequence ?? '';
+        const shown = await system.forge('dlq', 'show', sequence);
+        expect(shown).toContain(reason);
+        expect(shown.includes('only the first part is kept')).toBe(what === 'oversized');
+        await system.forge('dlq', 'redrive', sequence);
+      }
+      for (const name of names) expect((await ended(name)).state).toBe(RunState.COMPLETED);
+      expect(await letters('--origin', 'tasks')).toEqual([]);
+    }, 180_000);
+
+    it('of a phase that nobody serves is put aside as well', async () => {
+      const data = new Uint8Array([1, 2, 3]);
+      await publishRaw(system.natsUrl, { subject: 'forge.tasks.nobody.default.r.s.1', data });
+      const letter = await letterOf('--phase', 'nobody', '--origin', 'tasks');
+      expect(letter).toMatchObject({ reason: 'PHASE_UNKNOWN', message: expect.stringMatching(/nobody/) });
+      await expect(system.forge('dlq', 'redrive', letter.sequence)).rejects.toThrow(
+        /not sent again.*no step/,
+      );
+      expect(await letters('--phase', 'nobody', '--origin', 'tasks')).toHaveLength(1);
+    }, 60_000);
   });
 
   it('an illegal transition is FAILED_PRECONDITION', async () => {

@@ -76,6 +76,11 @@ export class LocalSystem {
     return (file as Record<'grpc' | 'http', string>)[kind];
   }
 
+  /** Where NATS is, as of the last start of the whole system. */
+  get natsUrl(): string {
+    return (JSON.parse(readFileSync(join(this.dataDir, 'endpoint.json'), 'utf8')) as { nats: string }).nats;
+  }
+
   /** Process id of the NATS server as of the last start of the whole system. */
   natsPid(): number {
     const { processes } = JSON.parse(readFileSync(join(this.dataDir, 'endpoint.json'), 'utf8')) as {
