@@ -2,9 +2,9 @@ import { readdirSync } from 'node:fs';
 import { FolderArtifactStore } from '@agentforge/artifacts';
 import { connectEvents } from '@agentforge/events';
 import { readJournal } from '../probe-phase/journal.mjs';
-import { eventDigest } from './load.mjs';
+import { eventDigest, isOfLoad } from './load.mjs';
 
-/** Reads the log of all runs as it is committed, past every proxy: the second witness beside the users' watches. */
+/** Reads the log of the load's runs as it is committed, past every proxy: the second witness beside the users' watches. */
 export class Witness {
   /** Events in the order they were read: run, revision, digest. */
   seen = [];
@@ -20,7 +20,8 @@ export class Witness {
 
   async #read() {
     for await (const { run, revision, events } of this.#events.runs.tail({ signal: this.#abort.signal }))
-      for (const event of events) this.seen.push({ run, revision, digest: eventDigest(event) });
+      for (const event of isOfLoad(run) ? events : [])
+        this.seen.push({ run, revision, digest: eventDigest(event) });
   }
 
   async stop() {
@@ -31,7 +32,7 @@ export class Witness {
 }
 
 /**
- * Everything that the checker compares, read once nothing happens any more.
+ * Everything of the load's runs that the checker compares, read once nothing happens any more.
  * @returns batches: by run, in the order of the log; checkpointUnits: the unit that each checkpoint goes on with
  */
 export async function readHistory({ natsUrl, artifactDir, journalDir }) {
@@ -40,9 +41,11 @@ export async function readHistory({ natsUrl, artifactDir, journalDir }) {
   const end = new AbortController();
   for await (const batch of events.runs.tail({ signal: end.signal, onCaughtUp: () => end.abort() })) {
     const { run, revision, time } = batch;
-    const list = batches.get(run) ?? [];
-    batches.set(run, list);
-    list.push({ ...batch, run, revision, timeMs: time.getTime(), digests: batch.events.map(eventDigest) });
+    if (isOfLoad(run)) {
+      const list = batches.get(run) ?? [];
+      batches.set(run, list);
+      list.push({ ...batch, run, revision, timeMs: time.getTime(), digests: batch.events.map(eventDigest) });
+    }
     if (batch.pending === 0) break;
   }
   await events.close();

@@ -6,6 +6,8 @@ import { toBinary } from '@bufbuild/protobuf';
 import { randomGraph } from './graphs.mjs';
 
 const PARENT = 'projects/chaos';
+/** Whether a run is one of a load, by its name. */
+export const isOfLoad = (name) => name.startsWith(`${PARENT}/`);
 const TERMINAL = ['runCompleted', 'runFailed', 'runCancelled'];
 /** Errors of a system that is being broken; everything else is worth a line. */
 const EXPECTED = new Set([
@@ -36,11 +38,23 @@ export class Load {
   surprises = new Map();
   #pipeline;
   #random;
+  #graphOf;
+  #isExpected;
   #count = 0;
 
-  constructor(server, random) {
-    this.#pipeline = createClient(PipelineService, server, { deadlineMs: 5_000, streamDeadlineMs: 60_000 });
+  /**
+   * @param graphOf     what users ask for, from the random numbers and the id of the run
+   * @param isExpected  whether an error of a call (`createRun`, `watchRun`) is none that is worth a line
+   */
+  constructor(
+    server,
+    random,
+    { graphOf = randomGraph, isExpected = (_, { code }) => EXPECTED.has(code), deadlineMs = 5_000 } = {},
+  ) {
+    this.#pipeline = createClient(PipelineService, server, { deadlineMs, streamDeadlineMs: 60_000 });
     this.#random = random;
+    this.#graphOf = graphOf;
+    this.#isExpected = isExpected;
   }
 
   /**
@@ -64,7 +78,7 @@ export class Load {
   async #user(stop, giveUp) {
     while (!stop.aborted) {
       const runId = `r${++this.#count}`;
-      const graph = randomGraph(this.#random, runId);
+      const graph = this.#graphOf(this.#random, runId);
       if (await this.#submit(runId, graph, stop)) await this.#watch(`${PARENT}/runs/${runId}`, giveUp);
     }
   }
@@ -107,7 +121,7 @@ export class Load {
   }
 
   #note(call, error) {
-    if (EXPECTED.has(error.code)) return;
+    if (this.#isExpected(call, error)) return;
     const text = `${call}: ${error.code ?? error.name} ${error.message}`.slice(0, 200);
     this.surprises.set(text, (this.surprises.get(text) ?? 0) + 1);
   }
