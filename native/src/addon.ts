@@ -86,7 +86,7 @@ export interface NativeAddon extends MergeFunctions, QuantizeFunctions {
   item(h: Handle): number;
   /**
    * An f32 tensor from byte `position` of an open file, in parallel, exact. F16 and BF16 are widened while they are in cache.
-   * ARGUMENT: the file ends before; INTERNAL: it cannot be read.
+   * ARGUMENT: the file ends before, or is none that can be read at a position; INTERNAL: the machine cannot read it.
    * @param file  descriptor, as FileHandle.fd
    */
   readWeights(file: number, position: number, type: StoredWeightsCode, shape: readonly number[]): Handle;

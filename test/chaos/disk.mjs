@@ -5,6 +5,12 @@ import { connect } from '@nats-io/transport-node';
 /** Streams whose quota can be used up; the last is what they have when nothing is wrong. */
 const STREAMS = { FORGE_RUNS: -1, FORGE_TASKS: 2 ** 30, FORGE_REPORTS: 2 ** 30 };
 
+/** The space of a few messages. */
+const MARGIN_BYTES = 4_000;
+
+/** Equal sizes in a row, after which nothing is under way: a server that was stopped has much to catch up with. */
+const QUIET_READS = 15;
+
 /** The disk of the event log: full for a while, as its quota says. */
 export class Disk {
   #url;
@@ -24,13 +30,14 @@ export class Disk {
    */
   async fill(stream) {
     await this.#manage(async (streams) => {
-      let { bytes } = (await streams.info(stream)).state;
-      for (let before = -1; before !== bytes; ) {
+      let bytes = -1;
+      for (let quiet = 0; quiet < QUIET_READS; ) {
+        const { state } = await streams.info(stream);
+        quiet = state.bytes === bytes ? quiet + 1 : 0;
+        ({ bytes } = state);
         await sleep(20);
-        before = bytes;
-        ({ bytes } = (await streams.info(stream)).state);
       }
-      await streams.update(stream, { max_bytes: bytes + 2_000 });
+      await streams.update(stream, { max_bytes: bytes + MARGIN_BYTES });
     });
   }
 

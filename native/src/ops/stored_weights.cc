@@ -60,9 +60,12 @@ Status read_on_host(int file, int64_t position, StoredWeights type, float* y, in
     if (found != 0) problem = found;
   });
   if (problem == 0) return {};
-  return failure(problem < 0 ? Code::argument : Code::internal, "readWeights: %lld elements from byte %lld: %s",
+  const int found = problem;
+  // What the caller gave is no file that can be read at a position; anything else is the machine's fault.
+  const bool is_argument = found < 0 || found == EBADF || found == EISDIR || found == ESPIPE || found == EINVAL;
+  return failure(is_argument ? Code::argument : Code::internal, "readWeights: %lld elements from byte %lld: %s",
                  static_cast<long long>(count), static_cast<long long>(position),
-                 problem < 0 ? "the file ends before" : std::strerror(problem));
+                 found < 0 ? "the file ends before" : std::strerror(found));
 }
 
 void encode_on_host(const float* x, StoredWeights type, void* to, int64_t count) {

@@ -275,6 +275,9 @@ const others = [
   'write',
   'read',
   'readInto',
+  'readWeights',
+  'prefetchFile',
+  'encodeWeights',
   'item',
 ];
 

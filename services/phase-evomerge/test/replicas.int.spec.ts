@@ -62,20 +62,21 @@ async function search(helps: boolean): Promise<string[]> {
     device: 'cpu' as const,
     threads: availableParallelism(),
   };
-  const open: { index: number; json: string }[] = [];
+  const open: { batch: number; index: number; json: string }[] = [];
   let helped = 0;
   const send = (message: WorkerMessage) => {
     if (message.kind === 'spread')
-      for (const [index, { json }] of message.subtasks.entries()) open.push({ index, json });
+      for (const [index, { json }] of message.subtasks.entries())
+        open.push({ batch: message.batch, index, json });
     if (message.kind === 'refused') throw new Error(`answer ${message.index} was refused`);
   };
   const next = async () => {
-    const { index, json } = open.pop() as (typeof open)[number];
-    if (index % 2 === 0) return { kind: 'compute' as const, index };
+    const { batch, index, json } = open.pop() as (typeof open)[number];
+    if (index % 2 === 0) return { kind: 'compute' as const, batch, index };
     const end = await runSubtask({ ...fields, stop: new StopFlag().buffer, json }, measureSubtask);
     if (end.kind !== 'computed') throw new Error(JSON.stringify(end));
     helped += 1;
-    return { kind: 'answer' as const, index, json: end.json };
+    return { kind: 'answer' as const, batch, index, json: end.json };
   };
   const input = {
     ...fields,

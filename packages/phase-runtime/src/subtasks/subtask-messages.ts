@@ -4,6 +4,8 @@ import type { ErrorMessage } from '../worker/error-message.js';
 /** What a step wants to have computed, by whomever. */
 export interface SpreadMessage {
   readonly kind: 'spread';
+  /** Tells these subtasks from those that the thread had computed before. */
+  readonly batch: number;
   readonly subtasks: readonly {
     /** JSON. */
     readonly json: string;
@@ -26,10 +28,10 @@ export type SpreadWord =
   /** It waits for nothing any more. */
   | { readonly kind: 'withdrawn' };
 
-/** What such a thread is told. */
+/** What such a thread is told. An order may be late: that of another batch is for nobody. */
 export type SpreadOrder =
-  | { readonly kind: 'compute'; readonly index: number }
-  | { readonly kind: 'answer'; readonly index: number; readonly json: string }
+  | { readonly kind: 'compute'; readonly batch: number; readonly index: number }
+  | { readonly kind: 'answer'; readonly batch: number; readonly index: number; readonly json: string }
   /** The stop flag was raised. */
   | { readonly kind: 'stop' };
 

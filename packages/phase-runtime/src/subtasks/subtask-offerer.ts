@@ -112,7 +112,7 @@ export class SubtaskOfferer {
     );
     for (const [index, json] of recalled) {
       this.count('kept', 'ok');
-      this.tell({ kind: 'answer', index, json });
+      this.tell({ kind: 'answer', batch: message.batch, index, json });
     }
     if (this.isClosed) this.batch.close();
     else this.open();
@@ -143,15 +143,15 @@ export class SubtaskOfferer {
 
   /** @param isThreadIdle  the thread has just said something that ends its work on a subtask */
   private goOn(isThreadIdle: boolean): void {
-    const { batch } = this;
-    if (!batch) return;
+    const { batch, message } = this;
+    if (!batch || !message) return;
     this.isThreadIdle ||= isThreadIdle;
     if (this.isThreadIdle) {
       const index = batch.takeOwn(this.nowMs());
       if (index !== undefined) {
         this.isThreadIdle = false;
         this.waited();
-        this.tell({ kind: 'compute', index });
+        this.tell({ kind: 'compute', batch: message.batch, index });
       }
     }
     this.repeatOffer(batch);
@@ -185,7 +185,7 @@ export class SubtaskOfferer {
   }
 
   private answer({ worker, word }: SubtaskRequest): SubtaskReply {
-    const { batch } = this;
+    const { batch, message } = this;
     switch (word.case) {
       case 'claim':
         return this.grant(worker);
@@ -198,9 +198,9 @@ export class SubtaskOfferer {
       case 'answer': {
         const index = batch?.answer(Number(word.value.lease));
         this.count('other', index === undefined ? 'stale' : 'ok');
-        if (index === undefined) return reply('gone');
+        if (index === undefined || !message) return reply('gone');
         this.unjudged.set(index, word.value.json);
-        this.tell({ kind: 'answer', index, json: word.value.json });
+        this.tell({ kind: 'answer', batch: message.batch, index, json: word.value.json });
         return reply('held');
       }
       default:

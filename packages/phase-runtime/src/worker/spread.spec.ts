@@ -10,6 +10,7 @@ function step(orders?: SpreadOrder[]) {
   const accepted: [number, JsonValue][] = [];
   const computed: number[] = [];
   const host = {
+    batch: 5,
     say: (word: SpreadWord) => void said.push(word),
     orders: orders && { next: async () => orders.shift() ?? Promise.reject(new Error('no more orders')) },
     throwIfAborted: () => undefined,
@@ -46,28 +47,46 @@ describe('spreadSubtasks()', () => {
 
   it('computes what it is told, takes what others answer, and hands each answer over once', async () => {
     const { accepted, computed, said, host, work } = step([
-      { kind: 'compute', index: 0 },
-      { kind: 'answer', index: 2, json: '9' },
-      { kind: 'compute', index: 1 },
-      { kind: 'answer', index: 1, json: '4' },
+      { kind: 'compute', batch: 5, index: 0 },
+      { kind: 'answer', batch: 5, index: 2, json: '9' },
+      { kind: 'compute', batch: 5, index: 1 },
+      { kind: 'answer', batch: 5, index: 1, json: '4' },
     ]);
     await spreadSubtasks(SUBTASKS, work, host);
     expect(computed).toEqual([0, 1]);
     expect(accepted.map(([index]) => index)).toEqual([0, 2, 1]);
     expect(said[0]).toEqual({
       kind: 'spread',
+      batch: 5,
       subtasks: [1, 2, 3].map((n) => ({ json: `{"n":${n}}`, key: `k${n}` })),
       memoryBytes: 7,
     });
     expect(kinds(said)).toEqual(['spread', 'computed 0', 'accepted 2', 'computed 1', 'withdrawn']);
   });
 
+  it('drops what an earlier batch left behind', async () => {
+    const { accepted, computed, host, work } = step([
+      { kind: 'answer', batch: 4, index: 1, json: '99' },
+      { kind: 'compute', batch: 4, index: 0 },
+      { kind: 'answer', batch: 5, index: 1, json: '4' },
+      { kind: 'compute', batch: 5, index: 0 },
+      { kind: 'compute', batch: 5, index: 2 },
+    ]);
+    await spreadSubtasks(SUBTASKS, work, host);
+    expect(computed).toEqual([0, 2]);
+    expect(accepted.toSorted()).toEqual([
+      [0, 1],
+      [1, 4],
+      [2, 9],
+    ]);
+  });
+
   it('refuses an answer that cannot be one, and takes the next', async () => {
     const { accepted, said, host, work } = step([
-      { kind: 'answer', index: 0, json: '"lots"' },
-      { kind: 'answer', index: 1, json: '4' },
-      { kind: 'compute', index: 0 },
-      { kind: 'compute', index: 2 },
+      { kind: 'answer', batch: 5, index: 0, json: '"lots"' },
+      { kind: 'answer', batch: 5, index: 1, json: '4' },
+      { kind: 'compute', batch: 5, index: 0 },
+      { kind: 'compute', batch: 5, index: 2 },
     ]);
     await spreadSubtasks(SUBTASKS, work, host);
     expect(accepted.map(([index]) => index)).toEqual([1, 0, 2]);

@@ -6,6 +6,8 @@ import { MalformedAnswerError } from './worker.errors.js';
 
 /** What spreading needs of the thread. */
 export interface SpreadHost {
+  /** Tells these subtasks from those that the thread had computed before. */
+  readonly batch: number;
   say(word: SpreadWord): void;
   /** Absent when nobody else can compute anything. */
   readonly orders: OrderInbox | undefined;
@@ -13,24 +15,29 @@ export interface SpreadHost {
   throwIfAborted(): void;
 }
 
-/** Has every subtask computed once, here or elsewhere, and hands each answer over once, in no certain order. */
+/**
+ * Has every subtask computed once, here or elsewhere, and hands each answer over once, in no certain order. An answer of
+ * another worker can arrive when its subtask has just been computed here, and lie there when the next batch begins: what
+ * belongs to an earlier batch is dropped.
+ */
 export async function spreadSubtasks(
   parts: readonly StepPart[],
   work: SpreadWork,
   host: SpreadHost,
 ): Promise<void> {
   if (parts.length === 0) return;
-  const { orders } = host;
+  const { orders, batch } = host;
   const answers = new Answers(parts, work);
   if (!orders) {
     for (const index of parts.keys()) await answers.compute(index);
     return;
   }
   const subtasks = parts.map(({ content, key }) => ({ json: JSON.stringify(content), key }));
-  host.say({ kind: 'spread', subtasks, memoryBytes: work.memoryBytes });
+  host.say({ kind: 'spread', batch, subtasks, memoryBytes: work.memoryBytes });
   try {
     while (answers.missing > 0) {
       const order = await orders.next();
+      if (order.kind !== 'stop' && order.batch !== batch) continue;
       if (order.kind === 'compute') {
         const json = await answers.compute(order.index);
         host.say({ kind: 'computed', index: order.index, json });

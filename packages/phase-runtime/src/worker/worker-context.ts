@@ -42,6 +42,7 @@ export class WorkerContext<Config> implements PhaseContext<Config> {
   private sequence: number;
   private earlierSeconds = 0;
   private lines = 0;
+  private batches = 0;
 
   constructor(
     private readonly input: WorkerInput,
@@ -121,6 +122,7 @@ export class WorkerContext<Config> implements PhaseContext<Config> {
     return spreadSubtasks(parts, work, {
       say: this.send,
       orders: this.orders,
+      batch: ++this.batches,
       throwIfAborted: () => this.throwIfAborted(),
     });
   }
