@@ -89,19 +89,21 @@ export class Network {
     this.#pass(upstream, client);
   }
 
-  /** A later piece never overtakes an earlier one that waits. */
+  /** A later piece never overtakes an earlier one that waits: whichever timer is first, the piece that came first goes. */
   #pass(from, to) {
+    const waiting = [];
     let dueMs = 0;
+    const write = (piece) => {
+      const pass = () => to.destroyed || to.write(piece);
+      if (this.#held === null) pass();
+      else this.#held.push(pass);
+    };
     from.on('data', (piece) => {
       const now = performance.now();
       dueMs = Math.max(now + this.#delayMs, dueMs);
-      const pass = () => to.destroyed || to.write(piece);
-      const write = () => {
-        if (this.#held === null) pass();
-        else this.#held.push(pass);
-      };
-      if (dueMs <= now) write();
-      else setTimeout(write, dueMs - now);
+      if (dueMs <= now && waiting.length === 0) return write(piece);
+      waiting.push(piece);
+      setTimeout(() => write(waiting.shift()), dueMs - now);
     });
   }
 }
