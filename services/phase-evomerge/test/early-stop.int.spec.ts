@@ -3,7 +3,7 @@ import { digestsOfResumedWork, digestsOfWork, PhaseBench } from '@agentforge/pha
 import { evomergeConfig } from '../src/domain/evomerge-config.js';
 import { evolveMerge } from '../src/evolve-merge.js';
 import { evomergePhase } from '../src/evomerge.phase.js';
-import { disturbed, putModel, text, trainedWeights } from './parents.js';
+import { putParents, text, trainedWeights } from './parents.js';
 
 /** Real searches, on machines that may be busy: ms. */
 const SLOW = 240_000;
@@ -24,13 +24,9 @@ let inputs: { port: string; artifacts: ArtifactRef[] }[];
 
 beforeEach(async () => {
   bench = await PhaseBench.open(evomergePhase);
-  const models: ArtifactRef[] = [];
-  for (const [i, name] of ['a', 'b', 'c'].entries())
-    models.push(await putModel(bench.store, name, disturbed(trained, 10 + i, 0.1)));
-  const corpus = await bench.putCorpus(text());
   inputs = [
-    { port: 'models', artifacts: models },
-    { port: 'corpus', artifacts: [corpus] },
+    { port: 'models', artifacts: await putParents(bench.store, trained) },
+    { port: 'corpus', artifacts: [await bench.putCorpus(text())] },
   ];
 });
 

@@ -57,7 +57,7 @@ export function trainedWeights(): Weights {
 }
 
 /** The weights with independent noise on every matrix: a parent whose errors the others do not share. */
-export function disturbed(weights: Weights, seed: number, size: number): Weights {
+function disturbed(weights: Weights, seed: number, size: number): Weights {
   const rng = new Philox(seed);
   return new Map(
     [...weights].map(([name, values]) => [
@@ -80,6 +80,21 @@ export async function putModel(
     files.push({ path, digest, sizeBytes });
   }
   return store.putManifest({ files }, { name, type: 'model', mediaType: MEDIA_TYPES.model });
+}
+
+/** Stores one parent for each size of noise, with names from `a` on; their noise is seeded from `firstSeed` on. */
+export async function putParents(
+  store: ArtifactStore,
+  weights: Weights,
+  sizes: readonly number[] = [0.1, 0.1, 0.1],
+  firstSeed = 10,
+): Promise<ArtifactRef[]> {
+  const refs: ArtifactRef[] = [];
+  for (const [i, size] of sizes.entries()) {
+    const name = String.fromCharCode('a'.charCodeAt(0) + i);
+    refs.push(await putModel(store, name, disturbed(weights, firstSeed + i, size)));
+  }
+  return refs;
 }
 
 /** The files of a stored model, by path. */

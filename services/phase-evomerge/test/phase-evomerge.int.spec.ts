@@ -11,7 +11,7 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import { evomergeConfig } from '../src/domain/evomerge-config.js';
 import { evolveMerge } from '../src/evolve-merge.js';
 import { evomergePhase } from '../src/evomerge.phase.js';
-import { disturbed, filesOf, putModel, TINY, text, trainedWeights } from './parents.js';
+import { filesOf, putModel, putParents, TINY, text, trainedWeights } from './parents.js';
 import { expectSameModel } from './same-model.js';
 
 /** Real searches, on machines that may be busy: ms. */
@@ -35,10 +35,7 @@ let corpus: ArtifactRef;
 beforeEach(async () => {
   bench = await PhaseBench.open(evomergePhase);
   corpus = await bench.putCorpus(text());
-  parents = [];
-  for (const [i, name] of ['a', 'b', 'c'].entries()) {
-    parents.push(await putModel(bench.store, name, disturbed(trained, 10 + i, 0.1)));
-  }
+  parents = await putParents(bench.store, trained);
 });
 
 afterEach(async () => {

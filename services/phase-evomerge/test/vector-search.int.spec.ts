@@ -3,7 +3,7 @@ import { digestsOfResumedWork, digestsOfWork, PhaseBench } from '@agentforge/pha
 import { evomergeConfig } from '../src/domain/evomerge-config.js';
 import { evolveMerge } from '../src/evolve-merge.js';
 import { evomergePhase } from '../src/evomerge.phase.js';
-import { disturbed, filesOf, putModel, text, trainedWeights } from './parents.js';
+import { filesOf, putParents, text, trainedWeights } from './parents.js';
 import { expectSameModel } from './same-model.js';
 
 /** Real searches, on machines that may be busy: ms. */
@@ -17,11 +17,8 @@ let corpus: ArtifactRef;
 beforeAll(async () => {
   bench = await PhaseBench.open(evomergePhase);
   corpus = await bench.putCorpus(text());
-  parents = [];
   // One parent is worse than the others: the best mix is not the uniform one.
-  for (const [i, size] of [0.06, 0.08, 0.14].entries()) {
-    parents.push(await putModel(bench.store, `p${i}`, disturbed(trained, 20 + i, size)));
-  }
+  parents = await putParents(bench.store, trained, [0.06, 0.08, 0.14], 20);
 });
 
 afterAll(async () => {

@@ -28,6 +28,8 @@ import { AdamW, decayGroups, Philox, selectDevice, warmupCosine } from '@agentfo
 import { fromJson, toJson } from '@bufbuild/protobuf';
 import { evomergeConfig } from '../../../services/phase-evomerge/dist/domain/evomerge-config.js';
 import { evolveMerge } from '../../../services/phase-evomerge/dist/evolve-merge.js';
+import { evomergePhase } from '../../../services/phase-evomerge/dist/evomerge.phase.js';
+import { meanInterval } from '../mean-interval.mjs';
 import { gainFigure } from './gain-figure.mjs';
 
 const { values: options } = parseArgs({
@@ -107,7 +109,7 @@ async function founders(seed) {
 async function evolved(seed, models) {
   const config = evomergeConfig.parse({ sequence_length: LENGTH, ...JSON.parse(options.config) });
   const input = {
-    ...{ phase: 'evomerge', version: '1.0.0', config, seed: BigInt(seed), fallback: '' },
+    ...{ phase: 'evomerge', version: evomergePhase.version, config, seed: BigInt(seed), fallback: '' },
     inputs: [
       { port: 'models', artifacts: models },
       { port: 'corpus', artifacts: [corpus] },
@@ -128,16 +130,6 @@ async function evolved(seed, models) {
   return { seed, outcome, generations, wallSeconds, fitness: bits('fitness'), report: bits('report') };
 }
 
-/** Two-sided 95 % quantiles of Student's t by degrees of freedom. */
-const T95 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
-
-function interval(gains) {
-  const mean = gains.reduce((sum, gain) => sum + gain, 0) / gains.length;
-  const variance = gains.reduce((sum, gain) => sum + (gain - mean) ** 2, 0) / (gains.length - 1);
-  const half = (T95[gains.length - 2] ?? 1.96) * Math.sqrt(variance / gains.length);
-  return { mean, low: mean - half, high: mean + half };
-}
-
 const results = [];
 for (let seed = 1; seed <= Number(options.seeds); seed++) {
   const result = await evolved(seed, await founders(seed));
@@ -155,7 +147,7 @@ if (results.length > 1) {
   ];
   const rows = rivals.map(([name, of]) => {
     const gains = results.map(({ report }) => of(report) - report.best);
-    return { name, gains, ...interval(gains) };
+    return { name, gains, ...meanInterval(gains) };
   });
   for (const { name, mean, low, high } of rows)
     console.log(

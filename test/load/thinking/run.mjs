@@ -16,8 +16,8 @@ import { runPhase, StopFlag } from '@agentforge/phase-runtime/worker';
 import { backendInfo } from '@agentforge/tensor';
 import { quietstarConfig } from '../../../services/phase-quietstar/dist/domain/quietstar-config.js';
 import { learnToThink } from '../../../services/phase-quietstar/dist/learn-to-think.js';
+import { meanInterval } from '../mean-interval.mjs';
 import { gainFigure } from './gain-figure.mjs';
-import { meanInterval } from './mean-interval.mjs';
 import { pretrained, SHAPES } from './pretrained.mjs';
 import { problemSet } from './problems.mjs';
 

@@ -1,5 +1,5 @@
+import { meanInterval } from '../mean-interval.mjs';
 import { gainFigure } from './gain-figure.mjs';
-import { meanInterval } from './mean-interval.mjs';
 import { problemSet } from './problems.mjs';
 
 /** Steps and answer of a chain, by going through it. */

@@ -1,5 +1,6 @@
 import { Philox } from '@agentforge/tensor';
 import { type Contender, offspring, surviving } from './nsga2.js';
+import { costsOf } from './objectives.js';
 import { crowdingDistances, dominates, hypervolume2d, sortByFront } from './pareto.js';
 
 /** ZDT1 in 30 variables (Zitzler, Deb & Thiele 2000): the true front is f₂ = 1 − √f₁. */
@@ -126,6 +127,22 @@ describe('surviving()', () => {
     ];
     expect(surviving(costs, 4).toSorted()).toEqual([1, 2, 3, 5]);
   });
+});
+
+describe('costsOf()', () => {
+  const measured = (lossNats: number, size: number) => ({ lossNats, flopPerToken: size, parameters: size });
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY])(
+    'puts a model of loss %p behind all others, even the largest of them',
+    (loss) => {
+      const costs = [measured(loss, 1), measured(3, 5), measured(loss, 2), measured(2, 9)].map(costsOf);
+      expect(sortByFront(costs)).toEqual([
+        [1, 3],
+        [0, 2],
+      ]);
+      expect(surviving(costs, 4)).toEqual([1, 3, 0, 2]);
+    },
+  );
 });
 
 describe('NSGA-II', () => {
