@@ -63,6 +63,13 @@ describe('the topology', () => {
     await expect(wanted).rejects.toThrow();
   });
 
+  it('refuses a stream of somebody else that holds its subjects', async () => {
+    const raw = await connect({ servers: nats.url });
+    await (await jetstreamManager(raw)).streams.add({ name: 'foreign', subjects: ['forge.audit.>'] });
+    await raw.close();
+    await expect(connectEvents({ servers: nats.url, name: 'late' })).rejects.toThrow('subjects overlap');
+  });
+
   it('says RESOURCE_EXHAUSTED when the log is full, and goes on when there is room', async () => {
     const topology = { maxRunBytes: 20_000 };
     const events = await connectEvents({ servers: nats.url, name: 'small', topology });

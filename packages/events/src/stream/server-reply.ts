@@ -7,6 +7,7 @@ export const API_CODES = {
   consumerNotFound: 10014,
   consumerExists: 10148,
   streamNameInUse: 10058,
+  streamSubjectsOverlap: 10065,
   messageNotFound: 10037,
   sequenceNotFound: 10043,
   deleteFailed: 10057,
@@ -51,6 +52,15 @@ const TRANSIENT_ERRORS = new Set([
 export function isTransient(error: unknown): boolean {
   if (error instanceof JetStreamApiError) return error.status === 503 || isOutOfRoom(error);
   return error instanceof Error && TRANSIENT_ERRORS.has(error.name || error.constructor.name);
+}
+
+/**
+ * Whether a stream could not be created because another process may be creating the same one at this moment: the
+ * server holds name and subjects before the stream can be found.
+ */
+export function isLostRace(error: unknown): boolean {
+  const code = apiCodeOf(error);
+  return code === API_CODES.streamNameInUse || code === API_CODES.streamSubjectsOverlap;
 }
 
 /** Whether a request named a message that is deleted or never was. */

@@ -20,7 +20,7 @@ import {
   tasksConsumer,
 } from '../subjects.js';
 import type { Connection } from './connection.js';
-import { API_CODES, apiCodeOf, isTransient } from './server-reply.js';
+import { API_CODES, apiCodeOf, isLostRace, isTransient } from './server-reply.js';
 
 /** Sizes and guarantees of streams, buckets and consumers. */
 export interface TopologyOptions {
@@ -63,6 +63,8 @@ const MIB = 2 ** 20;
 const DAY_MS = 86_400_000;
 const RETRY_MS = 500;
 const LOG_EVERY_MS = 10_000;
+/** Tries to create what another process seems to be creating; then the overlap is one with a foreign stream. */
+const MAX_LOST_RACES = 5;
 
 /** Fills in defaults. */
 export function topologyOf(options: TopologyOptions = {}): Topology {
@@ -221,12 +223,7 @@ async function ensureStream(
     await connection.manager.streams.update(config.name, config);
   } catch (error) {
     if (apiCodeOf(error) !== API_CODES.streamNotFound) throw error;
-    try {
-      await connection.manager.streams.add({ ...config, subjects: config.subjects ?? [] });
-    } catch (addError) {
-      // another process created it in between
-      if (apiCodeOf(addError) !== API_CODES.streamNameInUse) throw addError;
-    }
+    await connection.manager.streams.add({ ...config, subjects: config.subjects ?? [] });
   }
 }
 
@@ -287,12 +284,14 @@ async function untilReady(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   let loggedAt = Number.NEGATIVE_INFINITY;
+  let lostRaces = 0;
   for (;;) {
     signal?.throwIfAborted();
     try {
       return await ensure();
     } catch (error) {
-      if (!isTransient(error)) throw error;
+      if (isLostRace(error) && lostRaces < MAX_LOST_RACES) lostRaces++;
+      else if (!isTransient(error)) throw error;
       if (performance.now() - loggedAt >= LOG_EVERY_MS) {
         loggedAt = performance.now();
         logger?.warn('events.waiting', { stream: name, error });
