@@ -78,6 +78,31 @@ describe('the orchestrator survives', () => {
       expect(await reasons()).toEqual(['RUN_UNKNOWN', 'STEP_UNKNOWN']);
     });
 
+    it('keep reports about a run whose log is damaged', async () => {
+      let finish: () => void = () => undefined;
+      const isDamaged = new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      await fixture.worker(async (job) => {
+        await job.start();
+        await isDamaged;
+        await job.succeed();
+      });
+      const name = await begin({ steps: [step('a')] });
+      await fixture.until(name, ({ steps }) => steps[0]?.state === StepState.RUNNING);
+      await publishRaw(fixture.nats.url, {
+        subject: `forge.runs.p.${name.split("/").at(-1)}`,
+        data: Buffer.from([0xff]),
+      });
+      finish();
+      const letters = () => fixture.events.deadLetters.list({ origin: 'reports' });
+      const isKept = async () => (await letters()).some(({ run }) => run === name);
+      for (const end = Date.now() + 10_000; !(await isKept()) && Date.now() < end; ) await sleep(50);
+      const [letter] = (await letters()).filter(({ run }) => run === name);
+      expect(letter).toMatchObject({ stepId: 'a', reason: 'RUN_QUARANTINED' });
+      expect(letter?.message).toMatch(/quarantined: .*unreadable/);
+    });
+
     it('end the step of a phase that vanished, once its task is old', async () => {
       const { phases } = fixture.events;
       await phases.put(create(PhaseDescriptorSchema, { name: 'gone', configSchema: { type: 'object' } }));

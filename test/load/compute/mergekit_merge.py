@@ -1,4 +1,4 @@
-"""Merges by mergekit for sections/merging.mjs: a method's number per line in, seconds and a sum of the result out."""
+"""Merges by mergekit for sections/merging.mjs: a method's number per line in, seconds and a sum of the result out, or an error."""
 import json
 import sys
 import time
@@ -15,10 +15,13 @@ WEIGHT = WeightInfo(name="weight")
 NAMES = [ModelReference.parse(name) for name in ("local/base", "local/a", "local/b", "local/c")]
 
 
+MULTIPLIERS = [2654435761, 2246822519, 3266489917, 668265263]
+
+
 def tensor(model, rows, columns):
     """The same numbers as merging-worker.mjs: small integers over a power of two, exact in f32."""
     index = torch.arange(rows * columns, dtype=torch.int64)
-    return ((index * 2654435761 + model * 40503) % 65536 - 32768).to(torch.float32).div_(32768).view(rows, columns)
+    return (((index * MULTIPLIERS[model]) >> 8) % 65536 - 32768).to(torch.float32).div_(32768).view(rows, columns)
 
 
 def defaults(definitions):
@@ -47,5 +50,9 @@ def run(method, base, models, parameters):
 print(json.dumps({"torch": torch.__version__}), flush=True)
 for line in sys.stdin:
     case = work["cases"][int(line)]
-    seconds, result = run(case["method"], case["base"], case["models"], case["parameters"])
+    try:
+        seconds, result = run(case["method"], case["base"], case["models"], case["parameters"])
+    except TypeError as error:  # a method that this version of mergekit cannot run
+        print(json.dumps({"error": str(error)}), flush=True)
+        continue
     print(json.dumps({"seconds": seconds, "sum": result.abs().sum(dtype=torch.float64).item()}), flush=True)

@@ -5,12 +5,15 @@ import { merge, Philox, scope, selectDevice, tensor } from '@agentforge/tensor';
 const { cases, shape, threads } = JSON.parse(process.argv[2]);
 selectDevice('cpu', { threads });
 
+/** A multiplier per model, so that differences of models have as many values as the models. */
+const MULTIPLIERS = [2654435761, 2246822519, 3266489917, 668265263];
+
 /** The same numbers as mergekit_merge.py: small integers over a power of two, exact in f32. */
 function values(model) {
   const [rows, columns] = shape;
   const filled = new Float32Array(rows * columns);
   for (let i = 0; i < filled.length; i++)
-    filled[i] = (((Math.imul(i, 2654435761) + model * 40503) & 0xffff) - 32768) / 32768;
+    filled[i] = (((Math.imul(i, MULTIPLIERS[model]) >>> 8) & 0xffff) - 32768) / 32768;
   return tensor(filled, shape).keep();
 }
 

@@ -95,9 +95,15 @@ const context = {
     say(lineOf(one));
   },
 };
+const broken = [];
 for (const name of SECTIONS.filter((section) => options.sections.includes(section))) {
   const { run } = await import(`./sections/${name}.mjs`);
-  await run(context);
+  try {
+    await run(context);
+  } catch (error) {
+    broken.push(name);
+    console.error(`bench:compute: section ${name} failed: ${error.stack}`);
+  }
 }
 
 const publicFigures = figures.map(({ intensity, ...figure }) => figure);
@@ -112,3 +118,7 @@ const missed = figures.filter(({ met }) => met === false);
 say(
   `\n${figures.length} figures, ${figures.filter(({ met }) => met).length} targets met, ${missed.length} not met`,
 );
+if (broken.length > 0) {
+  console.error(`bench:compute: sections that failed: ${broken.join(', ')}`);
+  process.exitCode = 1;
+}

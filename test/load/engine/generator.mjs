@@ -4,19 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { WatchRunResponseSchema } from '@agentforge/contracts';
 import { CONTEXT_HEADERS } from '@agentforge/telemetry';
 import { fromBinary } from '@bufbuild/protobuf';
-import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import { Client, credentials } from '@grpc/grpc-js';
 import { openLoop } from './open-loop.mjs';
 import { serve } from './remote.mjs';
+import { framed, UnaryClient } from './unary-client.mjs';
 
 const DEADLINE_MS = 10_000;
 const asIs = (bytes) => Buffer.from(bytes);
-/** Canonical names of the codes that overload and faults bring. */
-const CODES = {
-  4: 'DEADLINE_EXCEEDED',
-  8: 'RESOURCE_EXHAUSTED',
-  13: 'INTERNAL',
-  14: 'UNAVAILABLE',
-};
 
 let watchers = [];
 /** Connections of the watchers. */
@@ -45,28 +39,15 @@ serve({
    * @param tenant     who asks: the front door limits each client by itself
    */
   async rpc({ server, path, requests, rate, durationMs, startAtMs, connectionCount, tenant }) {
-    const clients = connections(server, connectionCount);
-    await connected(clients);
-    const metadata = new Metadata();
-    metadata.set(CONTEXT_HEADERS.tenant, tenant);
-    const send = (i) =>
-      new Promise((resolve, reject) => {
-        clients[i % clients.length].makeUnaryRequest(
-          path,
-          asIs,
-          asIs,
-          requests[i % requests.length],
-          metadata,
-          { deadline: Date.now() + DEADLINE_MS },
-          (error) => {
-            if (error) reject(Object.assign(error, { code: CODES[error.code] ?? `code ${error.code}` }));
-            else resolve();
-          },
-        );
-      });
+    const client = new UnaryClient({
+      ...{ server, path, tenant, tenantHeader: CONTEXT_HEADERS.tenant, deadlineMs: DEADLINE_MS },
+    });
+    await client.open(connectionCount);
+    const frames = requests.map(framed);
+    const send = (i) => client.call(frames[i % frames.length]);
     const startAt = startAtMs - performance.timeOrigin;
     const result = await openLoop({ rate, durationMs, send, startAt });
-    for (const client of clients) client.close();
+    client.close();
     const { latencies, answeredLatencies, lags, ...rest } = result;
     return {
       ...rest,

@@ -20,6 +20,7 @@ import { create } from '@bufbuild/protobuf';
 import {
   QuotaExceededError,
   RunNotFoundError,
+  RunQuarantinedError,
   StepNotFoundError,
   TooManyRunsError,
 } from '../orchestrator.errors.js';
@@ -341,9 +342,16 @@ export class Engine {
     throw new UnprocessableMessageError('RUN_UNKNOWN', `there is no run "${runId}"`);
   }
 
-  #take(actor: RunActor, report: StepReport): Promise<unknown> {
+  /** What a worker says about a run in quarantine is kept as a dead letter: it can be driven again when the log is whole. */
+  async #take(actor: RunActor, report: StepReport): Promise<unknown> {
     actor.effects.sign(report.attemptId);
-    return actor.post({ kind: 'report', report });
+    try {
+      return await actor.post({ kind: 'report', report });
+    } catch (error) {
+      if (error instanceof RunQuarantinedError)
+        throw new UnprocessableMessageError('RUN_QUARANTINED', error.message);
+      throw error;
+    }
   }
 
   /** ABANDON is final for a worker, so it is said only when the state is known to be the newest. */

@@ -32,7 +32,7 @@ const TOLERANCE = 1e-3;
 const worker = fileURLToPath(new URL('../merging-worker.mjs', import.meta.url));
 const peer = fileURLToPath(new URL('../mergekit_merge.py', import.meta.url));
 
-export async function run({ threads, mergekit, rounds, machine, record }) {
+export async function run({ threads, mergekit, rounds, machine, record, say }) {
   if (mergekit === undefined) return;
   const work = JSON.stringify({ cases: CASES, shape: SHAPE, threads });
   const ours = talkTo(fork(worker, [work], { stdio: ['pipe', 'pipe', 'inherit', 'ipc'] }));
@@ -46,6 +46,10 @@ export async function run({ threads, mergekit, rounds, machine, record }) {
       for (let round = 0; round < Math.max(3, rounds / 2); round++)
         results.push([await ours.ask(number), await theirs.ask(number)]);
       const [mine, other] = results[0];
+      if (other.error !== undefined) {
+        say(`merge ${name}: mergekit cannot: ${other.error}`);
+        continue;
+      }
       if (!isRandom && Math.abs(mine.sum - other.sum) > TOLERANCE * other.sum)
         throw new Error(`${name}: ours sums to ${mine.sum}, mergekit's to ${other.sum}`);
       const elements = SHAPE[0] * SHAPE[1] * models;
