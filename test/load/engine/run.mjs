@@ -159,8 +159,13 @@ for (const [signal, code] of [
   });
 
 const failed = [];
-for (const name of SECTIONS.filter((section) => options.sections.includes(section))) {
-  const { run } = await import(`./sections/${name}.mjs`);
+const sections = await Promise.all(
+  SECTIONS.filter((section) => options.sections.includes(section)).map(async (name) => {
+    const { run } = await import(`./sections/${name}.mjs`);
+    return { name, run };
+  }),
+);
+for (const { name, run } of sections) {
   say(`\n${name}`);
   const before = figures.length;
   const beganMs = performance.now();

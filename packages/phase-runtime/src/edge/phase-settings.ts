@@ -35,7 +35,7 @@ export function phaseSettings(ports: DefaultPorts) {
       default: 100,
       unit: 'tasks',
       description:
-        'Tasks after which a worker thread is replaced; 1 gives each task a thread that has done nothing before',
+        'Tasks after which a worker thread is replaced, once its successor is loaded; 1 gives each task a thread that has done nothing before',
     }),
     subtaskConcurrency: setting({
       env: 'FORGE_SUBTASK_CONCURRENCY',

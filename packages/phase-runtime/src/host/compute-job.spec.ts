@@ -108,13 +108,23 @@ describe('ThreadPool', () => {
     return end.kind === 'succeeded' ? end.result.outcome : end.kind;
   };
 
-  it('gives short work to the same thread until that has done its share', async () => {
+  it('gives short work to the same thread until that has done its share and its successor is loaded', async () => {
     const done = [];
     for (let i = 0; i < 4; i++) done.push(await threadOf('succeed'));
     const [first = ''] = done[0]?.split('#') ?? [];
-    expect(done.slice(0, 3)).toEqual([`${first}#1`, `${first}#2`, `${first}#3`]);
-    expect(done[3]).toMatch(/#1$/);
-    expect(done[3]).not.toBe(done[0]);
+    expect(done).toEqual([1, 2, 3, 4].map((task) => `${first}#${task}`));
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(await threadOf('succeed')).toBe(`${first}#5`);
+    const next = await threadOf('succeed');
+    expect(next).toMatch(/#1$/);
+    expect(next.split('#')[0]).not.toBe(first);
+  });
+
+  it('waits for a successor that does not load no longer than for as many tasks again', async () => {
+    const done = [];
+    for (let i = 0; i < 7; i++) done.push(await threadOf('succeed'));
+    const [first = ''] = done[0]?.split('#') ?? [];
+    expect(done.filter((one) => one.startsWith(`${first}#`)).length).toBeLessThanOrEqual(6);
   });
 
   it.each(['fail', 'exit', 'throw', 'succeed-slowly'])(
