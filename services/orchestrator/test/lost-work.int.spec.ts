@@ -91,7 +91,7 @@ describe('the orchestrator survives', () => {
       const name = await begin({ steps: [step('a')] });
       await fixture.until(name, ({ steps }) => steps[0]?.state === StepState.RUNNING);
       await publishRaw(fixture.nats.url, {
-        subject: `forge.runs.p.${name.split("/").at(-1)}`,
+        subject: `forge.runs.p.${name.split('/').at(-1)}`,
         data: Buffer.from([0xff]),
       });
       finish();
