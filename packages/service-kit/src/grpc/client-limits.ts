@@ -32,6 +32,8 @@ const SHARE_RETRY_MS = 500;
 export class ClientLimits {
   /** In the order of their last call. */
   readonly #buckets = new Map<string, Bucket>();
+  /** Whose bucket is the last one: it need not be moved there. */
+  #newest: string | undefined;
 
   constructor(private readonly policy: ClientPolicy) {}
 
@@ -72,9 +74,12 @@ export class ClientLimits {
     const gained = (Math.max(0, nowMs - bucket.atMs) * callsPerSecond) / 1_000;
     bucket.tokens = Math.min(burst, bucket.tokens + gained);
     bucket.atMs = nowMs;
-    this.#buckets.delete(client);
-    this.#buckets.set(client, bucket);
-    if (this.#buckets.size > MAX_CLIENTS) this.#forget();
+    if (known === undefined || client !== this.#newest) {
+      this.#buckets.delete(client);
+      this.#buckets.set(client, bucket);
+      this.#newest = client;
+      if (this.#buckets.size > MAX_CLIENTS) this.#forget();
+    }
     return bucket;
   }
 
