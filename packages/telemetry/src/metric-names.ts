@@ -311,7 +311,7 @@ export const METRICS = {
   subtasksInFlight: {
     kind: 'gauge',
     name: 'forge_subtasks_in_flight',
-    help: 'Threads of this worker that help other workers, those included that wait for more',
+    help: 'Subtasks of other workers that this worker is computing',
     labels: ['phase'],
   },
   subtaskWait: {

@@ -105,17 +105,14 @@ export class SubtaskHelper {
     const { options, tasks } = this.deps;
     if (!this.events || !this.hearing || this.helps.size >= options.subtaskConcurrency) return;
     if (tasks() + this.helps.size >= options.concurrency) return;
-    const help = new Help(this.deps, this.events, this.offers);
+    const help = new Help(this.deps, this.events, this.offers, () => this.show());
     this.helps.add(help);
-    this.show();
-    void help.ended.finally(() => {
-      this.helps.delete(help);
-      this.show();
-    });
+    void help.ended.finally(() => this.helps.delete(help));
   }
 
   private show(): void {
-    this.deps.metrics.gauge('subtasksInFlight').set({ phase: this.deps.phase.name }, this.helps.size);
+    const inFlight = [...this.helps].filter(({ isBusy }) => isBusy).length;
+    this.deps.metrics.gauge('subtasksInFlight').set({ phase: this.deps.phase.name }, inFlight);
   }
 }
 
@@ -131,11 +128,17 @@ class Help {
     private readonly deps: HelperDependencies,
     private readonly events: Events,
     private readonly offers: Map<string, SubtaskOffer>,
+    private readonly onBusy: () => void,
   ) {
     this.thread = new HelpThread(deps.threads, deps.options.grace.abortMs);
     this.ended = this.run()
       .catch((error: unknown) => deps.log.warn('events.handler_failed', { operation: 'help', error }))
       .finally(() => this.thread.close());
+  }
+
+  /** Whether it has a subtask. */
+  get isBusy(): boolean {
+    return this.session !== undefined;
   }
 
   async stop(): Promise<void> {
@@ -186,6 +189,7 @@ class Help {
     const { options } = this.deps;
     const { lease } = subtask;
     this.session = session;
+    this.onBusy();
     const heart = setInterval(() => void this.beat(session, lease), options.heartbeatMs);
     try {
       const end = this.isStopping ? { kind: 'stopped' as const } : await this.compute(subtask);
@@ -193,6 +197,7 @@ class Help {
     } finally {
       clearInterval(heart);
       this.session = undefined;
+      this.onBusy();
     }
   }
 
