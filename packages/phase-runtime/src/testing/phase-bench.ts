@@ -47,19 +47,24 @@ export class PhaseBench {
     readonly events: Events,
     readonly directory: string,
     readonly store: FolderArtifactStore,
+    private readonly ackWaitMs: number,
   ) {}
 
-  /** Starts NATS and connects. */
-  static async open(phase: PhaseDefinition): Promise<PhaseBench> {
+  /**
+   * Starts NATS and connects.
+   * @param options.ackWaitMs  silence after which a task goes to another worker: more than a busy machine lets one be silent for
+   */
+  static async open(phase: PhaseDefinition, { ackWaitMs = 2_000 } = {}): Promise<PhaseBench> {
     const nats = await startNatsServer();
     const directory = await mkdtemp(join(tmpdir(), 'forge-phase-'));
-    const events = await connectForTest(nats.url, { ackWaitMs: 2000 });
+    const events = await connectForTest(nats.url, { ackWaitMs });
     const bench = new PhaseBench(
       phase,
       nats,
       events,
       directory,
       await FolderArtifactStore.open({ directory }),
+      ackWaitMs,
     );
     await events.reports.consume(async ({ report }) => {
       bench.reports.push(report);
@@ -78,7 +83,7 @@ export class PhaseBench {
       FORGE_LOG_LEVEL: process.env['FORGE_LOG_LEVEL'] ?? 'silent',
       FORGE_NATS_URL: this.nats.url,
       FORGE_ARTIFACT_DIR: this.directory,
-      FORGE_TASK_ACK_WAIT_MS: '2000',
+      FORGE_TASK_ACK_WAIT_MS: String(this.ackWaitMs),
       FORGE_HEARTBEAT_MS: '100',
       // What a test repeats is computed again.
       FORGE_SUBTASK_CACHE: 'off',
