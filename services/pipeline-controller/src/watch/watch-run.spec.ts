@@ -235,7 +235,7 @@ describe('watchRun()', () => {
     expect(before).toBe(last);
     expect(gaps).toBe(0);
     expect(feeds.size).toBe(0);
-  });
+  }, 120_000);
 });
 
 /** Lets everything that can go on do so. */
