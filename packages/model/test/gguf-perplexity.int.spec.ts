@@ -156,7 +156,7 @@ const STEPS = 300;
       const { theirs } = theirPerplexity(file, windowsFile);
       console.log(`${name}: perplexity here ${ours.toFixed(4)}, in llama.cpp ${theirs.toFixed(4)}`);
       expect(Math.abs(theirs / ours - 1)).toBeLessThan(0.001);
-      expect(Math.abs(perplexityOf(plain, windows) / ours - 1)).toBeGreaterThan(0.01);
+      expect(Math.abs(perplexityOf(plain, windows) / ours - 1)).toBeGreaterThan(0.003);
     },
     600_000,
   );
