@@ -342,15 +342,19 @@ export class Engine {
     throw new UnprocessableMessageError('RUN_UNKNOWN', `there is no run "${runId}"`);
   }
 
-  /** What a worker says about a run in quarantine is kept as a dead letter: it can be driven again when the log is whole. */
+  /**
+   * What a worker says about a run whose log is damaged is kept as a dead letter: it can be driven again when the log is
+   * whole.
+   */
   async #take(actor: RunActor, report: StepReport): Promise<unknown> {
     actor.effects.sign(report.attemptId);
+    const input = { kind: 'report', report } as const;
     try {
-      return await actor.post({ kind: 'report', report });
+      return await actor.post(input);
     } catch (error) {
-      if (error instanceof RunQuarantinedError)
-        throw new UnprocessableMessageError('RUN_QUARANTINED', error.message);
-      throw error;
+      if (!(error instanceof RunQuarantinedError)) throw error;
+      if (await actor.recheck()) return actor.post(input);
+      throw new UnprocessableMessageError('RUN_QUARANTINED', error.message);
     }
   }
 

@@ -221,6 +221,25 @@ describe('RunActor', () => {
     }
   });
 
+  it('goes on when only what it was sent has a gap, and the log has none', async () => {
+    const { log, actor } = set();
+    const one = actor();
+    await one.post(creation);
+    await new Promise((resolve) => setImmediate(resolve));
+    const event = (name: 'runPaused' | 'runResumed') =>
+      create(RunEventSchema, { time: timestampNow(), payload: { case: name, value: {} } });
+    const before = log.revision;
+    log.commit([event('runPaused')]);
+    log.commit([event('runResumed')]);
+    const last = { run: RUN, revision: before + 2n, previousRevision: before + 1n, time: new Date() };
+    one.observe({ ...last, events: [event('runResumed')] });
+    expect(one.isQuarantined).toBe(true);
+    expect(await one.recheck()).toBe(true);
+    expect(one.isQuarantined).toBe(false);
+    expect(one.state?.revision).toBe(before + 2n);
+    expect((await one.post({ kind: 'pause' })).revision).toBe(before + 3n);
+  });
+
   it('reads what another replica committed first, and decides again', async () => {
     const { log, actor } = set();
     const [one, two] = [actor(), actor()];

@@ -41,6 +41,8 @@ export class RunActor {
   #lastChangeMs: number;
   #waitingSinceMs: number;
   #isMine = false;
+  /** Revision of the batch that could not be followed. */
+  #brokenAt = 0n;
   /** The replica that committed last, as it writes its name into events. */
   #owner = '';
   #owesThoroughTick = false;
@@ -142,6 +144,30 @@ export class RunActor {
     for (const batch of await this.ports.log.read(this.run, { afterRevision })) this.#fold(batch);
   }
 
+  /**
+   * Reads the log of a run in quarantine again: what this replica was sent may have a gap that the log does not have.
+   * @returns whether the run can be followed
+   */
+  async recheck(): Promise<boolean> {
+    if (!this.isQuarantined) return true;
+    const state = await this.ports.log.load(this.run);
+    const isWhole = state?.quarantine === undefined && (state?.revision ?? -1n) >= this.#brokenAt;
+    if (state === undefined || !isWhole || !this.isQuarantined) return !this.isQuarantined;
+    this.#state = state;
+    this.#lastChangeMs = engineTimeMs(this.ports);
+    this.scheduling.census.observe(state);
+    this.ports.logger.info('run.recovered', { runId: this.run });
+    return true;
+  }
+
+  async #tryToRecheck(): Promise<void> {
+    try {
+      await this.recheck();
+    } catch (error) {
+      this.ports.logger.debug('events.handler_failed', { runId: this.run, operation: 'recheck', error });
+    }
+  }
+
   #fold(batch: RunBatch): void {
     if (batch.revision <= (this.#state?.revision ?? 0n)) return;
     const wasQuarantined = this.isQuarantined;
@@ -150,12 +176,14 @@ export class RunActor {
     this.#isMine = false;
     if (state.quarantine === undefined) this.#committed(batch.events);
     else if (!wasQuarantined) {
+      this.#brokenAt = batch.revision;
       this.scheduling.census.observe(state);
       this.ports.logger.error('run.quarantined', {
         runId: this.run,
         revision: String(batch.revision),
         error: new RunQuarantinedError(this.run, state.quarantine),
       });
+      void this.#tryToRecheck();
     }
   }
 
