@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 
-/** Streams whose quota can be used up; the last is what they have when nothing is wrong. */
-const STREAMS = { FORGE_RUNS: -1, FORGE_TASKS: 2 ** 30, FORGE_REPORTS: 2 ** 30 };
+/** Streams whose quota can be used up. */
+const STREAMS = ['FORGE_RUNS', 'FORGE_TASKS', 'FORGE_REPORTS'];
 
-/** The space of a few messages. */
-const MARGIN_BYTES = 4_000;
+/** Messages that there is room for. */
+const MARGIN = 6;
 
-/** Equal sizes in a row, after which nothing is under way: a server that was stopped has much to catch up with. */
+/** Equal counts in a row, after which nothing is under way: a server that was stopped has much to catch up with. */
 const QUIET_READS = 15;
 
 /** The disk of the event log: full for a while, as its quota says. */
@@ -21,23 +21,24 @@ export class Disk {
 
   /** Names of the streams. */
   static get streams() {
-    return Object.keys(STREAMS);
+    return STREAMS;
   }
 
   /**
    * Leaves a stream the space of a few messages. Nothing may be written meanwhile: a quota below what is there already makes
-   * the server delete the oldest messages, which no full disk does.
+   * the server delete the oldest messages, which no full disk does. It is a quota of messages, not of bytes: nats-server 2.9
+   * lets in what fits without its header, and deletes the oldest message to make room for that.
    */
   async fill(stream) {
     await this.#manage(async (streams) => {
-      let bytes = -1;
+      let messages = -1;
       for (let quiet = 0; quiet < QUIET_READS; ) {
         const { state } = await streams.info(stream);
-        quiet = state.bytes === bytes ? quiet + 1 : 0;
-        ({ bytes } = state);
+        quiet = state.messages === messages ? quiet + 1 : 0;
+        ({ messages } = state);
         await sleep(20);
       }
-      await streams.update(stream, { max_bytes: bytes + MARGIN_BYTES });
+      await streams.update(stream, { max_msgs: messages + MARGIN });
     });
   }
 
@@ -46,15 +47,14 @@ export class Disk {
     await this.#manage(async (streams) => {
       const { first_seq: first } = (await streams.info('FORGE_RUNS')).state;
       if (first !== 1)
-        throw new Error(`FORGE_RUNS begins at ${first}: a quota was set below what was stored`);
+        throw new Error(`FORGE_RUNS begins at ${first}: the quota made the server delete messages`);
     });
   }
 
   /** Gives all streams their space back. */
   async free() {
     await this.#manage(async (streams) => {
-      for (const [stream, bytes] of Object.entries(STREAMS))
-        await streams.update(stream, { max_bytes: bytes });
+      for (const stream of STREAMS) await streams.update(stream, { max_msgs: -1 });
     });
   }
 
