@@ -14,6 +14,9 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const PHASE_MAIN = fileURLToPath(new URL('./bench-phase/main.mjs', import.meta.url));
 const OBSERVER = new URL('./observer.mjs', import.meta.url).href;
 const POLL_MS = 20;
+/** Time over which it is looked whether a service rests, ms, and what it may use of a core then. */
+const QUIET_MS = 500;
+const IDLE_CORES = 0.1;
 
 /** Systems that run: what ends a section that takes too long. */
 const running = new Set();
@@ -105,6 +108,17 @@ export class BenchSystem {
   /** What all processes use of the CPU from now on. */
   cpuWindow() {
     return new CpuWindow(this.pids);
+  }
+
+  /** Waits until services have worked off what came before: all but idle for a while. */
+  async untilAtRest(services, timeoutMs) {
+    const areIdle = async () => {
+      const window = this.cpuWindow();
+      await sleep(QUIET_MS);
+      const { seconds, cpu } = window.read();
+      return services.every((service) => cpu[service] < IDLE_CORES * seconds);
+    };
+    await eventually(`rest of ${services.join(' and ')}`, areIdle, timeoutMs);
   }
 
   /** Memory of a service as the system sees it. */

@@ -1,24 +1,31 @@
 #!/usr/bin/env node
 /**
- * Does an evolved merge beat its parents and their uniform average? Per seed: phase cognate makes founders of a text, which
- * share their first steps, then phase evomerge searches; judged on the report split, which neither training nor search has seen.
- * Usage: node test/load/evolving/run.mjs --text FILE [--seeds 5] [--founders JSON] [--config JSON] [--out DIR]
+ * Does an evolved merge beat its parents and their uniform average? Per seed: three founders of a text, which share their
+ * first steps, then phase evomerge on them; judged on the report split, which neither training nor search has seen.
+ * Usage: node test/load/evolving/run.mjs --text FILE [--seeds 5] [--config JSON] [--width 64] [--out DIR]
  * Needs `pnpm build`. Founders are kept in DIR and used again. Prints one line per seed and the means with their 95 %
  * intervals over seeds; writes results.json and gain.svg into DIR.
  */
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { FolderArtifactStore, MEDIA_TYPES } from '@agentforge/artifacts';
 import { ArtifactRefSchema } from '@agentforge/contracts';
+import {
+  BatchCursor,
+  byteTokenizer,
+  corpusFromBytes,
+  encodeModelFiles,
+  encodeSplit,
+  LlamaModel,
+  presetConfig,
+  splitDisjoint,
+  trainStep,
+} from '@agentforge/model';
 import { runPhase, StopFlag } from '@agentforge/phase-runtime/worker';
-import { selectDevice } from '@agentforge/tensor';
+import { AdamW, decayGroups, Philox, selectDevice, warmupCosine } from '@agentforge/tensor';
 import { fromJson, toJson } from '@bufbuild/protobuf';
-import { cognatePhase } from '../../../services/phase-cognate/dist/cognate.phase.js';
-import { createFounders } from '../../../services/phase-cognate/dist/create-founders.js';
-import { cognateConfig } from '../../../services/phase-cognate/dist/domain/cognate-config.js';
 import { evomergeConfig } from '../../../services/phase-evomerge/dist/domain/evomerge-config.js';
 import { evolveMerge } from '../../../services/phase-evomerge/dist/evolve-merge.js';
 import { evomergePhase } from '../../../services/phase-evomerge/dist/evomerge.phase.js';
@@ -29,8 +36,8 @@ const { values: options } = parseArgs({
   options: {
     text: { type: 'string' },
     seeds: { type: 'string', default: '5' },
-    founders: { type: 'string', default: '{}' },
     config: { type: 'string', default: '{}' },
+    width: { type: 'string', default: '64' },
     threads: { type: 'string', default: String(availableParallelism()) },
     out: { type: 'string' },
   },
@@ -39,48 +46,80 @@ if (!options.text) throw new Error('name a text (--text)');
 const out = options.out ?? mkdtempSync(join(tmpdir(), 'forge-evolving-'));
 mkdirSync(out, { recursive: true });
 const threads = Number(options.threads);
+const width = Number(options.width);
+const shape = presetConfig('pico', {
+  vocabSize: 257,
+  hiddenSize: width,
+  numLayers: 3,
+  numHeads: 2,
+  numKvHeads: 1,
+  headDim: width / 2,
+  intermediateSize: 2 * width,
+  contextLength: 64,
+});
+const [STEPS, SHARED, PEAK, LENGTH] = [400, 240, 3e-3, 64];
+const PARENTS = ['a', 'b', 'c'];
+
 selectDevice('cpu', { threads });
 const directory = join(out, 'artifacts');
 const store = await FolderArtifactStore.open({ directory });
 const bytes = readFileSync(options.text);
 const corpus = await store.put(bytes, { name: 'corpus', type: 'corpus', mediaType: MEDIA_TYPES.text });
 
-/** Runs a phase in this process. @returns what it hands on */
-async function run(phase, operation, config, seed, inputs) {
-  const last = await runPhase(
-    {
-      ...{ phase: phase.name, version: phase.version, config, seed: BigInt(seed), fallback: '', inputs },
-      ...{ checkpointSequence: 0, checkpointIntervalMs: 600_000, artifactDirectory: directory },
-      ...{ device: 'cpu', threads, stop: new StopFlag().buffer },
-    },
-    operation,
-    () => {},
-  );
-  if (last.kind !== 'succeeded') throw new Error(JSON.stringify(last));
-  return last.result;
+/** Trains a model from `step` on; returns its weights and the state of its optimizer. */
+function trained(model, state, stream, from, to, seed) {
+  const optimizer = new AdamW(decayGroups(model, 0.1), { lr: PEAK, betas: [0.9, 0.95] });
+  if (state) optimizer.importState(state);
+  const schedule = warmupCosine({ peak: PEAK, floor: PEAK / 10, warmupSteps: 30, totalSteps: STEPS });
+  const batches = new BatchCursor([{ name: 'corpus', stream }], { batchSize: 8, length: LENGTH, seed });
+  for (let step = from; step < to; step++)
+    trainStep(model, optimizer, batches.next(), { lr: schedule(step) });
+  const result = { weights: model.exportWeights(), state: optimizer.exportState() };
+  optimizer.dispose();
+  model.dispose();
+  return result;
 }
 
-/** The founders of a seed. */
+/** Three founders of a seed. */
 async function founders(seed) {
-  const config = cognateConfig.parse(JSON.parse(options.founders));
-  const digest = createHash('sha256').update(JSON.stringify(config)).digest('hex').slice(0, 12);
-  const known = join(out, `founders-${digest}-${seed}.json`);
-  if (!existsSync(known)) {
-    const inputs = [{ port: 'corpus', artifacts: [corpus] }];
-    const { outputs } = await run(cognatePhase, createFounders, config, seed, inputs);
-    const { artifacts } = outputs.find(({ port }) => port === 'models');
-    writeFileSync(known, JSON.stringify(artifacts.map((ref) => toJson(ArtifactRefSchema, ref))));
+  const known = join(out, `founders-${seed}-${width}.json`);
+  if (existsSync(known))
+    return JSON.parse(readFileSync(known, 'utf8')).map((ref) => fromJson(ArtifactRefSchema, ref));
+  const { splits } = splitDisjoint(corpusFromBytes([{ name: 'corpus-0.txt', bytes }]));
+  const stream = encodeSplit(byteTokenizer(), splits.train);
+  const rng = new Philox(seed);
+  const first = LlamaModel.init(shape, rng.stream('init'));
+  const shared = trained(first, null, stream, 0, SHARED, rng.stream('shared'));
+  const refs = [];
+  for (const name of PARENTS) {
+    const model = LlamaModel.fromState(shape, shared.weights);
+    const { weights } = trained(model, shared.state, stream, SHARED, STEPS, rng.stream(name));
+    const files = [];
+    for (const [path, content] of encodeModelFiles({ config: shape, weights }, byteTokenizer())) {
+      const { digest, sizeBytes } = await store.put(content);
+      files.push({ path, digest, sizeBytes });
+    }
+    refs.push(await store.putManifest({ files }, { name, type: 'model', mediaType: MEDIA_TYPES.model }));
   }
-  return JSON.parse(readFileSync(known, 'utf8')).map((ref) => fromJson(ArtifactRefSchema, ref));
+  writeFileSync(known, JSON.stringify(refs.map((ref) => toJson(ArtifactRefSchema, ref))));
+  return refs;
 }
 
-/** @returns bits per byte by split and subject, and the outcome */
+/** Runs the phase. @returns bits per byte by split and subject, and the outcome */
 async function evolved(seed, models) {
-  const config = evomergeConfig.parse(JSON.parse(options.config));
-  const { outcome, metrics, wallSeconds } = await run(evomergePhase, evolveMerge, config, seed, [
-    { port: 'models', artifacts: models },
-    { port: 'corpus', artifacts: [corpus] },
-  ]);
+  const config = evomergeConfig.parse({ sequence_length: LENGTH, ...JSON.parse(options.config) });
+  const input = {
+    ...{ phase: 'evomerge', version: evomergePhase.version, config, seed: BigInt(seed), fallback: '' },
+    inputs: [
+      { port: 'models', artifacts: models },
+      { port: 'corpus', artifacts: [corpus] },
+    ],
+    ...{ checkpointSequence: 0, checkpointIntervalMs: 600_000, artifactDirectory: directory },
+    ...{ device: 'cpu', threads, stop: new StopFlag().buffer },
+  };
+  const last = await runPhase(input, evolveMerge, () => {});
+  if (last.kind !== 'succeeded') throw new Error(JSON.stringify(last));
+  const { outcome, metrics, wallSeconds } = last.result;
   const bits = (split) =>
     Object.fromEntries(
       metrics
@@ -104,10 +143,7 @@ for (let seed = 1; seed <= Number(options.seeds); seed++) {
 if (results.length > 1) {
   const rivals = [
     ['uniform average', (bits) => bits['uniform-average']],
-    [
-      'best parent',
-      ({ best, 'uniform-average': average, ...parents }) => Math.min(...Object.values(parents)),
-    ],
+    ['best parent', (bits) => Math.min(...PARENTS.map((name) => bits[name]))],
   ];
   const rows = rivals.map(([name, of]) => {
     const gains = results.map(({ report }) => of(report) - report.best);

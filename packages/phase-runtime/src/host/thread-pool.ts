@@ -2,7 +2,7 @@ import { WorkerThread } from './worker-thread.js';
 
 /** How threads are kept. */
 export interface ThreadPoolOptions {
-  /** Threads that work or wait, together, as long as there are not more tasks than that. */
+  /** Threads that work or wait, together, as long as there are not more tasks than that; a successor that loads is one more. */
   readonly size: number;
   /** Tasks after which a thread is replaced, as soon as its successor is loaded; 1 for a new thread for each. */
   readonly tasksPerThread: number;
@@ -61,7 +61,7 @@ export class ThreadPool {
    */
   give(thread: WorkerThread, wasShort: boolean): void {
     this.working.delete(thread);
-    const isReused = wasShort && !this.isClosed && !thread.isGone && this.hasRoom() && !this.isWorn(thread);
+    const isReused = wasShort && !this.isClosed && !thread.isGone && this.hasRoom() && !this.makesWay(thread);
     if (isReused) this.waiting.push(thread);
     else if (!thread.isGone) void thread.terminate();
     this.fill();
@@ -79,8 +79,8 @@ export class ThreadPool {
     return this.waiting.length + this.working.size < this.options.size;
   }
 
-  /** Whether a thread has done its share. Its successor is started when it has, and takes over when it is loaded. */
-  private isWorn({ tasks }: WorkerThread): boolean {
+  /** Whether a thread has done its share and its successor is loaded; the successor starts to load when it has done it. */
+  private makesWay({ tasks }: WorkerThread): boolean {
     const { tasksPerThread } = this.options;
     if (tasks < tasksPerThread) return false;
     if (tasksPerThread === 1 || tasks >= EXTENSION * tasksPerThread) return true;

@@ -151,21 +151,13 @@ export class RunActor {
   async recheck(): Promise<boolean> {
     if (!this.isQuarantined) return true;
     const state = await this.ports.log.load(this.run);
-    const isWhole = state?.quarantine === undefined && (state?.revision ?? -1n) >= this.#brokenAt;
-    if (state === undefined || !isWhole || !this.isQuarantined) return !this.isQuarantined;
+    if (!this.isQuarantined) return true;
+    if (state === undefined || state.quarantine || state.revision < this.#brokenAt) return false;
     this.#state = state;
     this.#lastChangeMs = engineTimeMs(this.ports);
     this.scheduling.census.observe(state);
     this.ports.logger.info('run.recovered', { runId: this.run });
     return true;
-  }
-
-  async #tryToRecheck(): Promise<void> {
-    try {
-      await this.recheck();
-    } catch (error) {
-      this.ports.logger.debug('events.handler_failed', { runId: this.run, operation: 'recheck', error });
-    }
   }
 
   #fold(batch: RunBatch): void {
@@ -183,7 +175,7 @@ export class RunActor {
         revision: String(batch.revision),
         error: new RunQuarantinedError(this.run, state.quarantine),
       });
-      void this.#tryToRecheck();
+      void this.#tryTo('recheck', () => this.recheck());
     }
   }
 
@@ -225,11 +217,11 @@ export class RunActor {
       } catch (thrown) {
         const error = AppError.from(thrown);
         if (error.code === 'ABORTED' && tries < MAX_CONFLICTS) {
-          await this.#tryToCatchUp();
+          await this.#tryTo('catch-up', () => this.catchUp());
         } else if (isPassing(error) && tries < MAX_TRIES) {
           pending = rejectCommands(pending, error);
           await delay(50 * 2 ** tries);
-          await this.#tryToCatchUp();
+          await this.#tryTo('catch-up', () => this.catchUp());
         } else if (isTooLarge(error) && pending.length > 1) {
           for (const one of pending) await this.#commit([one]);
           return;
@@ -243,11 +235,12 @@ export class RunActor {
     }
   }
 
-  async #tryToCatchUp(): Promise<void> {
+  /** Does what may fail now and is done again later. */
+  async #tryTo(operation: string, work: () => Promise<unknown>): Promise<void> {
     try {
-      await this.catchUp();
+      await work();
     } catch (error) {
-      this.ports.logger.debug('events.handler_failed', { runId: this.run, operation: 'catch-up', error });
+      this.ports.logger.debug('events.handler_failed', { runId: this.run, operation, error });
     }
   }
 

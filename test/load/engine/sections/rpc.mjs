@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { CreateRunRequestSchema, GetRunRequestSchema } from '@agentforge/contracts';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { lanes } from '../graphs.mjs';
@@ -15,8 +14,6 @@ const RATE_PER_GENERATOR = 2_500;
 const CONNECTIONS = 4;
 /** Time until all generators begin together, ms. */
 const LEAD_MS = 500;
-/** Time over which it is looked whether work is left, ms. */
-const QUIET_MS = 500;
 /** What generators and the front door compile their code with before they are measured; at most the rate itself. */
 const WARM_UP = { rate: 1_000, durationMs: 5_000 };
 /** Creations per second: each is an append, and a run that is executed. */
@@ -69,7 +66,7 @@ async function withoutLimits(context) {
     );
     await atRate(system, context, 'CreateRun', [creation], CREATE_RATE);
     for (const rate of context.rates) {
-      await untilQuiet(system);
+      await system.untilAtRest(['pipeline-controller']);
       await atRate(system, context, 'GetRun', requests, rate);
     }
   } finally {
@@ -164,16 +161,6 @@ async function load(system, { method, requests, rate, durationMs }) {
   } finally {
     await Promise.all(generators.map((generator) => system.dismiss(generator)));
   }
-}
-
-/** Waits until what came before is worked off: the front door is all but idle. */
-async function untilQuiet(system) {
-  await eventually('a front door that rests', async () => {
-    const window = system.cpuWindow();
-    await sleep(QUIET_MS);
-    const { seconds, cpu } = window.read();
-    return cpu['pipeline-controller'] < 0.1 * seconds;
-  });
 }
 
 /** Requests for runs that have ended, encoded. */

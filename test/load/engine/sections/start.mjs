@@ -8,8 +8,6 @@ const SERVICES = ['orchestrator', 'pipeline-controller'];
 const AT_ONCE = 128;
 /** Time the services get to take their snapshots once they have followed the log, ms; these come every 2 s here. */
 const SETTLE_MS = 20_000;
-/** Time over which it is looked whether they still follow, ms. */
-const REST_MS = 1_000;
 const LIMIT_MS = 600_000;
 
 /**
@@ -35,7 +33,7 @@ export async function run(context) {
         bound: 'loading of modules, connection to NATS',
       });
     await copies(system, name, finished);
-    await eventually('services that have followed the log', () => areAtRest(system), LIMIT_MS);
+    await system.untilAtRest(SERVICES, LIMIT_MS);
     await sleep(SETTLE_MS);
     for (const service of SERVICES)
       record({
@@ -51,14 +49,6 @@ export async function run(context) {
   } finally {
     await system.stop();
   }
-}
-
-/** Whether the services have nothing to do. */
-async function areAtRest(system) {
-  const window = system.cpuWindow();
-  await sleep(REST_MS);
-  const { seconds, cpu } = window.read();
-  return SERVICES.every((service) => cpu[service] < 0.2 * seconds);
 }
 
 /** Kills a service; seconds from the start of its next process until it says that it is ready. */
