@@ -43,7 +43,7 @@ export class ArtifactUseCases {
     if (stored === undefined) throw new ArtifactNotFoundError(digest);
     const entry = this.readModel.artifacts.get(digest);
     const ref = entry?.ref ?? create(ArtifactRefSchema, { digest, sizeBytes: BigInt(stored.sizeBytes) });
-    const artifact = describe({ ref, timeMs: stored.createTime.getTime(), ...producerOf(entry) });
+    const artifact = toArtifact(ref, stored.createTime.getTime(), entry);
     if (MANIFESTS.has(ref.mediaType)) {
       const { files, annotations } = await this.store.getManifest(digest);
       artifact.files = files;
@@ -66,7 +66,7 @@ export class ArtifactUseCases {
     );
     const last = page.at(-1);
     return {
-      artifacts: page.map(describe),
+      artifacts: page.map((entry) => toArtifact(entry.ref, entry.facts.timeMs, entry)),
       nextPageToken: hasMore && last ? encodePageToken(query, last) : '',
     };
   }
@@ -120,15 +120,19 @@ export function checkDigest(digest: string): void {
     ]);
 }
 
-const producerOf = (entry: ArtifactEntry | undefined) =>
-  entry?.producer ? { producer: entry.producer } : {};
-
-const describe = (entry: Pick<ArtifactEntry, 'ref' | 'timeMs' | 'producer'>): Artifact =>
-  create(ArtifactSchema, {
-    ref: entry.ref,
-    createTime: timestampFromMs(entry.timeMs),
-    ...(entry.producer ? { producer: entry.producer } : {}),
+/** @param entry  undefined for what no run and no upload of these records told of */
+const toArtifact = (
+  ref: ArtifactRef,
+  timeMs: number,
+  entry: Pick<ArtifactEntry, 'producer'> | undefined,
+): Artifact => {
+  const producer = entry?.producer;
+  return create(ArtifactSchema, {
+    ref,
+    createTime: timestampFromMs(timeMs),
+    ...(producer ? { producer } : {}),
   });
+};
 
 function headerViolations(header: UploadHeader | undefined): FieldViolation[] {
   if (header === undefined) return [{ field: 'header', description: 'is missing; it is the first message' }];

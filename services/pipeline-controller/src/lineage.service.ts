@@ -14,7 +14,7 @@ import { checkDigest } from './artifacts.service.js';
 import { encodePageToken } from './domain/page-token.js';
 import { type WalkedEdge, walkLineage } from './domain/walk-lineage.js';
 import { ArtifactNotFoundError, InvalidRequestError } from './pipeline-controller.errors.js';
-import type { LineageKnown } from './projection/lineage-index.js';
+import type { LineageStep } from './projection/lineage-index.js';
 import { ReadModel } from './projection/read-model.js';
 import { checkPageToken, pageSizeViolations } from './queries.js';
 
@@ -23,7 +23,7 @@ const DEPTH = { standard: 16, most: 64 };
 /** Edges that one walk visits at most; a larger graph ends there. */
 const MAX_EDGES = 100_000;
 
-type Edge = WalkedEdge<LineageKnown>;
+type Edge = WalkedEdge<LineageStep>;
 
 /** Follows artifacts to what they were made from, or to what was made from them. */
 @Injectable()
@@ -87,7 +87,7 @@ export class LineageUseCases {
   }
 }
 
-function toStepNode({ id, run, step: stepId }: LineageKnown, record: RunRecord | undefined): LineageNode {
+function toStepNode({ id, run, step: stepId }: LineageStep, record: RunRecord | undefined): LineageNode {
   const step = record && stepOf(record, stepId);
   const value = {
     run,

@@ -15,7 +15,9 @@ export class SortedLog<T extends Ordered> {
 
   /** Adds an entry; almost always the last one. */
   add(entry: T): void {
-    this.#entries.splice(this.#firstAfter(entry), 0, entry);
+    const last = this.#entries.at(-1);
+    if (last === undefined || compare(last, entry) <= 0) this.#entries.push(entry);
+    else this.#entries.splice(this.#firstAfter(entry), 0, entry);
   }
 
   /** Entries after a place (or all), ascending. */

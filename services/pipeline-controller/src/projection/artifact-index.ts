@@ -1,4 +1,10 @@
-import { type ArtifactRef, type Producer, ProducerSchema, parseRunName } from '@agentforge/contracts';
+import {
+  type ArtifactRef,
+  ArtifactRefSchema,
+  type Producer,
+  ProducerSchema,
+  parseRunName,
+} from '@agentforge/contracts';
 import { type RunBatch, type RunRecord, stepOf } from '@agentforge/events';
 import { create } from '@bufbuild/protobuf';
 import type { FieldValues } from '../domain/filter.js';
@@ -8,12 +14,47 @@ import { ProjectBytes } from '../quotas/project-bytes.js';
 /** More artifacts than a batch of events can name. */
 const MAX_PER_BATCH = 65_536;
 
-/** An artifact that a run produced or that was uploaded. Ordered by time, then by place within a result. */
-export interface ArtifactEntry extends Ordered {
-  readonly ref: ArtifactRef;
+/** What is known of an artifact. Plain JSON: snapshots keep it, and a start takes in a million of them. */
+export interface ArtifactFacts {
+  readonly digest: string;
+  readonly type: string;
+  readonly name: string;
+  readonly mediaType: string;
+  readonly sizeBytes: number;
   readonly timeMs: number;
+  readonly offset: number;
+  /** The step and the port that it came from; absent for uploads. */
+  readonly step?: string;
+  readonly output?: string;
+}
+
+/** An artifact that a run produced or that was uploaded. Ordered by time, then by place within a result. */
+export class ArtifactEntry implements Ordered {
+  /** @param run  that produced it; undefined for uploads */
+  constructor(
+    readonly facts: ArtifactFacts,
+    readonly run: string | undefined,
+  ) {}
+
+  get sequence(): bigint {
+    return BigInt(this.facts.timeMs);
+  }
+
+  get offset(): number {
+    return this.facts.offset;
+  }
+
+  get ref(): ArtifactRef {
+    const { digest, type, name, mediaType, sizeBytes } = this.facts;
+    return create(ArtifactRefSchema, { digest, type, name, mediaType, sizeBytes: BigInt(sizeBytes) });
+  }
+
   /** Absent for uploads. */
-  readonly producer?: Producer;
+  get producer(): Producer | undefined {
+    const { step, output } = this.facts;
+    if (this.run === undefined || step === undefined || output === undefined) return undefined;
+    return create(ProducerSchema, { run: this.run, stepId: step, output });
+  }
 }
 
 /** Artifacts by time and by digest: what completed steps delivered, and uploads. */
@@ -27,18 +68,14 @@ export class ArtifactIndex {
   /** Takes in a batch of a run's log. @param record  the run after it */
   apply(batch: RunBatch, record: RunRecord): void {
     const timeMs = batch.time.getTime();
+    const project = parseRunName(batch.run)?.project ?? '';
     let offset = Number(batch.revision) * MAX_PER_BATCH;
     for (const { payload } of batch.events) {
       if (payload.case !== 'stepCompleted') continue;
-      const { stepId } = payload.value;
-      for (const { port, artifacts } of stepOf(record, stepId)?.result?.outputs ?? []) {
-        const producer = create(ProducerSchema, { run: batch.run, stepId, output: port });
-        for (const ref of artifacts) {
-          const entry = { ref, timeMs, offset: offset++, producer };
-          this.bytes.add(parseRunName(batch.run)?.project ?? '', ref, entry);
-          this.#add(entry);
-        }
-      }
+      const { stepId: step } = payload.value;
+      for (const { port: output, artifacts } of stepOf(record, step)?.result?.outputs ?? [])
+        for (const ref of artifacts)
+          this.#addProduced(batch.run, project, factsOf(ref, { timeMs, offset: offset++, step, output }));
     }
   }
 
@@ -50,8 +87,9 @@ export class ArtifactIndex {
     const offset = Number.parseInt(ref.digest.slice(-8), 16);
     this.bytes.add(project, ref, { timeMs: sinceMs, offset });
     const known = this.#byDigest.get(ref.digest);
-    if (known?.producer === undefined && known?.ref.name === ref.name && known.ref.type === ref.type) return;
-    this.#add({ ref, timeMs, offset });
+    const isKnown = known?.facts.name === ref.name && known.facts.type === ref.type;
+    if (isKnown && known.run === undefined) return;
+    this.#add(new ArtifactEntry(factsOf(ref, { timeMs, offset }), undefined));
   }
 
   /** What a run produced so far, in order. */
@@ -60,12 +98,9 @@ export class ArtifactIndex {
   }
 
   /** Takes in what a run produced, from a snapshot; what is known of it already comes first and stays. */
-  restore(run: string, entries: readonly Omit<ArtifactEntry, 'sequence'>[]): void {
+  restore(run: string, artifacts: readonly ArtifactFacts[]): void {
     const project = parseRunName(run)?.project ?? '';
-    for (const entry of entries.slice(this.ofRun(run).length)) {
-      this.bytes.add(project, entry.ref, entry);
-      this.#add(entry);
-    }
+    for (const facts of artifacts.slice(this.ofRun(run).length)) this.#addProduced(run, project, facts);
   }
 
   /** What is known of a digest: the first mention, which is what produced it. */
@@ -78,27 +113,34 @@ export class ArtifactIndex {
     return this.#all.descending(from);
   }
 
+  #addProduced(run: string, project: string, facts: ArtifactFacts): void {
+    this.bytes.add(project, facts, facts);
+    const entry = new ArtifactEntry(facts, run);
+    const own = this.#byRun.get(run);
+    if (own) own.push(entry);
+    else this.#byRun.set(run, [entry]);
+    this.#add(entry);
+  }
+
   /** The place of an entry does not depend on the replica that indexes it. */
-  #add(entry: Omit<ArtifactEntry, 'sequence'>): void {
-    const placed = { ...entry, sequence: BigInt(entry.timeMs) };
-    this.#all.add(placed);
-    const run = entry.producer?.run;
-    if (run !== undefined) {
-      const own = this.#byRun.get(run) ?? [];
-      this.#byRun.set(run, own);
-      own.push(placed);
-    }
-    if (!this.#byDigest.has(entry.ref.digest)) this.#byDigest.set(entry.ref.digest, placed);
+  #add(entry: ArtifactEntry): void {
+    this.#all.add(entry);
+    if (!this.#byDigest.has(entry.facts.digest)) this.#byDigest.set(entry.facts.digest, entry);
   }
 }
+
+const factsOf = (
+  { digest, type, name, mediaType, sizeBytes }: ArtifactRef,
+  rest: Pick<ArtifactFacts, 'timeMs' | 'offset' | 'step' | 'output'>,
+): ArtifactFacts => ({ digest, type, name, mediaType, sizeBytes: Number(sizeBytes), ...rest });
 
 /** Fields of an artifact that a filter may name. */
 export const ARTIFACT_FIELDS = { type: 'word', name: 'text', run: 'word', step: 'word' } as const;
 
 /** Values of an artifact for a filter. */
-export const artifactFields = ({ ref, producer }: ArtifactEntry): FieldValues => ({
-  type: ref.type,
-  name: ref.name,
-  run: producer?.run ?? '',
-  step: producer?.stepId ?? '',
+export const artifactFields = ({ facts, run }: ArtifactEntry): FieldValues => ({
+  type: facts.type,
+  name: facts.name,
+  run: run ?? '',
+  step: facts.step ?? '',
 });

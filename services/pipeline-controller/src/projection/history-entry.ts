@@ -1,12 +1,10 @@
-import { type ArtifactRef, ArtifactRefSchema, ProducerSchema } from '@agentforge/contracts';
-import { create, fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
-import type { ArtifactEntry } from './artifact-index.js';
+import type { ArtifactEntry, ArtifactFacts } from './artifact-index.js';
 import type { LineageStepEntry } from './lineage-index.js';
 import type { RunEntry } from './run-index.js';
 import type { RunSummary } from './run-summary.js';
 
 /** Version of the entries: a snapshot of another one is not read. Raise it with every change of what they say. */
-export const HISTORY_VERSION = 3;
+export const HISTORY_VERSION = 4;
 /** A run with more artifacts is read from its log. */
 const MAX_ARTIFACTS = 1_000;
 /** So is one whose steps read and made more: some 100 bytes each. */
@@ -17,17 +15,9 @@ export interface HistoryEntry {
   readonly run: RunSummary;
   /** Sequence of its first batch. */
   readonly sequence: string;
-  readonly artifacts: readonly KeptArtifact[];
+  readonly artifacts: readonly ArtifactFacts[];
   /** What its steps read and made. */
   readonly lineage: readonly LineageStepEntry[];
-}
-
-interface KeptArtifact {
-  readonly ref: JsonValue;
-  readonly timeMs: number;
-  readonly offset: number;
-  readonly step: string;
-  readonly output: string;
 }
 
 /** The entry of a run that has ended; undefined when it is too large for one. */
@@ -38,25 +28,10 @@ export function historyEntry(
 ): HistoryEntry | undefined {
   const edges = lineage.reduce((sum, { reads, makes }) => sum + reads.length + makes.length, 0);
   if (artifacts.length > MAX_ARTIFACTS || edges > MAX_EDGES) return undefined;
-  return { run: run.summary, sequence: String(run.sequence), artifacts: artifacts.map(keep), lineage };
+  return {
+    run: run.summary,
+    sequence: String(run.sequence),
+    artifacts: artifacts.map(({ facts }) => facts),
+    lineage,
+  };
 }
-
-/** The artifacts of an entry. */
-export function artifactsOf({ run, artifacts }: HistoryEntry): Omit<ArtifactEntry, 'sequence'>[] {
-  return artifacts.map(({ ref, timeMs, offset, step, output }) => ({
-    ref: fromJson(ArtifactRefSchema, ref),
-    timeMs,
-    offset,
-    producer: create(ProducerSchema, { run: run.name, stepId: step, output }),
-  }));
-}
-
-const keep = ({ ref, timeMs, offset, producer }: ArtifactEntry): KeptArtifact => ({
-  ref: refJson(ref),
-  timeMs,
-  offset,
-  step: producer?.stepId ?? '',
-  output: producer?.output ?? '',
-});
-
-const refJson = (ref: ArtifactRef): JsonValue => toJson(ArtifactRefSchema, ref);

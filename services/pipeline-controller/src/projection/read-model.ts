@@ -4,7 +4,7 @@ import type { RunHistory } from '../ports/run-history.port.js';
 import type { Snapshots } from '../ports/snapshots.port.js';
 import type { UploadLog } from '../ports/upload-log.port.js';
 import { ArtifactIndex } from './artifact-index.js';
-import { artifactsOf, type HistoryEntry } from './history-entry.js';
+import type { HistoryEntry } from './history-entry.js';
 import { HistoryKeeper } from './history-keeper.js';
 import { LineageIndex } from './lineage-index.js';
 import { RunIndex } from './run-index.js';
@@ -111,7 +111,7 @@ export class ReadModel {
       for (const entry of entries as readonly HistoryEntry[]) {
         if (open.has(entry.run.name)) continue;
         this.runs.restore(entry.run, BigInt(entry.sequence));
-        this.artifacts.restore(entry.run.name, artifactsOf(entry));
+        this.artifacts.restore(entry.run.name, entry.artifacts);
         this.lineage.restore(entry.run.name, entry.lineage);
       }
     }

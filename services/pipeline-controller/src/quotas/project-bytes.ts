@@ -1,5 +1,3 @@
-import type { ArtifactRef } from '@agentforge/contracts';
-
 /** When a project stored content: by time, then by place within what was written then. */
 export interface ClaimPlace {
   readonly timeMs: number;
@@ -22,7 +20,7 @@ export class ProjectBytes {
   /** Takes in an artifact. @param project  empty when nobody said whose it is: it counts for nobody */
   add(
     project: string,
-    { digest, sizeBytes }: Pick<ArtifactRef, 'digest' | 'sizeBytes'>,
+    { digest, sizeBytes }: { readonly digest: string; readonly sizeBytes: bigint | number },
     { timeMs, offset }: ClaimPlace,
   ): void {
     const known = this.#claims.get(digest);
