@@ -1,4 +1,4 @@
-import type { RunBatch, RunRecord, Snapshot } from '@agentforge/events';
+import { followRun, type RunBatch, type RunRecord, type Snapshot } from '@agentforge/events';
 import type { Logger } from '@agentforge/telemetry';
 import type { RunHistory } from '../ports/run-history.port.js';
 import type { Snapshots } from '../ports/snapshots.port.js';
@@ -129,12 +129,40 @@ export class ReadModel {
     const standing = this.runs.standing(batch.run);
     const isCold = standing && standing.revision < batch.revision && !this.runs.record(batch.run);
     this.#apply(batch, isCold ? await this.#before(batch.run, standing.revision) : undefined);
+    const isBroken = this.runs.standing(batch.run)?.quarantine !== undefined;
+    if (isBroken && standing?.quarantine === undefined)
+      await this.#recheck(batch, standing?.revision ?? 0n).catch((error: unknown) => {
+        this.logger.warn('events.handler_failed', { operation: 'recheck', runId: batch.run, error });
+      });
     await this.#keeper.observe(batch.run, batch.revision);
   }
 
   /** A run that had ended and is told of again. */
   #before(run: string, untilRevision: bigint): Promise<RunRecord | undefined> {
     return this.history.load(run, { untilRevision });
+  }
+
+  /**
+   * Reads the log of a run that came into quarantine: what this replica was sent may have a gap that the log does
+   * not have.
+   * @param batch  the one that it could not follow
+   * @param known  the revision up to which it could
+   */
+  async #recheck({ run, revision: untilRevision }: RunBatch, known: bigint): Promise<void> {
+    const missed: (readonly [RunBatch, RunRecord])[] = [];
+    let record: RunRecord | undefined;
+    for await (const batch of this.history.batches(run, { untilRevision })) {
+      record = followRun(record, batch);
+      if (record.quarantine) return;
+      if (batch.revision > known) missed.push([batch, record]);
+    }
+    if (record === undefined || record.revision < untilRevision) return;
+    this.runs.recover(record);
+    for (const [batch, after] of missed) {
+      this.artifacts.apply(batch, after);
+      this.lineage.apply(batch, after);
+    }
+    this.logger.info('run.recovered', { runId: run });
   }
 
   #apply(batch: RunBatch, before: RunRecord | undefined): void {

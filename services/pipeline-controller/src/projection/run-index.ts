@@ -98,6 +98,12 @@ export class RunIndex {
     return record;
   }
 
+  /** Takes in a run as its log has it, in the place of one in quarantine. */
+  recover(record: RunRecord): void {
+    this.#put(record, record.revision);
+    this.#notify(record.name, record.revision);
+  }
+
   /** Takes in a run that has ended, from a snapshot. @param sequence  of its first batch */
   restore(summary: RunSummary, sequence: bigint): void {
     const entry = this.#entries.get(summary.name) ?? new Entry(summary.name, sequence, summary);
