@@ -1,8 +1,10 @@
 import { connect } from 'node:http2';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Bytes before a gRPC message: not compressed, and its length. */
 const PREFIX_BYTES = 5;
 const CONNECT_MS = 10_000;
+const RECONNECT_MS = 50;
 /** Canonical names of the codes that overload and faults bring. */
 const CODES = {
   4: 'DEADLINE_EXCEEDED',
@@ -94,15 +96,21 @@ export class UnaryClient {
       session.once('error', reject);
       session.on('error', () => {});
       session.once('close', () => {
+        clearTimeout(timer);
         const place = this.#sessions.indexOf(session);
-        if (place >= 0 && !this.#isClosed)
-          this.#connect().then(
-            (another) => {
-              this.#sessions[place] = another;
-            },
-            () => {},
-          );
+        if (place >= 0) void this.#replace(place);
       });
     });
+  }
+
+  async #replace(place) {
+    while (!this.#isClosed) {
+      const another = await this.#connect().catch(() => sleep(RECONNECT_MS, undefined, { ref: false }));
+      if (this.#isClosed) another?.destroy();
+      else if (another) {
+        this.#sessions[place] = another;
+        return;
+      }
+    }
   }
 }

@@ -7,7 +7,7 @@ import { action, collect } from './action.js';
 export function addDemoCommand(program: Command, io: Io): void {
   program
     .command('demo')
-    .description('Run Cognate and EvoMerge on real text, on this machine, and write a report')
+    .description('Run Cognate, EvoMerge and Quiet-STaR on real text, on this machine, and write a report')
     .option(
       '--corpus <path>',
       'file or folder of text; default: the documentation of the installed dependencies',
