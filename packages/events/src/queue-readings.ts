@@ -1,4 +1,5 @@
 import type { ConsumerInfo } from '@nats-io/jetstream';
+import { readServerTime } from './server-clock.js';
 import type { Connection } from './stream/connection.js';
 import { API_CODES, apiCodeOf } from './stream/server-reply.js';
 import { STREAMS, tasksConsumer } from './subjects.js';
@@ -24,15 +25,13 @@ export interface TaskQueueReading extends Pick<QueueReading, 'waiting' | 'inFlig
 
 const PHASE_CONSUMER = /^phase-(.+)$/;
 
-/** Reads all task queues and the report queue. */
-export async function readQueues(
-  connection: Connection,
-  now: () => number = Date.now,
-): Promise<QueueReading[]> {
+/** Reads all task queues and the report queue. Ages are by the clock of the server, which stamped the messages. */
+export async function readQueues(connection: Connection): Promise<QueueReading[]> {
   const readings: QueueReading[] = [];
+  const { serverMs } = await readServerTime(connection);
   for (const stream of [STREAMS.tasks, STREAMS.reports]) {
     for await (const consumer of connection.manager.consumers.list(stream))
-      readings.push(await readQueue(connection, stream, consumer, now()));
+      readings.push(await readQueue(connection, stream, consumer, serverMs));
   }
   return readings;
 }

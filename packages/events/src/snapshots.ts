@@ -6,6 +6,7 @@ import type { Logger } from '@agentforge/telemetry';
 import { JetStreamApiError } from '@nats-io/jetstream';
 import type { KV } from '@nats-io/kv';
 import type { RunLog } from './run-log.js';
+import { readServerTime } from './server-clock.js';
 import type { Connection } from './stream/connection.js';
 import { MAX_MESSAGE_BYTES } from './stream/publisher.js';
 import { readMessages } from './stream/read-messages.js';
@@ -110,6 +111,7 @@ export class SnapshotStore {
     if (isOpen) kept.pop();
     const written: Chunk[] = [];
     const { created } = await this.log.extent();
+    let saved: Snapshot;
     try {
       for (let i = 0; i < entries.length; i += CHUNK_ENTRIES)
         written.push(...(await this.#write(entries.slice(i, i + CHUNK_ENTRIES))));
@@ -123,13 +125,19 @@ export class SnapshotStore {
         time: new Date().toISOString(),
       };
       const revision = await this.#replace(await zip(JSON.stringify(stored)), known.revision);
-      if (isOpen) await this.#drop([last]);
-      await this.#sweep(stored.chunks);
-      return { ...head, chunks: stored.chunks, time: new Date(stored.time), revision };
+      saved = { ...head, chunks: stored.chunks, time: new Date(stored.time), revision };
     } catch (error) {
       await this.#drop(written).catch(() => undefined);
       throw error;
     }
+    try {
+      if (isOpen) await this.#drop([last]);
+      await this.#sweep(saved.chunks);
+    } catch (error) {
+      // The snapshot is whole; what is left over takes room until another process sweeps.
+      this.logger?.warn('snapshot.failed', { operation: 'tidy up', error });
+    }
+    return saved;
   }
 
   async #read(): Promise<{ readonly revision: number; readonly snapshot?: Snapshot }> {
@@ -199,17 +207,17 @@ export class SnapshotStore {
     this.#hasSwept = true;
     const names = new Set(used.map(({ key }) => key));
     const orphans: { key: string }[] = [];
+    const { serverMs } = await readServerTime(this.connection);
     const subjectPrefix = `$KV.${BUCKETS.snapshots}.`;
     // Not the bucket's own list of keys: it never ends when another replica removes one meanwhile.
-    for await (const { subject } of readMessages(this.connection, {
+    for await (const { subject, time } of readMessages(this.connection, {
       stream: `KV_${BUCKETS.snapshots}`,
       filter: `${subjectPrefix}${this.#chunkPrefix}*`,
       startSequence: 1,
       headersOnly: true,
     })) {
       const key = subject.slice(subjectPrefix.length);
-      const writtenMs = Number(key.slice(this.#chunkPrefix.length).split('-')[0]);
-      if (!names.has(key) && Date.now() - writtenMs > ORPHAN_AGE_MS) orphans.push({ key });
+      if (!names.has(key) && serverMs - time.getTime() > ORPHAN_AGE_MS) orphans.push({ key });
     }
     await this.#drop(orphans);
   }

@@ -5,6 +5,7 @@ import { stepTaskCodec, TASK_VERSION } from './codec.js';
 import { DEFAULT_TRIES, judgeDelivery, lastDelivery } from './deliveries.js';
 import { letterSubjectOf } from './letter-subject.js';
 import type { Reports } from './reports.js';
+import { readServerTime } from './server-clock.js';
 import type { Publisher } from './stream/publisher.js';
 import type { Refusal, WorkContext } from './stream/received-message.js';
 import { API_CODES, apiCodeOf, isMessageGone } from './stream/server-reply.js';
@@ -120,13 +121,16 @@ export class TaskQueue {
     const { streams } = this.context.connection.manager;
     if ((await this.countUnclaimed(isKnown)) <= 0) return 0;
     const { state } = await streams.info(STREAMS.tasks, { subjects_filter: 'forge.tasks.>' });
+    const { serverMs } = await readServerTime(this.context.connection);
     let count = 0;
     for (const subject of Object.keys(state.subjects ?? {})) {
       const { phase } = letterSubjectOf(subject);
       for (let seq = 1; !isKnown(phase) && count < MAX_UNCLAIMED; count++) {
         const message = await nextOf(streams, subject, seq);
-        if (!message || Date.now() - message.time.getTime() < olderThanMs) break;
-        await this.giveUp(message, phase);
+        if (!message) break;
+        const ageMs = serverMs - message.time.getTime();
+        if (ageMs < olderThanMs) break;
+        await this.giveUp(message, phase, ageMs);
         seq = message.seq + 1;
       }
     }
@@ -144,10 +148,13 @@ export class TaskQueue {
     return (await streams.info(STREAMS.tasks)).state.messages - claimed;
   }
 
-  private async giveUp({ subject, seq, data, header, time }: StoredMsg, phase: string): Promise<void> {
+  private async giveUp(
+    { subject, seq, data, header }: StoredMsg,
+    phase: string,
+    ageMs: number,
+  ): Promise<void> {
     const messageId = header.get('Nats-Msg-Id') || undefined;
-    const waited = Math.round((Date.now() - time.getTime()) / 1_000);
-    const message = `no workers of a phase "${phase}" are installed; the task waited for ${waited} s`;
+    const message = `no workers of a phase "${phase}" are installed; the task waited for ${Math.round(ageMs / 1_000)} s`;
     const letter = { origin: 'tasks', subject, data, sequence: seq, messageId };
     const kept = await this.context.deadLetters.put({ ...letter, reason: 'PHASE_UNKNOWN', message });
     const refusal = { reason: 'PHASE_UNKNOWN', message, isPermanent: true };

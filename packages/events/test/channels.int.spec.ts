@@ -10,7 +10,7 @@ import { createMetrics, currentContext, newTrace, runInContext } from '@agentfor
 import { create } from '@bufbuild/protobuf';
 import { type Events, type PhaseChange, StaleFencingTokenError } from '../src/index.js';
 import { connectForTest, type NatsServer, startNatsServer } from '../src/testing/index.js';
-import { RUN, startedReport, taskOf, until } from './histories.js';
+import { oneHourAhead, RUN, startedReport, taskOf, until } from './histories.js';
 
 describe('the other channels', () => {
   let nats: NatsServer;
@@ -270,6 +270,9 @@ describe('the other channels', () => {
     const { text } = await metrics.expose();
     expect(text).toMatch(/forge_queue_lag\{[^}]*phase="noop"[^}]*\} 2/);
     expect(text).toMatch(/forge_queue_oldest_age_seconds\{[^}]*phase="noop"[^}]*\} 0\.\d+/);
+    const ages = (await oneHourAhead(() => a.queueReadings())).map(({ oldestAgeMs }) => oldestAgeMs);
+    expect(Math.max(...ages)).toBeLessThan(60_000);
+    expect(Math.max(...ages)).toBeGreaterThan(0);
     await consumption.stopPulling();
   });
 });

@@ -66,3 +66,14 @@ export async function until(condition: () => boolean | Promise<boolean>, timeout
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
+
+/** Runs a part while the clock of this machine is an hour ahead of the server's. */
+export async function oneHourAhead<T>(part: () => Promise<T>): Promise<T> {
+  const { now } = Date;
+  Date.now = () => now() + 3_600_000;
+  try {
+    return await part();
+  } finally {
+    Date.now = now;
+  }
+}

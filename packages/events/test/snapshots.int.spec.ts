@@ -1,6 +1,6 @@
 import { CHUNK_ENTRIES, type Events } from '../src/index.js';
 import { connectForTest, type NatsServer, startNatsServer } from '../src/testing/index.js';
-import { created, RUN } from './histories.js';
+import { created, oneHourAhead, RUN } from './histories.js';
 
 describe('SnapshotStore', () => {
   let nats: NatsServer;
@@ -56,6 +56,31 @@ describe('SnapshotStore', () => {
     const winner = (await store.load())?.openRuns[0];
     expect((await entriesOf(store)).at(-1)).toBe(winner);
     expect((await keys()).sort()).toEqual((await store.load())?.chunks.map(({ key }) => key).sort());
+  });
+
+  it('leaves alone what another replica has just written, however wrong the clock of this machine is', async () => {
+    const { snapshots } = events['buckets'];
+    const chunk = `history.chunk.${Date.now()}-young`;
+    await snapshots.put(chunk, 'a writer is about to name it');
+    const store = events.snapshots('history', 1);
+    const base = await store.load();
+    await oneHourAhead(() => store.save({ upTo: 1n, openRuns: [] }, ['next'], base));
+    expect(await keys()).toContain(chunk);
+    await snapshots.purge(chunk);
+  });
+
+  it('is good although what it replaces could not be removed', async () => {
+    const { streams } = events['connection'].manager;
+    const purge = streams.purge.bind(streams);
+    const store = events.snapshots('history', 1);
+    streams.purge = () => Promise.reject(new Error('the server is away'));
+    const saved = await store
+      .save({ upTo: 1n, openRuns: [] }, ['last'], await store.load())
+      .finally(() => Object.assign(streams, { purge }));
+    expect(await store.load()).toEqual(saved);
+    expect((await entriesOf(store)).at(-1)).toBe('last');
+    const left = (await keys()).filter((key) => !saved.chunks.some((chunk) => chunk.key === key));
+    for (const key of left) await events['buckets'].snapshots.purge(key);
   });
 
   it('splits chunks that would not fit into a message', async () => {

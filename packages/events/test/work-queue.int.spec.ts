@@ -10,7 +10,7 @@ import {
   UnprocessableMessageError,
 } from '../src/index.js';
 import { connectForTest, forgetMessageIds, type NatsServer, startNatsServer } from '../src/testing/index.js';
-import { RUN, startedReport, taskOf, until } from './histories.js';
+import { oneHourAhead, RUN, startedReport, taskOf, until } from './histories.js';
 
 /** Short enough for a test, long enough for a busy machine. */
 const ACK_WAIT_MS = 1_000;
@@ -338,6 +338,7 @@ describe('TaskQueue and Reports', () => {
     await events.tasks.publish(taskOf('waits'));
     const isKnown = (phase: string) => phase === 'noop';
     expect(await events.tasks.giveUpUnclaimed(isKnown, 60_000)).toBe(0);
+    expect(await oneHourAhead(() => events.tasks.giveUpUnclaimed(isKnown, 60_000))).toBe(0);
     await Promise.all([events, other].map((replica) => replica.tasks.giveUpUnclaimed(isKnown, 0)));
     expect(await events.deadLetters.list()).toMatchObject([
       { reason: 'PHASE_UNKNOWN', phase: 'nobody', stepId: 'orphan' },

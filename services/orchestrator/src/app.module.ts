@@ -88,7 +88,7 @@ import { registerCapacityMetrics } from './scheduling/capacity-metrics.js';
     },
     {
       provide: Breakers,
-      inject: [Events, Logger, Metrics, SERVICE_CONFIG, Drain],
+      inject: [Events, NatsReplicaGroup, Logger, Metrics, SERVICE_CONFIG, Drain],
       useFactory: startBreakers,
     },
     {
@@ -148,12 +148,13 @@ function actorOf(config: Config): string {
 
 async function startBreakers(
   events: Events,
+  { clock }: NatsReplicaGroup,
   logger: Logger,
   metrics: Metrics,
   { breakerFailures: failures, breakerOpenMs: openMs, breakerSuccesses: successes }: Config,
   drain: Drain,
 ): Promise<Breakers> {
-  const breakers = new Breakers(events.breakers, { failures, openMs, successes }, logger);
+  const breakers = new Breakers(events.breakers, { failures, openMs, successes }, logger, clock.nowMs);
   await breakers.start();
   metrics
     .gauge('breakerState')

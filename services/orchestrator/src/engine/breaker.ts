@@ -71,7 +71,8 @@ export class Breakers extends BreakerBoard {
     private readonly store: BreakerEntries,
     private readonly policy: BreakerPolicy,
     private readonly logger: Logger,
-    private readonly now: () => number = Date.now,
+    /** The clock of the engine: what opened a breaker has its time from there. */
+    private readonly now: () => number,
   ) {
     super();
   }

@@ -100,7 +100,7 @@ export class RunLeases implements Asker {
       project: this.#project,
       phase,
       priority: state.priority,
-      sinceMs: step.readyTime ? timestampMs(step.readyTime) : Date.now(),
+      sinceMs: timestampMs(step.readyTime ?? state.createTime),
       amounts: amountsOf(resources),
     };
   }
