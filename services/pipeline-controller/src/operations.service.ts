@@ -1,10 +1,14 @@
 import { AttemptState, StepState } from '@agentforge/contracts';
+import { AppError } from '@agentforge/errors';
 import {
   type DeadLetter,
   type DeadLetterHead,
+  isTerminalStep,
   openAttempt,
   type QueueReading,
+  type StepRecord,
   stepOf,
+  stepsIn,
 } from '@agentforge/events';
 import { Injectable } from '@nestjs/common';
 import { matches } from './domain/filter.js';
@@ -60,13 +64,12 @@ export class OperationsUseCases {
   }
 
   /**
-   * Sends a letter again, or has its step tried again when that is what is left to do.
+   * Sends a letter again, or has its run try again what failed in it when that is what is left to do.
    * @throws NOT_FOUND, FAILED_PRECONDITION, RESOURCE_EXHAUSTED, UNAVAILABLE
    */
   async redrive(sequence: bigint): Promise<{ readonly subject: string; readonly isStepRetried: boolean }> {
     const letter = await this.get(sequence);
-    if (letter.origin === 'tasks' && (await this.#hasFailed(letter))) {
-      await this.engine.retry(letter.run, [letter.stepId], {});
+    if (letter.origin === 'tasks' && letter.run !== '' && (await this.#isPast(letter))) {
       await reaching(this.letters.remove(letter.sequence));
       return { subject: '', isStepRetried: true };
     }
@@ -85,23 +88,50 @@ export class OperationsUseCases {
   }
 
   /**
-   * Whether the step of a task failed, so that only a retry can make anything of it.
-   * @throws FAILED_PRECONDITION  the task is of no use to anybody any more
+   * Whether the attempt of a task is over and its step is, or now will be, tried again: the letter has done its work.
+   * @throws FAILED_PRECONDITION  the task is of no use to anybody any more, or the run of a failed step has not ended
    */
-  async #hasFailed({ sequence, run, stepId, attemptId }: DeadLetter): Promise<boolean> {
-    if (run === '') return false;
-    const record = await this.history.load(run);
-    const step = record && stepOf(record, stepId);
-    if (!step) throw new RedriveRefusedError(sequence, `there is no step "${stepId}" of a run "${run}"`);
-    if (step.state === StepState.FAILED || step.state === StepState.CANCELLED) return true;
+  async #isPast(letter: DeadLetter): Promise<boolean> {
+    const { run, record, step } = await this.#whereabouts(letter);
+    if (!hasFailed(step)) return this.#isSuperseded(letter, step);
+    // A run is complete with all of its steps only, so what failed is tried again together, whichever letter is first.
+    const failed = [StepState.FAILED, StepState.CANCELLED].flatMap((state) => [...stepsIn(record, state)]);
+    try {
+      await this.engine.retry(
+        run,
+        failed.map(({ spec }) => spec.id),
+        {},
+      );
+    } catch (error) {
+      // somebody else had it tried again in between
+      const { step: now } = await this.#whereabouts(letter);
+      if (AppError.from(error).code !== 'FAILED_PRECONDITION' || hasFailed(now)) throw error;
+    }
+    return true;
+  }
+
+  /** @throws FAILED_PRECONDITION  the step has ended, or a worker has this very task */
+  #isSuperseded({ sequence, stepId, attemptId }: DeadLetter, step: StepRecord): boolean {
     const open = openAttempt(step);
     if (open?.id === attemptId && open.state === AttemptState.QUEUED) return false;
+    if (open?.id !== attemptId && !isTerminalStep(step.state)) return true;
     throw new RedriveRefusedError(
       sequence,
       `its step "${stepId}" is ${StepState[step.state]} and does not wait for this task`,
     );
   }
+
+  /** The run and the step of a task. @throws FAILED_PRECONDITION  there are none */
+  async #whereabouts({ sequence, run, stepId }: DeadLetter) {
+    const record = await this.history.load(run);
+    const step = record && stepOf(record, stepId);
+    if (!step) throw new RedriveRefusedError(sequence, `there is no step "${stepId}" of a run "${run}"`);
+    return { run, record, step };
+  }
 }
+
+const hasFailed = ({ state }: StepRecord): boolean =>
+  state === StepState.FAILED || state === StepState.CANCELLED;
 
 function checked(sequence: bigint): number {
   if (sequence >= 1n && sequence <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(sequence);

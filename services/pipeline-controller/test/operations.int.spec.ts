@@ -20,12 +20,12 @@ describe('OperationsService', () => {
   }, 60_000);
   afterAll(() => doors.end(), 60_000);
 
-  /** Keeps a task of step "a" of a run as a dead letter. */
-  const keepTask = async (run: string, data?: Uint8Array): Promise<bigint> => {
-    const attemptId = attemptIdOf(run, 'a', 1);
+  /** Keeps the first task of a step of a run as a dead letter. */
+  const keepTask = async (run: string, data?: Uint8Array, stepId = 'a'): Promise<bigint> => {
+    const attemptId = attemptIdOf(run, stepId, 1);
     const task = create(StepTaskSchema, {
       run,
-      stepId: 'a',
+      stepId,
       attemptId,
       attemptNumber: 1,
       fencingToken: 1n,
@@ -43,24 +43,28 @@ describe('OperationsService', () => {
     return BigInt(kept);
   };
   /** A run whose step "a" waits for its task. */
-  const queuedRun = async (): Promise<string> => {
-    const { run } = await pipeline.createRun({ parent, graph: GRAPH });
+  const queuedRun = async (ids: readonly string[] = ['a']): Promise<string> => {
+    const graph = ids.length > 1 ? { steps: ids.map((id) => ({ id, phase: 'noop' })) } : GRAPH;
+    const { run } = await pipeline.createRun({ parent, graph });
     const name = run?.name ?? '';
-    const attemptId = attemptIdOf(name, 'a', 1);
-    await commit(events, name, [
-      { case: 'stepReady', value: { stepId: 'a' } },
-      { case: 'stepScheduled', value: { stepId: 'a', attemptId, number: 1, fencingToken: 1n } },
-    ]);
+    for (const stepId of ids) await schedule(name, stepId);
     return name;
   };
-  const fail = (name: string) => {
-    const failure = { code: 'DATA_LOSS', message: 'lost', reason: 'DEAD_LETTERED', failureClass: 2 };
-    const attemptId = attemptIdOf(name, 'a', 1);
+  const schedule = (name: string, stepId: string) => {
+    const attemptId = attemptIdOf(name, stepId, 1);
     return commit(events, name, [
-      { case: 'stepAttemptFailed', value: { stepId: 'a', attemptId, failure } },
-      { case: 'stepFailed', value: { stepId: 'a', failure } },
-      { case: 'runFailed', value: { failure } },
+      { case: 'stepReady', value: { stepId } },
+      { case: 'stepScheduled', value: { stepId, attemptId, number: 1, fencingToken: 1n } },
     ]);
+  };
+  const fail = async (name: string, ids: readonly string[] = ['a']) => {
+    const failure = { code: 'DATA_LOSS', message: 'lost', reason: 'DEAD_LETTERED', failureClass: 2 };
+    for (const stepId of ids)
+      await commit(events, name, [
+        { case: 'stepAttemptFailed', value: { stepId, attemptId: attemptIdOf(name, stepId, 1), failure } },
+        { case: 'stepFailed', value: { stepId, failure } },
+      ]);
+    return commit(events, name, [{ case: 'runFailed', value: { failure } }]);
   };
 
   it('lists letters newest first, in pages, filtered, without their bytes', async () => {
@@ -138,11 +142,47 @@ describe('OperationsService', () => {
     await expect(client.getDeadLetter({ sequence })).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
+  it.each(['one after another', 'at once'])('takes several letters of one failed run, %s', async (how) => {
+    const ids = ['a', 'b', 'c'];
+    const name = await queuedRun(ids);
+    const letters = [await keepTask(name), await keepTask(name, undefined, 'b')];
+    await fail(name, ids);
+    const redrive = (sequence: bigint) => client.redriveDeadLetter({ sequence });
+    const [first, second] = letters.map((sequence) => () => redrive(sequence));
+    const answers =
+      how === 'at once' ? await Promise.all([first?.(), second?.()]) : [await first?.(), await second?.()];
+    for (const answer of answers) expect(answer).toMatchObject({ subject: '', stepRetried: true });
+    const { events: history } = await pipeline.listRunEvents({ name });
+    const retries = history.filter(({ payload }) => payload.case === 'runRetried');
+    expect(retries).toMatchObject([{ payload: { value: { stepIds: ids } } }]);
+    for (const sequence of letters)
+      await expect(client.getDeadLetter({ sequence })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it('does not try again what failed in a run that goes on, and keeps the letter', async () => {
+    const name = await queuedRun(['a', 'b']);
+    const failure = { code: 'DATA_LOSS', message: 'lost', reason: 'DEAD_LETTERED', failureClass: 2 };
+    await commit(events, name, [
+      { case: 'stepAttemptFailed', value: { stepId: 'a', attemptId: attemptIdOf(name, 'a', 1), failure } },
+      { case: 'stepFailed', value: { stepId: 'a', failure } },
+    ]);
+    const sequence = await keepTask(name);
+    await expect(client.redriveDeadLetter({ sequence })).rejects.toMatchObject({
+      code: 'FAILED_PRECONDITION',
+    });
+    await client.deleteDeadLetter({ sequence });
+  });
+
   it('refuses to send what is of no use, and keeps it', async () => {
-    const retried = await queuedRun();
-    await fail(retried);
-    const stale = await keepTask(retried);
-    await commit(events, retried, [{ case: 'runRetried', value: { stepIds: ['a'] } }]);
+    const ended = await queuedRun();
+    const attemptId = attemptIdOf(ended, 'a', 1);
+    await commit(events, ended, [
+      { case: 'stepStarted', value: { stepId: 'a', attemptId, worker: 'w' } },
+      { case: 'stepReported', value: { stepId: 'a', attemptId, result: { outcome: 'done' } } },
+      { case: 'stepCompleted', value: { stepId: 'a' } },
+      { case: 'runCompleted', value: {} },
+    ]);
+    const stale = await keepTask(ended);
     const unreadable = await keepTask(await queuedRun(), Buffer.from('not a task'));
     const large = await keepTask(await queuedRun(), Buffer.alloc(1_000_000));
     const log = BigInt(

@@ -14,7 +14,7 @@ import {
   type WaitKind,
 } from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
-import { type Events, type RunEventInit, toRun } from '@agentforge/events';
+import { type Events, isTerminalRun, type RunEventInit, toRun } from '@agentforge/events';
 import { createService, defineSettings, GrpcService, serverSettings } from '@agentforge/service-kit';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampNow } from '@bufbuild/protobuf/wkt';
@@ -73,7 +73,13 @@ class StubController {
   }
 
   async retryExecution({ name, stepIds, configOverrides }: RetryExecutionRequest) {
-    return commit(this.events, name, [{ case: 'runRetried', value: { stepIds, configOverrides } }]);
+    const goesOn = () => new AppError('FAILED_PRECONDITION', 'the run has not ended');
+    const record = await this.events.runs.load(name);
+    if (record && !isTerminalRun(record.state)) throw goesOn();
+    const retried = { case: 'runRetried' as const, value: { stepIds, configOverrides } };
+    return commit(this.events, name, [retried]).catch((error: unknown) => {
+      throw AppError.from(error).code === 'ABORTED' ? goesOn() : error;
+    });
   }
 }
 

@@ -32,7 +32,9 @@ export function addDeadLetterCommands(program: Command, io: Io): void {
 
   dlq
     .command('redrive <sequence...>')
-    .description('Send letters again; a step that failed is tried again instead')
+    .description(
+      'Send letters again; of a step that failed, all that failed in its run is tried again instead',
+    )
     .addHelpText(
       'after',
       '\nStops at the first one that cannot be sent; those before it are.\n\nExamples:\n  $ forge dlq redrive 17',

@@ -268,7 +268,7 @@ export type RedriveDeadLetterResponse = Message<"agentforge.pipeline.v1.RedriveD
   subject: string;
 
   /**
-   * Whether its step was made to try again.
+   * Whether its step is tried again.
    *
    * @generated from field: bool step_retried = 2;
    */
@@ -471,10 +471,12 @@ export const OperationsService: GenService<{
   },
   /**
    * RedriveDeadLetter sends a message to where it failed once more, and removes it from the dead letters. A task whose
-   * step has ended meanwhile makes the run try that step again.
+   * step has failed meanwhile makes the run try again all that failed in it; one whose step is tried again already is
+   * only removed.
    *
    * NOT_FOUND: no such dead letter. FAILED_PRECONDITION: a message of a run's log, or its bytes were cut or cannot be
-   * read, or no step waits for the task any more; or the run of a failed step has not ended. RESOURCE_EXHAUSTED: the queue has no room; the details say when to try again.
+   * read, or no step waits for the task any more; or the run of a failed step has not ended. RESOURCE_EXHAUSTED: the queue
+   * has no room, or the project's artifacts take all that its quota allows; the details say when to try again.
    *
    * @generated from rpc agentforge.pipeline.v1.OperationsService.RedriveDeadLetter
    */
