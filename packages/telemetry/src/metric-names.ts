@@ -243,7 +243,7 @@ export const METRICS = {
   scheduleRuns: {
     kind: 'counter',
     name: 'forge_schedule_runs_total',
-    help: 'Times of schedules by what came of them',
+    help: 'Times of schedules by what came of them; held: there was no room, it is tried again',
     labels: ['outcome'],
   },
   serviceReady: {

@@ -27,6 +27,7 @@ import { Snapshots } from './ports/snapshots.port.js';
 import { UploadLog } from './ports/upload-log.port.js';
 import { HISTORY_VERSION } from './projection/history-entry.js';
 import { ReadModel } from './projection/read-model.js';
+import { GuardedEngine } from './quotas/guarded-engine.js';
 import { QuotaStore } from './quotas/quota-store.port.js';
 import { QuotaUseCases } from './quotas/quotas.service.js';
 import { RunAnnotations } from './run-annotations.js';
@@ -69,17 +70,22 @@ import { ProgressBoard } from './watch/progress-board.js';
       inject: [Events],
       useFactory: (events: Events) => events.snapshots('history', HISTORY_VERSION),
     },
+    { provide: EngineClock, inject: [Events, Logger, Drain], useFactory: followClock },
     { provide: ProgressBoard, inject: [Events, Drain], useFactory: startProgressBoard },
     { provide: UploadLog, inject: [Events], useFactory: (events: Events) => events.uploads },
     {
       provide: EnginePort,
-      inject: [Clients, SERVICE_CONFIG],
-      useFactory: (clients: Clients, config: Config) =>
-        new GrpcEngine(
-          clients.get(OrchestrationService, config.orchestratorAddress, {
-            deadlineMs: config.orchestratorTimeoutMs,
-            maxMessageBytes: config.maxMessageBytes,
-          }),
+      inject: [Clients, SERVICE_CONFIG, QuotaUseCases, ReadModel],
+      useFactory: (clients: Clients, config: Config, quotas: QuotaUseCases, readModel: ReadModel) =>
+        new GuardedEngine(
+          new GrpcEngine(
+            clients.get(OrchestrationService, config.orchestratorAddress, {
+              deadlineMs: config.orchestratorTimeoutMs,
+              maxMessageBytes: config.maxMessageBytes,
+            }),
+          ),
+          quotas,
+          readModel,
         ),
     },
     {
@@ -109,7 +115,7 @@ import { ProgressBoard } from './watch/progress-board.js';
     },
     {
       provide: ScheduleUseCases,
-      inject: [Events, EnginePort, ReadModel, Logger, Metrics, SERVICE_CONFIG, Drain],
+      inject: [Events, EngineClock, EnginePort, ReadModel, Logger, Metrics, SERVICE_CONFIG, Drain],
       useFactory: startSchedules,
     },
   ],
@@ -143,8 +149,20 @@ function startProgressBoard(events: Events, drain: Drain): ProgressBoard {
   return board;
 }
 
+/** The clock of NATS: by it schedules fire, and uploads are in order. */
+async function followClock(events: Events, logger: Logger, drain: Drain): Promise<EngineClock> {
+  const clock = new EngineClock();
+  await clock.follow(
+    () => events.serverTime(),
+    drain.signal,
+    (error) => logger.debug('events.handler_failed', { operation: 'read clock', error }),
+  );
+  return clock;
+}
+
 async function startSchedules(
   events: Events,
+  { nowMs }: EngineClock,
   engine: EnginePort,
   readModel: ReadModel,
   logger: Logger,
@@ -155,13 +173,6 @@ async function startSchedules(
   const store = events.schedules;
   const book = new ScheduleBook(store);
   await book.start();
-  const clock = new EngineClock();
-  await clock.follow(
-    () => events.serverTime(),
-    drain.signal,
-    (error) => logger.debug('events.handler_failed', { operation: 'read clock', error }),
-  );
-  const { nowMs } = clock;
   const runs = new ScheduleRuns(engine, readModel);
   const runner = new ScheduleRunner({ book, store, runs, logger, metrics, tickMs, nowMs });
   runner.start();

@@ -8,6 +8,7 @@ import type {
 } from '@agentforge/contracts';
 import { ArtifactRefSchema, ArtifactSchema, isProjectName, parseProjectName } from '@agentforge/contracts';
 import type { FieldViolation } from '@agentforge/errors';
+import { EngineClock } from '@agentforge/events';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { Injectable } from '@nestjs/common';
@@ -34,6 +35,8 @@ export class ArtifactUseCases {
     private readonly readModel: ReadModel,
     private readonly uploads: UploadLog,
     private readonly quotas: QuotaUseCases,
+    /** That of NATS, which stamps the records of uploads. */
+    private readonly clock: EngineClock,
   ) {}
 
   /** @throws NOT_FOUND, INVALID_ARGUMENT */
@@ -92,7 +95,7 @@ export class ArtifactUseCases {
       ...(digest === '' ? {} : { expectedDigest: digest }),
     });
     await this.uploads.put(ref, project);
-    this.readModel.artifacts.addUpload(ref, Date.now(), project);
+    this.readModel.artifacts.addUpload(ref, this.clock.nowMs(), project);
     return ref;
   }
 

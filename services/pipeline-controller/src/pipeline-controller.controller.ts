@@ -17,8 +17,6 @@ import {
 import { type CallContext, GrpcService, type ServiceHandlers } from '@agentforge/service-kit';
 import { runAnswer, stepsAnswer } from './answers.js';
 import { PipelineUseCases } from './pipeline-controller.service.js';
-import { checkParent } from './queries.js';
-import { QuotaUseCases } from './quotas/quotas.service.js';
 import { RunAnnotations } from './run-annotations.js';
 
 /** gRPC edge of runs and phases. */
@@ -27,11 +25,9 @@ export class PipelineController implements ServiceHandlers<typeof PipelineServic
   constructor(
     private readonly useCases: PipelineUseCases,
     private readonly annotations: RunAnnotations,
-    private readonly quotas: QuotaUseCases,
   ) {}
 
   async createRun(request: CreateRunRequest) {
-    await this.quotas.checkRoom(checkParent(request.parent, false));
     return { run: await this.useCases.create(request) };
   }
 

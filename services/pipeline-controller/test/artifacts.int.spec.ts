@@ -48,6 +48,8 @@ describe('artifacts and quotas of the front door', () => {
           yield { part: { case: 'chunk' as const, value: Buffer.from(letter.repeat(bytes)) } };
         })(),
       );
+    const repeated = { parent: 'projects/tight', requestId: '7d9f3a52-1f5d-4c8e-9a2b-000000000009' };
+    const accepted = await createRun(repeated);
     const known = await send(60, 'a');
     await send(60, 'a', known.ref?.digest);
     await expect(send(60, 'b')).rejects.toMatchObject({
@@ -57,6 +59,8 @@ describe('artifacts and quotas of the front door', () => {
     });
     await send(40, 'c');
     await expect(createRun({ parent: 'projects/tight' })).rejects.toMatchObject({ reason: 'QUOTA_EXCEEDED' });
+    await expect(client.retryRun({ name: accepted })).rejects.toMatchObject({ reason: 'QUOTA_EXCEEDED' });
+    expect(await createRun(repeated)).toBe(accepted);
     engineStatus.usage = { runningRuns: 1, queuedRuns: 2, runningSteps: 3 };
     expect((await capacity.getQuota({ name })).quota?.usage).toMatchObject({
       runningRuns: 1,
@@ -111,6 +115,19 @@ describe('artifacts and quotas of the front door', () => {
       expect(artifact?.producer).toBeUndefined();
       const listed = await artifacts.listArtifacts({ filter: 'type = corpus AND name = big' });
       expect(listed.artifacts.map((one) => one.ref?.digest)).toEqual([digestOf(big)]);
+    });
+
+    it('have the time of the server, whatever the clock of the machine says', async () => {
+      const { now } = Date;
+      Date.now = () => now() + 3_600_000;
+      try {
+        await artifacts.uploadArtifact(parts({ name: 'early', type: 'corpus' }, Buffer.from('early')));
+      } finally {
+        Date.now = now;
+      }
+      const { artifacts: listed } = await artifacts.listArtifacts({ filter: 'name = early' });
+      const times = listed.map(({ createTime }) => Number(createTime?.seconds) - Date.now() / 1_000);
+      expect(times.map((seconds) => Math.abs(seconds) < 60)).toEqual([true]);
     });
 
     it('uploaded twice are listed once, and uploads outlive the service', async () => {

@@ -1,14 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  ArtifactRefSchema,
   MissedRunsPolicy,
   OverlapPolicy,
   PipelineService,
+  RunState,
   type Schedule,
   ScheduleSchema,
   ScheduleService,
 } from '@agentforge/contracts';
 import type { Events } from '@agentforge/events';
-import type { Client } from '@agentforge/service-kit';
+import type { Client, RunningService } from '@agentforge/service-kit';
 import { create } from '@bufbuild/protobuf';
 import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { type FrontDoors, GRAPH, parent, startFrontDoors } from './start-front-door.js';
@@ -23,6 +25,7 @@ describe('schedules of the front door', () => {
   let client: Client<typeof ScheduleService>;
   let other: Client<typeof ScheduleService>;
   let pipeline: Client<typeof PipelineService>;
+  let services: readonly RunningService[];
   let count = 0;
 
   beforeAll(async () => {
@@ -30,6 +33,7 @@ describe('schedules of the front door', () => {
     events = doors.events;
     const fast = { FORGE_SCHEDULE_TICK_MS: '20' };
     const [one, two] = await Promise.all([doors.start(fast), doors.start(fast)]);
+    services = [one, two];
     client = doors.client(ScheduleService, one);
     other = doors.client(ScheduleService, two);
     pipeline = doors.client(PipelineService, one);
@@ -187,6 +191,45 @@ describe('schedules of the front door', () => {
     const again = await other.triggerSchedule({ name, requestId: '7d9f3a52-1f5d-4c8e-9a2b-000000000001' });
     expect(again.run).toBe(once.run);
     expect(await runsOf(name)).toHaveLength(1);
+  });
+
+  it('wait while their project has no room, say so, and leave the run before alone', async () => {
+    const digest = `sha256:${'ab'.repeat(32)}`;
+    const upload = create(ArtifactRefSchema, { digest, type: 'corpus', name: 'x', sizeBytes: 100n });
+    const limits = { maxRunningRuns: 0, maxQueuedRuns: 0, maxRunningSteps: 0, weight: 0 };
+    await events.uploads.put(upload, 'p');
+    const name = await neglected(0.2, { cron: '0 0 1 1 *', overlapPolicy: OverlapPolicy.REPLACE });
+    const { run } = await client.triggerSchedule({ name });
+    const revision = await events.quotas.put('p', { ...limits, maxArtifactBytes: 100 }, 0);
+    while (true) {
+      try {
+        await pipeline.createRun({ parent, graph: GRAPH });
+      } catch (error) {
+        expect(error).toMatchObject({ reason: 'QUOTA_EXCEEDED' });
+        break;
+      }
+      await sleep(20);
+    }
+    await expect(client.triggerSchedule({ name })).rejects.toMatchObject({ reason: 'QUOTA_EXCEEDED' });
+    const entry = await events.schedules.get(name);
+    if (!entry) throw new Error(`${name} is gone`);
+    const schedule = create(ScheduleSchema, { ...entry.schedule, cron: '@hourly' });
+    await events.schedules.update({ schedule, decidedMs: Date.now() - 3 * HOUR_MS }, entry.revision);
+    const held = await until(name, ({ lastFailure }) => lastFailure !== undefined);
+    expect(held).toMatchObject({
+      lastFailure: { code: 'RESOURCE_EXHAUSTED', reason: 'QUOTA_EXCEEDED' },
+      lastRun: run,
+    });
+    await sleep(200);
+    expect((await client.getSchedule({ name })).schedule?.etag).toBe(held.etag);
+    expect((await pipeline.getRun({ name: run })).run?.state).toBe(RunState.PENDING);
+    const told = await Promise.all(services.map((one) => fetch(`http://${one.httpAddress}/metrics`)));
+    const texts = await Promise.all(told.map((answer) => answer.text()));
+    expect(texts.join('\n')).toMatch(/forge_schedule_runs_total\{[^}]*outcome="held"[^}]*\} 1/);
+    await events.quotas.put('p', { ...limits, maxArtifactBytes: 0 }, revision);
+    const fired = await until(name, ({ lastRun }) => lastRun !== run);
+    expect(fired.lastFailure).toBeUndefined();
+    expect((await pipeline.getRun({ name: run })).run?.state).toBe(RunState.CANCELLING);
   });
 
   it('are triggered by hand, unless the run before goes on and must not be overlapped', async () => {

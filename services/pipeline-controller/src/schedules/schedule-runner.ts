@@ -1,4 +1,10 @@
-import { OverlapPolicy, type Schedule, ScheduleSchema } from '@agentforge/contracts';
+import {
+  type Failure,
+  FailureSchema,
+  OverlapPolicy,
+  type Schedule,
+  ScheduleSchema,
+} from '@agentforge/contracts';
 import { AppError } from '@agentforge/errors';
 import type { KeptSchedule, ScheduleEntry } from '@agentforge/events';
 import type { Logger, Metrics } from '@agentforge/telemetry';
@@ -16,7 +22,6 @@ const PASSING: ReadonlySet<string> = new Set([
   'CANCELLED',
   'DEADLINE_EXCEEDED',
   'INTERNAL',
-  'RESOURCE_EXHAUSTED',
   'UNAVAILABLE',
   'UNKNOWN',
 ]);
@@ -105,15 +110,14 @@ export class ScheduleRunner {
   async #decideTime(entry: ScheduleEntry, ms: number): Promise<ScheduleEntry | undefined> {
     const { schedule } = entry;
     const overlap = schedule.overlapPolicy;
-    if (overlap !== OverlapPolicy.ALLOW && (await this.parts.runs.isActive(schedule))) {
-      if (overlap === OverlapPolicy.REPLACE) await this.parts.runs.replace(schedule);
-      else if (overlap === OverlapPolicy.QUEUE) {
+    const mayOverlap = overlap === OverlapPolicy.ALLOW || overlap === OverlapPolicy.REPLACE;
+    if (!mayOverlap && (await this.parts.runs.isActive(schedule))) {
+      if (overlap === OverlapPolicy.QUEUE) {
         this.#count(entry.queuedMs === undefined ? 'queued' : 'skipped');
         return this.#write({ ...entry, decidedMs: ms, queuedMs: entry.queuedMs ?? ms }, entry.revision);
-      } else {
-        this.#count('skipped');
-        return this.#write({ ...entry, decidedMs: ms }, entry.revision);
       }
+      this.#count('skipped');
+      return this.#write({ ...entry, decidedMs: ms }, entry.revision);
     }
     return this.#fire(entry, ms, { decidedMs: ms, queuedMs: entry.queuedMs });
   }
@@ -130,21 +134,14 @@ export class ScheduleRunner {
       outcome = { lastRun: await this.parts.runs.create(schedule, `time ${ms}`) };
     } catch (thrown) {
       const error = AppError.from(thrown);
+      if (error.code === 'RESOURCE_EXHAUSTED') return this.#hold(entry, error);
       if (PASSING.has(error.code)) throw error;
-      const { code, message, reason = '' } = error;
-      this.parts.logger.warn('schedule.failed', { name: schedule.name, code, error });
-      outcome = {
-        lastFailure: {
-          $typeName: 'agentforge.failure.v1.Failure',
-          ...{ code, message, reason },
-          fieldViolations: error.fieldViolations.map((violation) => ({
-            $typeName: 'agentforge.failure.v1.FieldViolation' as const,
-            ...violation,
-          })),
-          failureClass: 0,
-        },
-      };
+      this.parts.logger.warn('schedule.failed', { name: schedule.name, code: error.code, error });
+      outcome = { lastFailure: failureOf(error) };
     }
+    // Only now: while nothing can take its place, the run before goes on.
+    if (outcome.lastRun && schedule.overlapPolicy === OverlapPolicy.REPLACE)
+      await this.parts.runs.replace(schedule, outcome.lastRun);
     const { lastFailure: _, ...rest } = schedule;
     const written = await this.#write(
       { schedule: create(ScheduleSchema, { ...rest, lastTime, ...outcome }), ...kept },
@@ -155,6 +152,17 @@ export class ScheduleRunner {
     if (outcome.lastRun)
       this.parts.logger.info('schedule.fired', { name: schedule.name, runId: outcome.lastRun });
     return written;
+  }
+
+  /** Shows why a time waits: there is no room, which may last. The time stays undecided and is tried at every look. */
+  async #hold(entry: ScheduleEntry, error: AppError): Promise<undefined> {
+    const { schedule, decidedMs, queuedMs } = entry;
+    const { code, reason } = schedule.lastFailure ?? {};
+    if (code === error.code && reason === (error.reason ?? '')) return;
+    const held = create(ScheduleSchema, { ...schedule, lastFailure: failureOf(error) });
+    if (!(await this.#write({ schedule: held, decidedMs, queuedMs }, entry.revision))) return;
+    this.#count('held');
+    this.parts.logger.warn('schedule.failed', { name: schedule.name, code: error.code, error });
   }
 
   async #write(kept: KeptSchedule, revision: number): Promise<ScheduleEntry | undefined> {
@@ -180,3 +188,11 @@ export class ScheduleRunner {
     this.parts.metrics.counter('scheduleRuns').inc({ outcome }, times);
   }
 }
+
+const failureOf = ({ code, message, reason = '', fieldViolations }: AppError): Failure =>
+  create(FailureSchema, {
+    code,
+    message,
+    reason,
+    fieldViolations: fieldViolations.map((one) => ({ ...one })),
+  });

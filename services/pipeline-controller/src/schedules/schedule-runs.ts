@@ -21,9 +21,9 @@ export class ScheduleRuns {
     return record !== undefined && !isTerminalRun(record.state);
   }
 
-  /** Cancels the last run of a schedule, when it goes on. */
-  async replace(schedule: Schedule): Promise<void> {
-    if (!(await this.isActive(schedule))) return;
+  /** Cancels the last run of a schedule, when it goes on. @param next  what takes its place; there already */
+  async replace(schedule: Schedule, next: string): Promise<void> {
+    if (schedule.lastRun === next || !(await this.isActive(schedule))) return;
     try {
       await this.engine.cancel(schedule.lastRun, `replaced by the next run of ${schedule.name}`);
     } catch (error) {

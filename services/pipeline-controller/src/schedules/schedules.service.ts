@@ -174,10 +174,11 @@ export class ScheduleUseCases {
   async trigger(name: string, requestId: string): Promise<string> {
     const { schedule } = await this.#existing(name);
     const { overlapPolicy } = schedule;
-    if (overlapPolicy === OverlapPolicy.REPLACE) await this.runs.replace(schedule);
-    else if (overlapPolicy !== OverlapPolicy.ALLOW && (await this.runs.isActive(schedule)))
+    const mayOverlap = overlapPolicy === OverlapPolicy.ALLOW || overlapPolicy === OverlapPolicy.REPLACE;
+    if (!mayOverlap && (await this.runs.isActive(schedule)))
       throw new OverlapRefusedError(name, schedule.lastRun);
     const run = await this.runs.create(schedule, `request ${requestId || randomUUID()}`);
+    if (overlapPolicy === OverlapPolicy.REPLACE) await this.runs.replace(schedule, run);
     await this.#change(name, '', async (entry) => ({
       ...entry,
       schedule: { ...entry.schedule, lastRun: run },

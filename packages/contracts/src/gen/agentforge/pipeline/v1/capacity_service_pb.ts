@@ -51,7 +51,8 @@ export type Quota = Message<"agentforge.pipeline.v1.Quota"> & {
   maxRunningSteps: number;
 
   /**
-   * Bytes of artifacts that its runs and uploads stored, at most.
+   * Bytes of artifacts that its runs and uploads stored, at most. From there on uploads, new runs and retries are refused
+   * with RESOURCE_EXHAUSTED; runs that were accepted go on.
    *
    * @generated from field: int64 max_artifact_bytes = 5;
    */

@@ -885,8 +885,9 @@ export const PipelineService: GenService<{
    * Repeating a request with the same request id returns the run that exists.
    *
    * INVALID_ARGUMENT: the specification is not valid. ALREADY_EXISTS: another run has this id, or the request id was
-   * used with other content. RESOURCE_EXHAUSTED: too many runs are active; the details say when to try again.
-   * UNAVAILABLE: the engine cannot be reached.
+   * used with other content. RESOURCE_EXHAUSTED: too many runs are active, or the project's
+   * artifacts take all that its quota allows; the details say when to try again. UNAVAILABLE: the engine cannot be
+   * reached.
    *
    * @generated from rpc agentforge.pipeline.v1.PipelineService.CreateRun
    */
@@ -1021,7 +1022,7 @@ export const PipelineService: GenService<{
    * RetryRun runs a finished run again from some steps on; what is complete and does not depend on them is kept.
    *
    * NOT_FOUND: no such run or step. FAILED_PRECONDITION: the run has not ended. INVALID_ARGUMENT: a changed
-   * configuration is not valid.
+   * configuration is not valid. RESOURCE_EXHAUSTED: the project's artifacts take all that its quota allows.
    *
    * @generated from rpc agentforge.pipeline.v1.PipelineService.RetryRun
    */

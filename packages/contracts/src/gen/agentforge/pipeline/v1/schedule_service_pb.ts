@@ -111,7 +111,8 @@ export type Schedule = Message<"agentforge.pipeline.v1.Schedule"> & {
   lastRun: string;
 
   /**
-   * Why no run could be created for the last time, if so.
+   * Why no run could be created for the last time, if so. With RESOURCE_EXHAUSTED the next time waits for room and
+   * is tried again.
    *
    * @generated from field: agentforge.failure.v1.Failure last_failure = 13;
    */
@@ -759,7 +760,8 @@ export const ScheduleService: GenService<{
    * TriggerSchedule creates a run of the schedule now, paused or not.
    *
    * NOT_FOUND: no such schedule. FAILED_PRECONDITION: its overlap policy does not allow another run now.
-   * RESOURCE_EXHAUSTED: too many runs are active; the details say when to try again.
+   * RESOURCE_EXHAUSTED: too many runs are active, or the project's artifacts take all that its quota allows; the details
+   * say when to try again.
    *
    * @generated from rpc agentforge.pipeline.v1.ScheduleService.TriggerSchedule
    */
