@@ -43,7 +43,9 @@ describe('schedules of the front door', () => {
   /** A schedule that was last looked at some hours ago, as if every replica had been away since. */
   const neglected = async (
     hours: number,
-    fields: Partial<Pick<Schedule, 'cron' | 'missedRunsPolicy' | 'overlapPolicy' | 'paused'>>,
+    fields: Partial<
+      Pick<Schedule, 'cron' | 'missedRunsPolicy' | 'overlapPolicy' | 'paused' | 'startDeadline'>
+    >,
   ): Promise<string> => {
     const name = `${parent}/schedules/s${++count}`;
     const decidedMs = Date.now() - hours * HOUR_MS;
@@ -157,6 +159,26 @@ describe('schedules of the front door', () => {
     const late = (await runsOf(name)).length;
     const isOnTheHour = Date.now() % HOUR_MS < 90_000;
     expect(late === expected || (isOnTheHour && late <= expected + 1)).toBe(true);
+  });
+
+  it('count each time that nobody looked at once, also those beyond the start deadline', async () => {
+    const told = async (): Promise<number> => {
+      const answers = await Promise.all(services.map((one) => fetch(`http://${one.httpAddress}/metrics`)));
+      const texts = await Promise.all(answers.map((answer) => answer.text()));
+      const found = texts
+        .join('\n')
+        .matchAll(/forge_schedule_runs_total\{[^}]*outcome="missed"[^}]*\} (\d+)/g);
+      return [...found].reduce((sum, [, count]) => sum + Number(count), 0);
+    };
+    const before = await told();
+    const name = await neglected(40, {
+      startDeadline: durationFromMs(5 * HOUR_MS),
+      missedRunsPolicy: MissedRunsPolicy.SKIP,
+    });
+    await settled(name);
+    const count = (await told()) - before;
+    // The top of the hour may be on time when the test begins right after it.
+    expect([39, 40]).toContain(count);
   });
 
   it('leave out, queue or replace what would overlap', async () => {

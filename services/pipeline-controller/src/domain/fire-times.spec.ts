@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { type Cron, matchesLocal, parseCron } from './cron.js';
-import { dueTimes, MAX_MISSED, nextTime } from './fire-times.js';
+import { countTimes, dueTimes, MAX_COUNTED, MAX_MISSED, nextTime } from './fire-times.js';
 import { isTimeZone, localOf } from './time-zone.js';
 
 const MINUTE_MS = 60_000;
@@ -170,5 +170,23 @@ describe('dueTimes()', () => {
     expect(fire).toHaveLength(MAX_MISSED);
     expect(fire.at(-1)).toBe(300 * HOUR_MS);
     expect(leftOut).toBe(200);
+  });
+});
+
+describe('countTimes()', () => {
+  const hourly = (ms: number) => nextTime(cronOf('@hourly'), 'UTC', ms);
+
+  it('counts what is beyond the deadline, so that with what dueTimes() says every time is told', () => {
+    for (const policy of ['skip', 'one', 'all'] as const) {
+      const due = dueTimes(hourly, 2 * HOUR_MS, 10.5 * HOUR_MS, policy, 3 * HOUR_MS);
+      const beyond = countTimes(hourly, 2 * HOUR_MS, due.fromMs);
+      expect(beyond).toBe(5);
+      expect(due.fire.length + due.leftOut + beyond).toBe(8);
+    }
+    expect(countTimes(hourly, 2 * HOUR_MS, 2 * HOUR_MS)).toBe(0);
+  });
+
+  it('ends, however long nobody looked', () => {
+    expect(countTimes(hourly, 0, 9_000 * HOUR_MS)).toBe(MAX_COUNTED);
   });
 });

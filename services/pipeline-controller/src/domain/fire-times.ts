@@ -10,6 +10,9 @@ export const ON_TIME_MS = 60_000;
 /** Most times that are looked at, and most runs that are created for missed ones. */
 export const MAX_MISSED = 100;
 
+/** Most times beyond the start deadline that are counted: a schedule of minutes that was off for a year has half a million. */
+export const MAX_COUNTED = 1_000;
+
 /** The next instant at which a schedule fires, ms since 1970; undefined when it never does. */
 export function nextTime(cron: Cron, zone: string, afterMs: number): number | undefined {
   let localMs: number | undefined = localOf(zone, afterMs);
@@ -25,7 +28,10 @@ export function nextTime(cron: Cron, zone: string, afterMs: number): number | un
 /** Times for which runs are to be created, oldest first, and how many were left out. */
 export interface DueTimes {
   readonly fire: readonly number[];
+  /** Not among them: those beyond the deadline. */
   readonly leftOut: number;
+  /** Times up to here are beyond the deadline. */
+  readonly fromMs: number;
   /** Everything up to here is decided, once the runs are created. */
   readonly untilMs: number;
 }
@@ -41,7 +47,6 @@ export function dueTimes(
   policy: MissedRuns,
   deadlineMs: number,
 ): DueTimes {
-  // What is beyond the deadline is not even counted: a schedule of minutes that was off for a year has half a million.
   const fromMs = Math.max(sinceMs, nowMs - deadlineMs - 1);
   const missed: number[] = [];
   const onTime: number[] = [];
@@ -55,5 +60,22 @@ export function dueTimes(
     }
   }
   const kept = policy === 'all' ? missed : policy === 'one' ? missed.slice(-1) : [];
-  return { fire: [...kept, ...onTime], leftOut: leftOut + missed.length - kept.length, untilMs: nowMs };
+  return {
+    fire: [...kept, ...onTime],
+    leftOut: leftOut + missed.length - kept.length,
+    fromMs,
+    untilMs: nowMs,
+  };
+}
+
+/** How many times there are after one time up to another, counted up to {@link MAX_COUNTED}. */
+export function countTimes(
+  next: (afterMs: number) => number | undefined,
+  afterMs: number,
+  untilMs: number,
+): number {
+  let count = 0;
+  let ms = next(afterMs);
+  for (; ms !== undefined && ms <= untilMs && count < MAX_COUNTED; ms = next(ms)) count++;
+  return count;
 }

@@ -10,7 +10,7 @@ import type { KeptSchedule, ScheduleEntry } from '@agentforge/events';
 import type { Logger, Metrics } from '@agentforge/telemetry';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { dueTimes } from '../domain/fire-times.js';
+import { countTimes, dueTimes } from '../domain/fire-times.js';
 import type { ScheduleStorePort } from '../ports/schedule-store.port.js';
 import type { ScheduleBook } from './schedule-book.js';
 import { planOf } from './schedule-rules.js';
@@ -99,11 +99,11 @@ export class ScheduleRunner {
       current = await this.#decideTime(current, ms);
       if (current === undefined) return;
     }
-    if (due.leftOut > 0) {
-      this.#count('missed', due.leftOut);
-      this.parts.logger.warn('schedule.missed', { name: schedule.name, count: due.leftOut });
-    }
-    await this.#write({ ...current, decidedMs: due.untilMs }, current.revision);
+    if (!(await this.#write({ ...current, decidedMs: due.untilMs }, current.revision))) return;
+    const leftOut = due.leftOut + countTimes(plan.next, entry.decidedMs, due.fromMs);
+    if (leftOut === 0) return;
+    this.#count('missed', leftOut);
+    this.parts.logger.warn('schedule.missed', { name: schedule.name, count: leftOut });
   }
 
   /** Decides one time. @returns what is kept now; undefined to stop: it failed for now, or another replica was faster */
