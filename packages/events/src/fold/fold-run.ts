@@ -83,6 +83,7 @@ export function blankRun(name: string, time: Timestamp): RunRecord {
     maxParallelSteps: 0,
     priority: 0,
     deadline: undefined,
+    deadlineFrom: time,
     state: RunState.PENDING,
     steps: PersistentList.from([]),
     createTime: time,
@@ -160,7 +161,7 @@ function foldRunEvent(run: RunRecord, payload: RunPayload, time: Timestamp): Run
       requireAllEnded(run, payload.case);
       return { ...next, endTime: time };
     case 'runRetried':
-      return retry(next, payload.value);
+      return retry(next, payload.value, time);
     case 'stepsAdded':
       if (payload.value.steps.length === 0) throw illegal(run, payload.case, 'no steps');
       return addSteps(next, payload.value.steps, payload.case);
@@ -169,7 +170,7 @@ function foldRunEvent(run: RunRecord, payload: RunPayload, time: Timestamp): Run
   }
 }
 
-function retry(run: RunRecord, { stepIds, configOverrides }: RunRetried): RunRecord {
+function retry(run: RunRecord, { stepIds, configOverrides }: RunRetried, time: Timestamp): RunRecord {
   const ids = new Set(stepIds);
   if (ids.size === 0) throw illegal(run, 'runRetried', 'no steps');
   checkRetryClosure(run, ids);
@@ -181,6 +182,7 @@ function retry(run: RunRecord, { stepIds, configOverrides }: RunRetried): RunRec
   };
   return {
     ...resetSteps(run, ids, withConfig),
+    deadlineFrom: time,
     endTime: undefined,
     failure: undefined,
     cancelReason: '',

@@ -30,6 +30,8 @@ export interface RunRecord {
   /** Steps of runs with a higher priority are admitted first. */
   readonly priority: number;
   readonly deadline: Duration | undefined;
+  /** Since when the deadline counts: the creation, or the last retry. */
+  readonly deadlineFrom: Timestamp;
   readonly state: RunState;
   /** In the order of the specification. */
   readonly steps: PersistentList<StepRecord>;

@@ -1,6 +1,5 @@
 import { AttemptState, FailureClass, RunState, StepState } from '@agentforge/contracts';
 import { isTerminalRun, isWhole, openAttempt, RELEASED_REASON, stepsIn } from '@agentforge/events';
-import { durationMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { IllegalRunStateError, InvalidFieldError, StepNotFoundError } from '../orchestrator.errors.js';
 import type { EngineInput } from './inputs.js';
 import { runStateName, type Transition } from './transition.js';
@@ -102,7 +101,6 @@ function retry(transition: Transition, command: Extract<Command, { kind: 'retry'
     );
   if (!isWhole(state))
     throw new IllegalRunStateError(transition.run, 'incomplete', 'retry', 'complete; create it again');
-  refusePassedDeadline(transition);
   const unknown = [...command.stepIds, ...Object.keys(command.configOverrides)].filter(
     (id) => transition.step(id) === undefined,
   );
@@ -143,19 +141,6 @@ function stepsToRepeat(transition: Transition, named: readonly string[]): Set<st
   const again = new Set(start);
   for (const id of again) for (const dependent of transition.step(id)?.dependents ?? []) again.add(dependent);
   return again;
-}
-
-/** A deadline counts from the creation of the run, so nothing done after it could complete. */
-function refusePassedDeadline(transition: Transition): void {
-  const { deadline, createTime } = transition.state;
-  if (deadline === undefined || createTime === undefined) return;
-  if (timestampMs(createTime) + durationMs(deadline) <= transition.context.nowMs)
-    throw new IllegalRunStateError(
-      transition.run,
-      'past its deadline',
-      'retry',
-      'within its deadline; create a new run',
-    );
 }
 
 /** Failure of an attempt that was handed back; the fold counts it as a release. */

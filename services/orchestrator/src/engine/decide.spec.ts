@@ -242,6 +242,26 @@ describe('decide(): timeouts', () => {
     );
   });
 
+  it('falls back once when nobody takes a task in time; a step that waits to be scheduled would wait for the same', () => {
+    const timeouts = { scheduleToStart: durationFromMs(1_000) };
+    const story = new Story();
+    story.fallback = 'less';
+    story.begin(
+      [
+        { id: 'a', timeouts },
+        { id: 'b', timeouts },
+      ],
+      { maxParallelSteps: 1 },
+    );
+    expect(story.wait(1_001)).toEqual([
+      'stepAttemptFailed a',
+      'stepFallbackUsed a',
+      'stepFailed b',
+      'stepScheduled a',
+    ]);
+    expect(story.wait(1_001)).toEqual(['stepAttemptFailed a', 'stepFailed a', 'runFailed']);
+  });
+
   it('fails a step whose task nobody takes within a week, and lets one wait for a slot', () => {
     const story = Story.of([{ id: 'a' }, { id: 'b' }], { maxParallelSteps: 1 });
     expect(story.wait(DEFAULT_QUEUE_MS)).toEqual([]);
@@ -255,9 +275,21 @@ describe('decide(): timeouts', () => {
     story.signs.set(story.step('a').attempts[0]?.id ?? '', story.nowMs + 10_000);
     expect(story.wait(10_001)).toEqual(['stepCancelled b', 'stepCancelled a', 'runFailed']);
     expect(story.state?.failure?.reason).toBe('RUN_DEADLINE');
-    expect(codeOf(() => story.tell({ kind: 'retry', stepIds: [], configOverrides: {} }))).toBe(
-      'FAILED_PRECONDITION',
-    );
+  });
+
+  it('counts the deadline anew when the run is retried', () => {
+    const story = Story.of([{ id: 'a' }], { deadline: durationFromMs(10_000) });
+    story.wait(10_001);
+    expect(story.state?.failure?.reason).toBe('RUN_DEADLINE');
+    story.wait(60_000);
+    expect(story.tell({ kind: 'retry', stepIds: [], configOverrides: {} })).toEqual([
+      'runRetried',
+      'stepReady a',
+      'stepScheduled a',
+    ]);
+    expect(story.wait(10_000)).toEqual([]);
+    expect(story.wait(1)).toEqual(['stepCancelled a', 'runFailed']);
+    expect(story.state?.failure?.reason).toBe('RUN_DEADLINE');
   });
 });
 

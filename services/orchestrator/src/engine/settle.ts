@@ -214,12 +214,11 @@ function deadlineFailure(transition: Transition): FailureInit {
 }
 
 function isDeadlinePassed(transition: Transition): boolean {
-  const { deadline, createTime, state } = transition.state;
+  const { deadline, deadlineFrom, state } = transition.state;
   return (
     deadline !== undefined &&
-    createTime !== undefined &&
     state !== RunState.CANCELLING &&
-    transition.context.nowMs > timestampMs(createTime) + durationMs(deadline)
+    transition.context.nowMs > timestampMs(deadlineFrom) + durationMs(deadline)
   );
 }
 

@@ -50,7 +50,7 @@ export type GraphSpec = Message<"agentforge.orchestration.v1.GraphSpec"> & {
   maxParallelSteps: number;
 
   /**
-   * The run fails when it is not finished after this time; absent means no deadline.
+   * The run fails when it is not finished this long after its creation or its last retry; absent means no deadline.
    *
    * @generated from field: google.protobuf.Duration deadline = 4;
    */
