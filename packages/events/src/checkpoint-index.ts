@@ -1,7 +1,12 @@
 import { type ArtifactRef, ArtifactRefSchema } from '@agentforge/contracts';
 import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
 import type { KV, KvEntry } from '@nats-io/kv';
-import { MalformedMessageError, RevisionConflictError, StaleFencingTokenError } from './events.errors.js';
+import {
+  AttemptOverError,
+  MalformedMessageError,
+  RevisionConflictError,
+  StaleFencingTokenError,
+} from './events.errors.js';
 import { API_CODES, apiCodeOf } from './stream/server-reply.js';
 import { checkAttemptId } from './subjects.js';
 
@@ -26,6 +31,7 @@ export class CheckpointIndex {
   /**
    * Records a checkpoint unless a newer one is recorded.
    * @throws StaleFencingTokenError  FAILED_PRECONDITION: a newer token, or a later checkpoint of the same token, is there
+   * @throws AttemptOverError        FAILED_PRECONDITION: the attempt has ended
    */
   async put(
     attemptId: string,
@@ -36,8 +42,8 @@ export class CheckpointIndex {
     const checkpoint = toJson(ArtifactRefSchema, entry.checkpoint);
     const text = JSON.stringify({ checkpoint, fencingToken: String(fencingToken), sequence, delivery });
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
-      const known = await this.bucket.get(key);
-      if (known?.operation === 'PUT') {
+      const known = await this.#entryOf(attemptId);
+      if (known) {
         const newest = parse(key, known);
         const isOlder =
           newest.fencingToken > fencingToken ||
@@ -55,15 +61,27 @@ export class CheckpointIndex {
     throw new RevisionConflictError(`checkpoint ${attemptId}`, 0n, undefined);
   }
 
-  /** The newest checkpoint of an attempt. */
+  /**
+   * The newest checkpoint of an attempt.
+   * @throws AttemptOverError  FAILED_PRECONDITION: the attempt has ended
+   */
   async get(attemptId: string): Promise<CheckpointEntry | undefined> {
-    const entry = await this.bucket.get(checkAttemptId(attemptId));
-    return entry?.operation === 'PUT' ? parse(attemptId, entry) : undefined;
+    const entry = await this.#entryOf(attemptId);
+    return entry && parse(attemptId, entry);
   }
 
-  /** Forgets an attempt. */
-  async remove(attemptId: string): Promise<void> {
+  /**
+   * Forgets the checkpoint of an attempt that has ended. What stays for a while is that it has: a task of it that is
+   * delivered once more would otherwise be done from the beginning, for nobody.
+   */
+  async end(attemptId: string): Promise<void> {
     await this.bucket.purge(checkAttemptId(attemptId));
+  }
+
+  async #entryOf(attemptId: string): Promise<KvEntry | undefined> {
+    const entry = await this.bucket.get(checkAttemptId(attemptId));
+    if (entry && entry.operation !== 'PUT') throw new AttemptOverError(attemptId);
+    return entry ?? undefined;
   }
 }
 

@@ -120,6 +120,16 @@ export class StaleFencingTokenError extends AppError {
   }
 }
 
+/** The attempt has ended, and nothing that is still computed for it is wanted. */
+export class AttemptOverError extends AppError {
+  constructor(attemptId: string) {
+    super('FAILED_PRECONDITION', `attempt ${attemptId} has ended`, {
+      reason: 'ATTEMPT_OVER',
+      metadata: { attemptId },
+    });
+  }
+}
+
 /** Not `projects/{project}/runs/{run}`. */
 export class InvalidRunNameError extends AppError {
   constructor(text: string) {

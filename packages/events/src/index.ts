@@ -19,6 +19,7 @@ export {
 export type { Directives } from './directives.js';
 export { EngineClock } from './engine-clock.js';
 export {
+  AttemptOverError,
   BatchTooLargeError,
   CorruptEventLogError,
   DeadLetterNotFoundError,

@@ -3,6 +3,7 @@ import type { StoredMsg, StreamAPI } from '@nats-io/jetstream';
 import type { CheckpointIndex } from './checkpoint-index.js';
 import { stepTaskCodec, TASK_VERSION } from './codec.js';
 import { DEFAULT_TRIES, judgeDelivery, lastDelivery } from './deliveries.js';
+import { AttemptOverError } from './events.errors.js';
 import { letterSubjectOf } from './letter-subject.js';
 import type { Reports } from './reports.js';
 import { readServerTime } from './server-clock.js';
@@ -94,7 +95,7 @@ export class TaskQueue {
       ensure: () => ensureTasksConsumer(this.context.connection, phase, ackWaitMs),
       decode: (data) => stepTaskCodec.decode(data),
       handle: async ({ value, ...words }) => {
-        const progressAt = words.delivery === 1 ? 0 : await this.progressOf(value);
+        const progressAt = words.delivery === 1 ? 0 : await this.progressOf(value, words.delivery);
         const verdict = judgeDelivery(words.delivery, progressAt, tries, ackWaitMs);
         if (verdict === 'poison') await words.term(poison(tries));
         else if (verdict === 'run') await handler({ task: value, ...words });
@@ -167,9 +168,14 @@ export class TaskQueue {
       });
   }
 
-  /** The delivery that stored the last checkpoint of a task. */
-  private async progressOf({ attemptId }: StepTask): Promise<number> {
-    return (await this.checkpoints.get(attemptId))?.delivery ?? 0;
+  /** The delivery that stored the last checkpoint of a task; this one when its attempt has ended, as its worker will see. */
+  private async progressOf({ attemptId }: StepTask, delivery: number): Promise<number> {
+    try {
+      return (await this.checkpoints.get(attemptId))?.delivery ?? 0;
+    } catch (error) {
+      if (error instanceof AttemptOverError) return delivery;
+      throw error;
+    }
   }
 
   /** Tells the engine, so that no step waits for ever for a task that nobody works on. */

@@ -8,7 +8,7 @@ import {
 } from '@agentforge/contracts';
 import { createMetrics, currentContext, newTrace, runInContext } from '@agentforge/telemetry';
 import { create } from '@bufbuild/protobuf';
-import { type Events, type PhaseChange, StaleFencingTokenError } from '../src/index.js';
+import { AttemptOverError, type Events, type PhaseChange, StaleFencingTokenError } from '../src/index.js';
 import { connectForTest, type NatsServer, startNatsServer } from '../src/testing/index.js';
 import { oneHourAhead, RUN, startedReport, taskOf, until } from './histories.js';
 
@@ -209,8 +209,9 @@ describe('the other channels', () => {
     );
     await Promise.all(races);
     expect(await a.checkpoints.get(id)).toEqual({ ...entry(2n, 11), delivery: 0 });
-    await a.checkpoints.remove(id);
-    expect(await b.checkpoints.get(id)).toBeUndefined();
+    await a.checkpoints.end(id);
+    await expect(b.checkpoints.get(id)).rejects.toMatchObject({ reason: 'ATTEMPT_OVER' });
+    await expect(b.checkpoints.put(id, entry(3n, 1))).rejects.toThrow(AttemptOverError);
     await expect(a.checkpoints.get('a b')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
 

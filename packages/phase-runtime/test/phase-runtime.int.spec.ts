@@ -8,7 +8,7 @@ import {
   TaskAction,
   TaskDirectiveSchema,
 } from '@agentforge/contracts';
-import type { PoolAdvert } from '@agentforge/events';
+import { attemptIdOf, type PoolAdvert } from '@agentforge/events';
 import { createClient } from '@agentforge/service-kit';
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
 import { PhaseHost } from '../src/index.js';
@@ -84,6 +84,15 @@ describe('a phase service', () => {
     for await (const { descriptor } of bench.events.phases.watch()) {
       if (descriptor?.address === service.grpcAddress) break;
     }
+  });
+
+  it('does not do a task whose attempt has ended', async () => {
+    await bench.events.checkpoints.end(attemptIdOf(BENCH_RUN, 'step', 1));
+    const ended = await submit({ count: 1 });
+    const next = await submit({ count: 1 });
+    await bench.startService();
+    await bench.report(next, 'succeeded');
+    expect(bench.kinds(ended)).toEqual([]);
   });
 
   it('executes a task: started, checkpoints, succeeded, with usage', async () => {

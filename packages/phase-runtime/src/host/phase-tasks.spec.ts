@@ -1,5 +1,5 @@
 import { StepTaskSchema, TaskAction, TaskDirectiveSchema } from '@agentforge/contracts';
-import type { DeliveredTask, Events } from '@agentforge/events';
+import { AttemptOverError, type DeliveredTask, type Events } from '@agentforge/events';
 import { createLogger, createMetrics } from '@agentforge/telemetry';
 import { create } from '@bufbuild/protobuf';
 import { z } from 'zod';
@@ -93,6 +93,21 @@ describe('PhaseTasks', () => {
     answers.action = TaskAction.CANCEL;
     await third;
     expect(reports.slice(2)).toEqual(['started', 'cancelled']);
+  });
+
+  it('does not do a task whose attempt has ended, although nobody can be asked', async () => {
+    const { events, reports, again } = queue();
+    const over = {
+      ...events,
+      directives: { ...events.directives, heartbeat: () => Promise.reject(new Error('nobody answers')) },
+      checkpoints: { get: () => Promise.reject(new AttemptOverError(task.attemptId)) },
+    } as unknown as Events;
+    const log = createLogger({ service: 'test', level: 'silent' });
+    const tasks = new PhaseTasks(phase, OPTIONS, log, createMetrics('test'));
+    await tasks.start(over);
+    await again(2);
+    expect(reports).toEqual([]);
+    expect(tasks.list()).toHaveLength(0);
   });
 
   it.each([

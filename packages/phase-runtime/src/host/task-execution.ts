@@ -8,7 +8,12 @@ import {
   type TaskDirective,
   TaskHeartbeatSchema,
 } from '@agentforge/contracts';
-import type { DeliveredTask, Events } from '@agentforge/events';
+import {
+  AttemptOverError,
+  type DeliveredTask,
+  type Events,
+  StaleFencingTokenError,
+} from '@agentforge/events';
 import type { Logger, Metrics } from '@agentforge/telemetry';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { timestampNow } from '@bufbuild/protobuf/wkt';
@@ -157,7 +162,7 @@ export class TaskExecution {
       const { delivery } = this.delivered;
       await events.checkpoints.put(attemptId, { checkpoint, fencingToken, sequence, delivery });
     } catch (error) {
-      if (isStale(error)) return this.stop(STOP.abandon);
+      if (isUnwanted(error)) return this.stop(STOP.abandon);
       log.warn('events.handler_failed', { error, operation: 'index checkpoint' });
     }
     await this.report({ case: 'checkpointed', value: { checkpoint, sequence } }, sequence).catch(
@@ -167,9 +172,14 @@ export class TaskExecution {
 
   private async findCheckpoint(): Promise<void> {
     const { attemptId, checkpoint } = this.task;
-    const indexed = await this.deps.events.checkpoints.get(attemptId);
-    this.checkpoint = indexed?.checkpoint ?? checkpoint;
-    this.sequence = indexed?.sequence ?? 0;
+    try {
+      const indexed = await this.deps.events.checkpoints.get(attemptId);
+      this.checkpoint = indexed?.checkpoint ?? checkpoint;
+      this.sequence = indexed?.sequence ?? 0;
+    } catch (error) {
+      if (!isUnwanted(error)) throw error;
+      this.stop(STOP.abandon);
+    }
   }
 
   private async beat(): Promise<void> {
@@ -237,8 +247,9 @@ function failed(error: unknown): JobEnd {
   return { kind: 'failed', error: toAppError(error) };
 }
 
-function isStale(error: unknown): boolean {
-  return error instanceof Error && error.name === 'StaleFencingTokenError';
+/** A newer execution goes on, or the attempt has ended: the orchestrator need not be there to say so. */
+function isUnwanted(error: unknown): boolean {
+  return error instanceof StaleFencingTokenError || error instanceof AttemptOverError;
 }
 
 function checkpointIntervalMs(config: unknown): number | undefined {

@@ -28,7 +28,7 @@ export class NatsWorkers extends Workers {
   }
 
   forget(attemptId: string): Promise<void> {
-    return this.events.checkpoints.remove(attemptId);
+    return this.events.checkpoints.end(attemptId);
   }
 
   async hasWorkers(phase: string): Promise<boolean> {
