@@ -21,6 +21,11 @@ export function native(): NativeAddon {
   return table;
 }
 
+/** Whether a step can be recorded: the device does, and no trap is on, which waits for the device after every call. */
+export function canRecord(): boolean {
+  return native().backendInfo().captures && !isFiniteChecked();
+}
+
 /** The same functions, with what they throw turned into the errors of this package, and with the trap for NaN if it is on. */
 function translateErrors(addon: NativeAddon): NativeAddon {
   const checks = isFiniteChecked();

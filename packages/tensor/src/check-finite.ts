@@ -70,7 +70,8 @@ export function isFiniteChecked(): boolean {
 }
 
 /**
- * A native function that looks at every f32 element it made or changed. Costs a pass over memory per call.
+ * A native function that looks at every f32 and f64 element it made or changed. Costs a pass over memory per call, and waits
+ * for the device: it cannot be part of a recording.
  * @throws NotFiniteError from the function returned: the op, the training step, the first element that is NaN or infinite
  * @internal
  */
@@ -108,11 +109,14 @@ function currentStep(): string {
   return `training step ${stepsTaken + 1} (${CHECK_FINITE_VARIABLE} is on)`;
 }
 
-/** The first NaN or infinity of an f32 tensor and where it is, or null when there is none. */
+/** The first NaN or infinity of a tensor of floats and where it is, or null when there is none. */
 function describeProblem(addon: NativeAddon, handle: Handle): string | null {
-  if (addon.dtypeOf(handle) !== DTYPES.f32 || addon.isFinite([handle])) return null;
+  const dtype = addon.dtypeOf(handle);
+  // f64 is a norm or a weight, a few elements, which the native check does not take.
+  if (dtype === DTYPES.f32 ? addon.isFinite([handle]) : dtype !== DTYPES.f64) return null;
   const elements = addon.read(handle);
   const at = elements.findIndex((element) => !Number.isFinite(element));
+  if (at === -1) return null;
   const others = elements.filter((element) => !Number.isFinite(element)).length - 1;
   const more = others > 0 ? `, and ${others} more,` : '';
   return `${elements[at]} at element ${at}${more} of ${formatShape(addon.shapeOf(handle))}`;

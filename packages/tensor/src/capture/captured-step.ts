@@ -1,4 +1,4 @@
-import { native } from '../backend.js';
+import { canRecord, native } from '../backend.js';
 import { empty } from '../create.js';
 import { type DType, formatShape, type Shape, sizeOf } from '../dtype.js';
 import { ArgumentError, StateError } from '../errors.js';
@@ -19,8 +19,8 @@ export interface CaptureOptions {
 }
 
 /**
- * A step of work on inputs of constant shape: run call by call on a device that cannot record, such as the processor;
- * elsewhere recorded once and replayed, which costs the host one launch.
+ * A step of work on inputs of constant shape: run call by call on a device that cannot record, such as the processor, and
+ * where every op is looked at for NaN; elsewhere recorded once and replayed, which costs the host one launch.
  */
 export class CapturedStep<Name extends string, Result> {
   private readonly shapes: Readonly<Record<Name, Shape>>;
@@ -66,7 +66,7 @@ export class CapturedStep<Name extends string, Result> {
   replay(inputs: StepInputs<Name>): Result {
     if (this.isClosed) throw new StateError('replay: the captured step was closed');
     this.take(inputs);
-    if (this.recording === null && (this.runs < this.warmUpRuns || !native().backendInfo().captures)) {
+    if (this.recording === null && (this.runs < this.warmUpRuns || !canRecord())) {
       this.runs++;
       this.adopt(this.run());
     } else {
