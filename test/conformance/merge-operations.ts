@@ -4,8 +4,8 @@ import { sizes } from './operation.js';
 import type { Dense } from './reference/dense.js';
 import * as reference from './reference/merge.js';
 
-const THREE: Shapes = repeated(3, { regular: [4, 16], odd: [3, 7, 5], empty: [0, 5], big: [65, 129] });
-const FOUR: Shapes = repeated(4, { regular: [4, 16], odd: [3, 7, 5], empty: [0, 5], big: [65, 129] });
+const THREE: Shapes = repeated(3, { regular: [4, 16], odd: [3, 7, 5], empty: [0, 5], big: [257, 259] });
+const FOUR: Shapes = repeated(4, { regular: [4, 16], odd: [3, 7, 5], empty: [0, 5], big: [257, 259] });
 const WEIGHTS = [0.5, 0.3, -0.2];
 const MASKS = new Philox(7).stream('masks');
 

@@ -3,20 +3,21 @@ import type { Operand } from './operation.js';
 import { build, count, type Dense } from './reference/dense.js';
 
 // Taken out of Math once: looking a global up costs a microsecond inside jest's sandbox.
-const { floor, fround } = Math;
+const { floor, fround, round } = Math;
 
 const SEED = 20260;
 
 /** Elements of an operand in f32, from a stream named by where it is used. */
 export function fill(operand: Operand, name: string): Dense {
   const stream = new Philox(SEED).stream(name);
-  const { shape, low = -2, high = 2, below } = operand;
+  const { shape, low = -2, high = 2, below, grid } = operand;
   if (below !== undefined) return build(shape, () => stream.integer(below));
   if (operand.isSpaced === true) {
     const order = stream.permutation(count(shape));
     return build(shape, (i) => fround(((order[i] ?? 0) - floor(order.length / 2)) * 0.1 + 0.05));
   }
-  return build(shape, () => fround(low + (high - low) * stream.float()));
+  const draw = (): number => low + (high - low) * stream.float();
+  return build(shape, () => fround(grid === undefined ? draw() : round(draw() / grid) * grid));
 }
 
 /** The elements as a tensor at the start of a buffer of its own. */

@@ -38,6 +38,8 @@ import { MERGES } from './merge-operations.js';
 import {
   BATCHES,
   heads,
+  inBf16,
+  LONG,
   MATRICES,
   ONE,
   type Operation,
@@ -69,6 +71,31 @@ const HEADS: Shapes = {
   empty: [[1, 0, 2, 4]],
   big: [[2, 65, 4, 64]],
 };
+
+/** Dense products: what autocast() computes in bf16. */
+const PRODUCTS: readonly Operation[] = [
+  ...[false, true].flatMap((transA) =>
+    [false, true].flatMap((transB) => [
+      product(transA, transB, 'matrices', MATRICES),
+      product(transA, transB, 'batches', BATCHES),
+      ...Object.entries(LONG).map(([variant, shapes]) => product(transA, transB, variant, shapes)),
+    ]),
+  ),
+  product(false, false, 'rows', ROWS),
+  product(false, true, 'rows', ROWS),
+  {
+    op: 'linear',
+    sizes: sizes({
+      regular: [[2, 4, 8], [16, 8], [16]],
+      odd: [[3, 5], [7, 5], [7]],
+      empty: [[0, 5], [7, 5], [7]],
+      big: [[150, 300], [129, 300], [129]],
+    }),
+    run: (x, weight, bias) => linear(x, weight, bias),
+    reference: (x, w, b) => elementwise.zip(matmulReference(x, w, false, true), b, (p, q) => p + q),
+    gradients: [0, 1, 2],
+  },
+];
 
 /** Every op of the public face that computes, at every size. */
 export const OPERATIONS: readonly Operation[] = [
@@ -108,11 +135,11 @@ export const OPERATIONS: readonly Operation[] = [
   pointwise('relu', relu, (x) => Math.max(x, 0), spaced),
   pointwise('relu2', relu2, (x) => Math.max(x, 0) ** 2, spaced),
   ...reduction('sum', sum, reductions.sumOf),
-  ...reduction('mean', mean, reductions.meanOf, {}, false),
-  ...reduction('max', max, reductions.maxOf, spaced, false),
+  ...reduction('mean', mean, reductions.meanOf),
+  ...reduction('max', max, reductions.maxOf, spaced),
   {
     op: 'argmax',
-    sizes: sizes({ regular: [[4, 8]], odd: [[3, 5, 7]], big: [[65, 1025]] }, spaced),
+    sizes: sizes({ regular: [[4, 8]], odd: [[3, 5, 7]], empty: [[0, 7]], big: [[65, 1025]] }, spaced),
     run: argmax,
     reference: (x) => reductions.reduce(x, x.shape.length - 1, reductions.argmaxOf),
     gradients: [],
@@ -129,7 +156,12 @@ export const OPERATIONS: readonly Operation[] = [
       op: 'crossEntropy',
       variant: how,
       sizes: sizes(
-        { regular: [[4, 16], [4]], odd: [[7, 13], [7]], big: [[130, 1025], [130]] },
+        {
+          regular: [[4, 16], [4]],
+          odd: [[7, 13], [7]],
+          big: [[130, 1025], [130]],
+          ...(how === 'mean' ? {} : { empty: [[0, 13], [0]] }),
+        },
         { low: -6, high: 6 },
         { below: 13 },
       ),
@@ -171,25 +203,25 @@ export const OPERATIONS: readonly Operation[] = [
   heads(
     'causal',
     1,
-    { regular: [1, 4, 4, 2, 8], odd: [2, 5, 5, 3, 6], big: [1, 130, 130, 2, 64] },
+    { regular: [1, 4, 4, 2, 8], odd: [2, 5, 5, 3, 6], empty: [0, 4, 4, 2, 8], big: [1, 130, 130, 2, 64] },
     { causal: true, window: 0 },
   ),
   heads(
     'grouped',
     2,
-    { regular: [1, 4, 4, 4, 8], odd: [2, 3, 3, 6, 6], big: [2, 65, 65, 4, 32] },
+    { regular: [1, 4, 4, 4, 8], odd: [2, 3, 3, 6, 6], empty: [1, 0, 4, 4, 8], big: [2, 65, 65, 4, 32] },
     { causal: true, window: 0 },
   ),
   heads(
     'window',
     1,
-    { regular: [1, 8, 8, 2, 4], odd: [1, 7, 7, 1, 6], big: [1, 130, 130, 2, 16] },
+    { regular: [1, 8, 8, 2, 4], odd: [1, 7, 7, 1, 6], empty: [1, 3, 0, 2, 4], big: [1, 130, 130, 2, 16] },
     { causal: true, window: 3 },
   ),
   heads(
     'all keys',
     1,
-    { regular: [1, 4, 4, 2, 8], odd: [1, 3, 7, 1, 6], big: [1, 70, 100, 2, 16] },
+    { regular: [1, 4, 4, 2, 8], odd: [1, 3, 7, 1, 6], empty: [1, 3, 0, 2, 8], big: [1, 70, 100, 2, 16] },
     { causal: false, window: 0 },
   ),
   heads(
@@ -231,26 +263,8 @@ export const OPERATIONS: readonly Operation[] = [
     reference: elementwise.swiglu,
     gradients: [0, 1],
   },
-  ...[false, true].flatMap((transA) =>
-    [false, true].flatMap((transB) => [
-      product(transA, transB, 'matrices', MATRICES),
-      product(transA, transB, 'batches', BATCHES),
-    ]),
-  ),
-  product(false, false, 'rows', ROWS),
-  product(false, true, 'rows', ROWS),
-  {
-    op: 'linear',
-    sizes: sizes({
-      regular: [[2, 4, 8], [16, 8], [16]],
-      odd: [[3, 5], [7, 5], [7]],
-      empty: [[0, 5], [7, 5], [7]],
-      big: [[65, 300], [129, 300], [129]],
-    }),
-    run: (x, weight, bias) => linear(x, weight, bias),
-    reference: (x, w, b) => elementwise.zip(matmulReference(x, w, false, true), b, (p, q) => p + q),
-    gradients: [0, 1, 2],
-  },
+  ...PRODUCTS,
+  ...PRODUCTS.flatMap((operation) => inBf16(operation, [0, 1])),
   {
     op: 'embedding',
     sizes: sizes(
@@ -303,7 +317,7 @@ export const OPERATIONS: readonly Operation[] = [
     (axis): Operation => ({
       op: 'slice',
       variant: `axis ${axis}`,
-      sizes: sizes({ regular: [[4, 8]], odd: [[5, 3, 7]], empty: [[4, 4, 0]], big: [[130, 257]] }),
+      sizes: sizes({ regular: [[4, 8]], odd: [[5, 3, 7]], empty: [[4, 4, 0]], big: [[300, 4, 129]] }),
       run: (x) => slice(x as Tensor, axis, 1, 3),
       reference: (x) => layout.slice(x as Dense, axis, 1, 3),
       gradients: [0],
@@ -360,6 +374,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     op: 'slice',
     variant: 'i32',
+    dtype: 'i32',
     sizes: sizes({ odd: [[5, 3, 7]] }, { below: 9 }),
     run: (x) => slice(x, 1, 1, 3),
     reference: (x) => layout.slice(x, 1, 1, 3),
@@ -368,6 +383,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     op: 'concat',
     variant: 'i32',
+    dtype: 'i32',
     sizes: sizes(
       {
         odd: [
@@ -385,6 +401,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     op: 'permute',
     variant: 'i32',
+    dtype: 'i32',
     sizes: sizes({ odd: [[3, 5, 7]] }, { below: 9 }),
     run: (x) => permute(x, [2, 0, 1]),
     reference: (x) => layout.permute(x, [2, 0, 1]),
@@ -393,6 +410,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     op: 'gatherRows',
     variant: 'i32',
+    dtype: 'i32',
     sizes: sizes(
       {
         odd: [

@@ -151,7 +151,7 @@ export const QUANTIZE_OPERATIONS: readonly Operation[] = [
         [3, 4],
       ],
       big: [
-        [300, 8],
+        [4200, 8],
         [129, 8],
       ],
     }),
@@ -167,7 +167,7 @@ export const QUANTIZE_OPERATIONS: readonly Operation[] = [
       return gatherRows(centroids, index);
     },
     (x) => quantize.clusterMeans(x, CLUSTERS, SPREAD, DISTANCE),
-    { regular: [[16, 4]], odd: [[37, 3]], big: [[700, 8]] },
+    { regular: [[16, 4]], odd: [[37, 3]], big: [[4200, 8]] },
   ),
   unary(
     'packBits',
@@ -180,7 +180,7 @@ export const QUANTIZE_OPERATIONS: readonly Operation[] = [
     'seedlm',
     (w) => seedlmDecode(seedlmEncode(w, { bits: 8, block: 4, rank: 1 })),
     quantize.throughSeedlm,
-    { regular: [[4, 16]], odd: [[3, 7, 5]], empty: [[0, 5]], big: [[65, 33]] },
+    { regular: [[4, 16]], odd: [[3, 7, 5]], empty: [[0, 5]], big: [[130, 257]] },
   ),
   unary(
     'hyper',

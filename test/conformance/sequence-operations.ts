@@ -93,7 +93,7 @@ export const SEQUENCES: readonly Operation[] = [
   {
     op: 'klDivergence',
     variant: 'none',
-    sizes: sizes({ regular: PAIRS.regular, odd: PAIRS.odd, empty: PAIRS.empty, big: PAIRS.big }),
+    sizes: sizes(PAIRS),
     run: (...x) => klDivergence(x[0] as Tensor, x[1] as Tensor, { reduction: 'none' }),
     reference: (...x) => reference.klDivergence(x[0] as Dense, x[1] as Dense),
     gradients: [0, 1],
@@ -102,7 +102,7 @@ export const SEQUENCES: readonly Operation[] = [
     (reduction): Operation => ({
       op: 'klDivergence',
       variant: reduction,
-      sizes: sizes({ regular: PAIRS.regular, odd: PAIRS.odd, big: PAIRS.big }),
+      sizes: sizes(reduction === 'mean' ? { regular: PAIRS.regular, odd: PAIRS.odd, big: PAIRS.big } : PAIRS),
       run: (...x) => klDivergence(x[0] as Tensor, x[1] as Tensor, { reduction }),
       reference: (...x) => {
         const rows = reference.klDivergence(x[0] as Dense, x[1] as Dense).data;
@@ -172,6 +172,7 @@ export const SEQUENCES: readonly Operation[] = [
   thoughts('thoughts in parallel', {
     regular: [2, 4, 2, 2, 2, 8],
     odd: [1, 3, 3, 3, 1, 5],
+    empty: [0, 4, 2, 2, 2, 8],
     big: [1, 33, 4, 4, 2, 16],
   }),
   ...(Object.keys(ACTIVATIONS) as Activation[]).map(
@@ -179,7 +180,12 @@ export const SEQUENCES: readonly Operation[] = [
       op: 'linear',
       variant: `with bias and ${activation}`,
       sizes: sizes(
-        { regular: [[4, 8], [16, 8], [16]], odd: [[2, 3, 5], [7, 5], [7]], empty: [[0, 5], [3, 5], [3]] },
+        {
+          regular: [[4, 8], [16, 8], [16]],
+          odd: [[2, 3, 5], [7, 5], [7]],
+          empty: [[0, 5], [3, 5], [3]],
+          big: [[150, 33], [257, 33], [257]],
+        },
         ...[0, 1, 2].map(() => ({ low: 0.1, high: 1 })), // away from the kink of relu
       ),
       run: (...x) => linear(x[0] as Tensor, x[1] as Tensor, x[2] as Tensor, { activation }),

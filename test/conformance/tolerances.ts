@@ -23,7 +23,7 @@ const oneRounding = tolerance(
 );
 const polynomial = tolerance(5e-7, 'a polynomial for the exponential or logarithm, a few roundings');
 
-/** The one table of tolerances, by op; f32. */
+/** The one table of tolerances, by op; f32, or bf16 where the name says so. */
 export const TOLERANCES: Readonly<Record<string, Tolerance>> = {
   add: oneRounding,
   sub: oneRounding,
@@ -56,6 +56,12 @@ export const TOLERANCES: Readonly<Record<string, Tolerance>> = {
   ),
   matmul: tolerance(1e-5, 'blocked sums over K: error grows slower than √K roundings of the partial sums'),
   linear: tolerance(1e-5, 'the same product as matmul'),
+  'matmul in bf16': tolerance(
+    1e-5,
+    'products of two numbers of eight bits are exact in f32: the sums of matmul; differences see that dy is rounded to bf16, 2e-3 of each product',
+    2e-2,
+  ),
+  'linear in bf16': tolerance(1e-5, 'as matmul in bf16; the bias is added in f32', 2e-2),
   embedding: exact,
   gatherRows: exact,
   reshape: exact,

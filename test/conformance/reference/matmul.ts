@@ -1,7 +1,7 @@
 import { at, axis, build, type Dense } from './dense.js';
 
 // Taken out of Math once: looking a global up costs a microsecond inside jest's sandbox.
-const { floor } = Math;
+const { abs, floor, fround, log2 } = Math;
 
 /** Σₖ op(a)[m,k] · op(b)[k,n] for matrices, batches of them, or rows of a against one matrix b. */
 export function matmul(a: Dense, b: Dense, transA = false, transB = false): Dense {
@@ -17,5 +17,17 @@ export function matmul(a: Dense, b: Dense, transA = false, transB = false): Dens
       total += x * at(b, offsetB + (transB ? column * depth + k : k * n + column));
     }
     return total;
+  });
+}
+
+/** The nearest numbers with eight significant bits, of two as near the even one: bf16 for finite numbers in its range. */
+export function toBf16(x: Dense): Dense {
+  return build(x.shape, (i) => {
+    const value = fround(at(x, i));
+    if (value === 0) return value;
+    const unit = 2 ** (floor(log2(abs(value))) - 7);
+    const [below, rest] = [floor(value / unit), value / unit - floor(value / unit)];
+    const isUp = rest > 0.5 || (rest === 0.5 && below % 2 !== 0);
+    return (isUp ? below + 1 : below) * unit;
   });
 }
