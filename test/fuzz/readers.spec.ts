@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { appendCorpus, campaign, examine, nameOf, readCorpus, writeCorpus } from './campaign.js';
 import { READERS } from './readers.js';
+import { shards } from './shards.js';
 
 /** Set by `pnpm fuzz`. Without it, the corpus and a few hundred new inputs are read. */
 const minutes = Number(process.env['FORGE_FUZZ_MINUTES'] ?? 0);
@@ -9,10 +10,13 @@ const only = process.env['FORGE_FUZZ_TARGET'];
 /** What one target's corpus may weigh in the repository. */
 const CORPUS_BYTES = 40_000;
 
-const targets = (['safetensors', 'gguf'] as const).filter((name) => only === undefined || only === name);
+const TARGETS = { ...READERS, shards };
+const targets = (['safetensors', 'shards', 'gguf'] as const).filter(
+  (name) => only === undefined || only === name,
+);
 
 describe.each(targets)('%s reader', (name) => {
-  const target = READERS[name];
+  const target = TARGETS[name];
   const file = fileURLToPath(new URL(`./corpus/${name}.hex`, import.meta.url));
   const corpus = readCorpus(file);
 

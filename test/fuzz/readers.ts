@@ -85,13 +85,13 @@ const gguf: FuzzTarget = {
 };
 
 /** More than one is as good as another. */
-const countOf = (names: readonly string[]): string => `${Math.min(2, names.length)} tensors`;
+export const countOf = (names: readonly string[]): string => `${Math.min(2, names.length)} tensors`;
 
-/** By the name that the command line takes. */
+/** Readers of one file, by the name that the command line takes. */
 export const READERS: Readonly<Record<'safetensors' | 'gguf', FuzzTarget>> = { safetensors, gguf };
 
 /** Refusals become a text; only INVALID_ARGUMENT and NOT_FOUND are refusals of a file. */
-async function outcome(read: () => Promise<string>): Promise<string> {
+export async function outcome(read: () => Promise<string>): Promise<string> {
   try {
     return await read();
   } catch (error) {
@@ -107,7 +107,8 @@ function checkOf(description: string): string {
   return words.slice(-4).join(' ');
 }
 
-function expectSize(name: string, length: number, shape: readonly number[]): void {
+/** Whether as many elements were read as the shape has. */
+export function expectSize(name: string, length: number, shape: readonly number[]): void {
   const wanted = shape.reduce((product, size) => product * size, 1);
   if (length !== wanted) throw new Error(`${name}: ${length} elements were read, shape [${shape}]`);
 }

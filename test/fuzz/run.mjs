@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 /** Specs by target; each is an ordinary test too, which replays the corpus. */
-const TARGETS = { gguf: 'readers', safetensors: 'readers', addon: 'addon' };
+const TARGETS = { gguf: 'readers', safetensors: 'readers', shards: 'readers', addon: 'addon' };
 
 const HELP = `Usage: pnpm fuzz [options]
   --minutes M       how long each target runs (default 1)
