@@ -18,6 +18,10 @@ import {
   TaskDirectiveSchema,
   type TaskHeartbeat,
   TaskHeartbeatSchema,
+  type ValidateConfigRequest,
+  ValidateConfigRequestSchema,
+  type ValidateConfigResponse,
+  ValidateConfigResponseSchema,
 } from '@agentforge/contracts';
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { MalformedMessageError, UnsupportedVersionError } from './events.errors.js';
@@ -70,6 +74,30 @@ export const taskHeartbeatCodec: Codec<TaskHeartbeat> = codecOf(TaskHeartbeatSch
 /** Answers to heartbeats, and orders to workers. */
 export const taskDirectiveCodec: Codec<TaskDirective> = codecOf(TaskDirectiveSchema, (directive) =>
   directive.attemptId ? undefined : 'no attempt_id',
+);
+
+/** Configurations that a phase is asked about. */
+export const configQuestionCodec: Codec<ValidateConfigRequest> = codecOf(
+  ValidateConfigRequestSchema,
+  ({ config }) => (config === undefined ? 'no config' : undefined),
+);
+
+/** Most things wrong with one configuration that a phase says, and the longest path and sentence of one. */
+export const MAX_CONFIG_VIOLATIONS = 100;
+export const MAX_VIOLATION_FIELD = 300;
+export const MAX_VIOLATION_TEXT = 500;
+
+/** What it says about them. */
+export const configAnswerCodec: Codec<ValidateConfigResponse> = codecOf(
+  ValidateConfigResponseSchema,
+  ({ violations }) => {
+    if (violations.length > MAX_CONFIG_VIOLATIONS) return `${violations.length} violations`;
+    const isTooLong = violations.some(
+      ({ field, description }) =>
+        field.length > MAX_VIOLATION_FIELD || description.length > MAX_VIOLATION_TEXT,
+    );
+    return isTooLong ? 'a violation that is too long' : undefined;
+  },
 );
 
 /** Most subtasks that a step may spread at once. */

@@ -4,6 +4,7 @@ import { AnswerCache } from './answer-cache.js';
 import { BreakerStore } from './breakers.js';
 import { CapacityBoard } from './capacity.js';
 import { CheckpointIndex } from './checkpoint-index.js';
+import { ConfigChecks } from './config-checks.js';
 import { DeadLetters } from './dead-letters.js';
 import { Directives } from './directives.js';
 import { LeaseLedger } from './leases.js';
@@ -51,6 +52,7 @@ export class Events {
   readonly breakers: BreakerStore;
   readonly capacity: CapacityBoard;
   readonly checkpoints: CheckpointIndex;
+  readonly configChecks: ConfigChecks;
   readonly leases: LeaseLedger;
   readonly quotas: QuotaBook;
   readonly requests: RequestIndex;
@@ -77,6 +79,7 @@ export class Events {
     this.tasks = new TaskQueue(context, publisher, topology, this.reports, this.checkpoints);
     this.directives = new Directives(connection, logger);
     this.progress = new ProgressChannel(connection, logger);
+    this.configChecks = new ConfigChecks(connection, logger);
     this.phases = new PhaseRegistry(connection, buckets.phases, logger);
     this.replicas = new Replicas(connection, logger);
     this.breakers = new BreakerStore(connection, buckets.breakers, logger);

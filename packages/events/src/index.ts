@@ -9,6 +9,7 @@ export {
 } from './capacity.js';
 export type { CheckpointEntry, CheckpointIndex } from './checkpoint-index.js';
 export { MAX_ANSWER_JSON, MAX_SUBTASK_JSON, MAX_SUBTASKS } from './codec.js';
+export type { ConfigChecks } from './config-checks.js';
 export {
   checkRedrivable,
   type DeadLetter,

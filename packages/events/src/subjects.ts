@@ -103,6 +103,14 @@ export function directiveSubject(attemptId: string): string {
   return `forge.directives.${checkAttemptId(attemptId)}`;
 }
 
+/** Subject on which the replicas of one version of a phase check configurations. */
+export function configChecksSubject(phase: string, version: string): string {
+  return `forge.configs.${checkToken(phase, 'phase')}.${checkToken(version, 'version')}`;
+}
+
+/** Queue group of those replicas: one of them answers. */
+export const CONFIG_CHECKS_QUEUE = 'phase';
+
 /** Subject on which workers of a phase say that others may compute subtasks of their step. */
 export function subtaskOffersSubject(phase: string): string {
   return `forge.subtasks.${checkToken(phase, 'phase')}`;

@@ -7,7 +7,7 @@ import {
   TaskHeartbeatSchema,
 } from '@agentforge/contracts';
 import { createMetrics, currentContext, newTrace, runInContext } from '@agentforge/telemetry';
-import { create } from '@bufbuild/protobuf';
+import { create, type JsonObject } from '@bufbuild/protobuf';
 import { AttemptOverError, type Events, type PhaseChange, StaleFencingTokenError } from '../src/index.js';
 import { connectForTest, type NatsServer, startNatsServer } from '../src/testing/index.js';
 import { oneHourAhead, RUN, startedReport, taskOf, until } from './histories.js';
@@ -75,6 +75,53 @@ describe('the other channels', () => {
     });
     expect(told[0]).toBe(TaskAction.CANCEL);
     watching.stop();
+  });
+
+  it('asks one replica of a version of a phase about a configuration, and knows at once when there is none', async () => {
+    const ask = (version = '1.0.0', name = 'cognate', config: JsonObject = { low: 1 }) =>
+      a.configChecks.ask({ name, version }, config, 5_000);
+    const startedAt = performance.now();
+    expect(await ask()).toBeUndefined();
+    expect(performance.now() - startedAt).toBeLessThan(2_500);
+    const asked: [string, JsonObject][] = [];
+    const answer = (events: Events, who: string, version: string) =>
+      events.configChecks.answer({ name: 'cognate', version }, (config) => {
+        asked.push([who, config]);
+        return [{ field: 'config.low', description: `refused by ${version}` }];
+      });
+    const answering = [answer(a, 'a', '1.0.0'), answer(b, 'b', '1.0.0'), answer(b, 'b2', '2.0.0')];
+    const refused = (version: string) => [{ field: 'config.low', description: `refused by ${version}` }];
+    await until(async () => (await ask('2.0.0')) !== undefined);
+    asked.length = 0;
+    for (let i = 0; i < 10; i++) expect(await ask()).toEqual(refused('1.0.0'));
+    expect(asked).toHaveLength(10);
+    expect(asked.every(([who, { low }]) => who !== 'b2' && low === 1)).toBe(true);
+    expect(await ask('2.0.0')).toEqual(refused('2.0.0'));
+    expect(await ask('3.0.0')).toBeUndefined();
+    expect(await ask('1.0.0', 'evomerge')).toBeUndefined();
+    expect(await ask('1.0.0', 'cognate', { text: 'x'.repeat(1_000_000) })).toBeUndefined();
+    await Promise.all(answering.map((replica) => replica.stop()));
+    await until(async () => (await ask()) === undefined);
+  });
+
+  it('cuts what a phase says of a configuration, and a check that throws says nothing', async () => {
+    const long = { field: `config.${'f'.repeat(1_000)}`, description: 'd'.repeat(1_000) };
+    const talkative = a.configChecks.answer({ name: 'talkative', version: '1' }, () =>
+      Array(1_000).fill(long),
+    );
+    const failing = a.configChecks.answer({ name: 'failing', version: '1' }, () => {
+      throw new Error('no answer');
+    });
+    let said: readonly { field: string; description: string }[] | undefined;
+    await until(async () => {
+      said = await b.configChecks.ask({ name: 'talkative', version: '1' }, {}, 5_000);
+      return said !== undefined;
+    });
+    expect(said).toHaveLength(100);
+    expect([said?.[0]?.field.length, said?.[0]?.description.length]).toEqual([300, 500]);
+    expect(await b.configChecks.ask({ name: 'failing', version: '1' }, {}, 200)).toBeUndefined();
+    await talkative.stop();
+    await failing.stop();
   });
 
   it('streams progress of one run from now on, or from the beginning', async () => {

@@ -114,6 +114,7 @@ export const LOG_EVENTS = {
   'cache.failed': 'The step cache could not be asked or written; the step does its own work',
   'cache.stored': 'The result of a step was kept for others',
   'compute.device': 'What this process computes on, and why not on something better',
+  'config.unchecked': 'No replica of a phase said in time what it holds of configurations; workers will',
   'config.loaded': 'The settings of the service, secrets hidden',
   'drain.finished': 'The drain is complete',
   'drain.forced': 'A phase of the drain ran out of time and was cut short',
