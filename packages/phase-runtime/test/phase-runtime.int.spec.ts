@@ -95,6 +95,23 @@ describe('a phase service', () => {
     expect(bench.kinds(ended)).toEqual([]);
   });
 
+  it('says on NATS what is wrong with a configuration, also between fields, until it drains', async () => {
+    const service = await bench.startService();
+    const ask = (config: JsonObject) => bench.events.configChecks.ask(countingPhase, config, 5_000);
+    // Whoever hears of the phase may ask.
+    for await (const { name } of bench.events.phases.watch()) if (name === 'counting') break;
+    expect(await ask({ count: 3, fail_at: 2 })).toEqual([]);
+    expect(await ask({ count: 3, fail_at: 3 })).toEqual([
+      { field: 'config.fail_at', description: 'is 3; must be below count (3)' },
+    ]);
+    expect(await ask({ count: 0, what: 1 })).toMatchObject([
+      { field: 'config.count' },
+      { field: 'config.what' },
+    ]);
+    await service.drain('test');
+    expect(await ask({})).toBeUndefined();
+  });
+
   it('executes a task: started, checkpoints, succeeded, with usage', async () => {
     await bench.startService();
     const task = await submit({ count: 40, busy_ms: 5 });

@@ -3,6 +3,7 @@ import { connectEvents, type Events } from '@agentforge/events';
 import { Drain, Readiness } from '@agentforge/service-kit';
 import type { Logger, Metrics } from '@agentforge/telemetry';
 import type { DeviceInfo } from '@agentforge/tensor';
+import { checkConfig } from '../definition/config-check.js';
 import { describePhase } from '../definition/descriptor.js';
 import type { PhaseDefinition } from '../definition/phase-definition.js';
 import { PhaseTasks } from '../host/phase-tasks.js';
@@ -33,7 +34,7 @@ export interface PhaseHostParts {
 
 /**
  * A replica of a phase service as a member of the system: connects to NATS and waits for it, registers the phase,
- * pulls tasks, and hands them back when the service drains. The service answers RPCs while NATS is away.
+ * answers for its configurations, pulls tasks, and hands them back when the service drains. The service answers RPCs while NATS is away.
  */
 export class PhaseHost {
   readonly tasks: PhaseTasks;
@@ -42,6 +43,7 @@ export class PhaseHost {
   private address: string;
   private events: Events | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private answering: { stop(): Promise<void> } | undefined;
   private readonly waiting = new AbortController();
 
   constructor(private readonly parts: PhaseHostParts) {
@@ -59,6 +61,7 @@ export class PhaseHost {
     readiness.report('nats', false, 'connecting');
     drain.on('stop-pulling', 'phase tasks', () => this.tasks.stopPulling());
     drain.on('stop-pulling', 'pool', () => this.pool.stop(this.events));
+    drain.on('stop-pulling', 'config checks', async () => this.answering?.stop());
     drain.on('finish', 'phase tasks', () => this.tasks.release());
     drain.on('close', 'events', () => this.close());
     void this.keepStarting();
@@ -99,6 +102,11 @@ export class PhaseHost {
       metrics,
       signal: this.waiting.signal,
       onStatus: (status) => readiness.report('nats', status === 'connected', status),
+    });
+    // Before the phase is known: whoever knows it may ask.
+    this.answering = this.events.configChecks.answer(phase, (asked) => {
+      const check = checkConfig(phase, asked);
+      return check.isValid ? [] : check.violations;
     });
     await this.register();
     clearInterval(this.timer);
