@@ -65,6 +65,7 @@ describe('bad input', () => {
 
   const found = () => structuredClone(valid.steps[0]);
   const evolve = () => structuredClone(valid.steps[1]);
+  const think = () => structuredClone(valid.steps[2]);
   const bind = (step: Step, inputs: unknown) => ({ ...step, inputs }) as Step;
   const create = (steps: Step[], runId = '') =>
     system.pipeline.createRun({ parent: 'projects/default', runId, graph: { ...valid, steps } });
@@ -88,6 +89,18 @@ describe('bad input', () => {
       () => [{ ...found(), config: { ...found().config, steps: 'many' } }],
       /steps\[0\]\.config\.steps/,
       /./,
+    ],
+    [
+      'a number above what another field allows',
+      () => [found(), evolve(), { ...think(), config: { ...think().config, first_thought_length: 3 } }],
+      /^graph\.steps\[2\]\.config\.first_thought_length$/,
+      /at most thought_length \(2\)/,
+    ],
+    [
+      'a strategy without what it needs',
+      () => [found(), { ...evolve(), config: { strategy: 'nsga2', vector: { operator: 'linear' } } }],
+      /^graph\.steps\[1\]\.config\.strategy$/,
+      /different sizes/,
     ],
     ['a missing input', () => [{ ...found(), inputs: [] }], /steps\[0\]\.inputs/, /corpus/],
     [

@@ -7,6 +7,7 @@ import { Logger, Metrics } from '@agentforge/telemetry';
 import { Module } from '@nestjs/common';
 import { GrpcJudge } from './adapters/grpc-judge.js';
 import { NatsCapacity } from './adapters/nats-capacity.js';
+import { NatsConfigChecks } from './adapters/nats-config-checks.js';
 import { NatsPhaseCatalog } from './adapters/nats-phase-catalog.js';
 import { NatsReplicaGroup } from './adapters/nats-replica-group.js';
 import { NatsRunLog } from './adapters/nats-run-log.js';
@@ -21,6 +22,7 @@ import { OPEN_RUNS_VERSION, OpenRuns } from './engine/open-runs.js';
 import { EngineStatusController } from './engine-status.controller.js';
 import { OrchestratorController } from './orchestrator.controller.js';
 import { OrchestratorUseCases } from './orchestrator.service.js';
+import { PhaseChecks } from './phase-checks.js';
 import { Capacity } from './ports/capacity.port.js';
 import { Judge } from './ports/judge.port.js';
 import { Limits } from './ports/limits.port.js';
@@ -64,6 +66,12 @@ import { registerCapacityMetrics } from './scheduling/capacity-metrics.js';
       inject: [Events, Logger, SERVICE_CONFIG, Drain],
       useFactory: (events: Events, logger: Logger, config: Config, drain: Drain) =>
         NatsCapacity.watch(events, logger, config.replica, drain.signal),
+    },
+    {
+      provide: PhaseChecks,
+      inject: [Events, Logger],
+      useFactory: (events: Events, logger: Logger) =>
+        new PhaseChecks(new NatsConfigChecks(events.configChecks), logger),
     },
     {
       provide: Judge,

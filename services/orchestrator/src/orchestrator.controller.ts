@@ -18,7 +18,7 @@ export class OrchestratorController implements ServiceHandlers<typeof Orchestrat
   constructor(private readonly useCases: OrchestratorUseCases) {}
 
   async validateGraph(request: ValidateGraphRequest) {
-    const { violations, graph } = this.useCases.validate(request.graph);
+    const { violations, graph } = await this.useCases.validate(request.graph);
     return { violations: violations.map((violation) => ({ ...violation })), ...(graph ? { graph } : {}) };
   }
 

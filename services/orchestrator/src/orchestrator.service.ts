@@ -13,7 +13,7 @@ import { isTerminalRun, isWhole, type RunRecord, stepOf } from '@agentforge/even
 import type { JsonObject } from '@bufbuild/protobuf';
 import { Injectable } from '@nestjs/common';
 import { ConfigRules } from './domain/config-rules.js';
-import { judgeGraph } from './domain/graph-rules.js';
+import { bounded, judgeGraph } from './domain/graph-rules.js';
 import type { Wait } from './engine/admission/wait.js';
 import { Engine } from './engine/engine.js';
 import type { StepWaits } from './engine/explain-run.js';
@@ -26,6 +26,7 @@ import {
   RunNotFoundError,
 } from './orchestrator.errors.js';
 import { fillDefaults, sizeViolations, toGraphDraft, toPhaseFacts } from './orchestrator.mapper.js';
+import { type ConfigQuestion, PhaseChecks } from './phase-checks.js';
 import { Capacity } from './ports/capacity.port.js';
 import { Limits } from './ports/limits.port.js';
 import { PhaseCatalog } from './ports/phase-catalog.port.js';
@@ -63,20 +64,31 @@ export class OrchestratorUseCases {
     private readonly phases: PhaseCatalog,
     private readonly limits: Limits,
     private readonly capacity: Capacity,
+    private readonly phaseChecks: PhaseChecks,
   ) {}
 
-  /** Checks a graph and keeps nothing. */
-  validate(graph: GraphSpec | undefined): GraphVerdict {
+  /** Checks a graph, also with the phases that it names, and keeps nothing. */
+  validate(graph: GraphSpec | undefined): Promise<GraphVerdict> {
+    return this.#judge(graph, true);
+  }
+
+  /** @param asksPhases  whether the rules that only phases know count, too */
+  async #judge(graph: GraphSpec | undefined, asksPhases: boolean): Promise<GraphVerdict> {
     const isMissing = { field: 'graph', description: 'is missing' };
     if (graph === undefined) return { violations: [isMissing], isOnlyUnimplemented: false };
     const facts = new Map(this.phases.list().map((phase) => [phase.name, toPhaseFacts(phase)]));
-    const { violations, configs } = judgeGraph(
-      toGraphDraft(graph),
-      facts,
-      this.limits,
-      this.#configRules,
-      this.capacity.pools(),
-    );
+    const {
+      violations: own,
+      configs,
+      sound,
+    } = judgeGraph(toGraphDraft(graph), facts, this.limits, this.#configRules, this.capacity.pools());
+    const questions = sound.flatMap((i) => {
+      const phase = this.phases.get(graph.steps[i]?.phase ?? '');
+      const config = configs[i];
+      return phase && config ? [{ phase, config, field: `steps[${i}].config` }] : [];
+    });
+    const ofPhases = asksPhases ? await this.phaseChecks.judge(questions) : [];
+    const violations = bounded([...own, ...ofPhases]);
     if (violations.length === 0) {
       const filled = fillDefaults(graph, configs, (name) => this.phases.get(name));
       const tooLarge = sizeViolations(filled, this.limits.maxGraphBytes);
@@ -100,7 +112,8 @@ export class OrchestratorUseCases {
     const existing = await this.engine.stateOf(request.name);
     if (existing !== undefined && (isWhole(existing) || isTerminalRun(existing.state)))
       return sameRun(existing, request, requestDigest);
-    const verdict = this.validate(request.graph);
+    // What was accepted before phases could be asked is accepted to its end.
+    const verdict = await this.#judge(request.graph, existing === undefined);
     if (verdict.graph === undefined)
       throw new InvalidGraphError(prefixed(verdict.violations), verdict.isOnlyUnimplemented);
     try {
@@ -190,26 +203,26 @@ export class OrchestratorUseCases {
   ): Promise<RunRecord> {
     await this.engine.refresh(checked(name));
     const state = await this.get(name);
-    const configOverrides = this.#fillOverrides(state, overrides);
+    const configOverrides = await this.#fillOverrides(state, overrides);
     return this.engine.post(name, { kind: 'retry', stepIds, configOverrides });
   }
 
-  #fillOverrides(
+  async #fillOverrides(
     state: RunRecord,
     overrides: Readonly<Record<string, JsonObject>>,
-  ): Readonly<Record<string, JsonObject>> {
+  ): Promise<Readonly<Record<string, JsonObject>>> {
     const violations: FieldViolation[] = [];
+    const questions: ConfigQuestion[] = [];
     const filled = Object.entries(overrides).map(([stepId, config]): [string, JsonObject] => {
       const phase = this.phases.get(stepOf(state, stepId)?.spec.phase ?? '');
       if (phase === undefined) return [stepId, config];
-      const judged = this.#configRules.judge(
-        toPhaseFacts(phase).configSchema,
-        config,
-        `config_overrides["${stepId}"]`,
-      );
+      const field = `config_overrides["${stepId}"]`;
+      const judged = this.#configRules.judge(toPhaseFacts(phase).configSchema, config, field);
       violations.push(...judged.violations);
+      if (judged.violations.length === 0) questions.push({ phase, config: judged.config, field });
       return [stepId, judged.config];
     });
+    violations.push(...(await this.phaseChecks.judge(questions)));
     if (violations.length > 0) throw new InvalidFieldError(violations);
     return Object.fromEntries(filled);
   }

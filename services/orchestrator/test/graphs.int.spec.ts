@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RunState, StartExecutionRequestSchema, StepState } from '@agentforge/contracts';
+import type { AppError } from '@agentforge/errors';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs, timestampNow } from '@bufbuild/protobuf/wkt';
 import { digestOfRequest } from '../src/request-digest.js';
@@ -49,6 +50,35 @@ describe('the orchestrator accepts', () => {
         'steps[1]',
       ]);
       expect((await client.validateGraph({ graph: chain })).graph?.steps[0]?.config).toEqual({ n: 1 });
+    });
+
+    it('is refused for what its phases say as well, unless none of them is there', async () => {
+      const graph = { steps: [step('a', { config: { n: 7 } }), step('b', { config: { text: 5 } })] };
+      const ofSchema = { field: 'graph.steps[1].config.text', description: 'is 5; must be a string' };
+      const said = 'must be even, or text must be there';
+      const refuse = () =>
+        client.startExecution({ name: fixture.newRun(), graph }).catch((error: AppError) => error);
+      expect(await refuse()).toMatchObject({ fieldViolations: [ofSchema] });
+      const name = await begin({ steps: [step('a', { config: { n: 7 } })] });
+      const phase = fixture.events.configChecks.answer({ name: 'noop', version: '' }, ({ n, text }) =>
+        Number(n) % 2 === 1 && text === undefined ? [{ field: 'config.n', description: said }] : [],
+      );
+      // The server hears of who answers a moment later.
+      for (let end = Date.now() + 10_000; Date.now() < end; await sleep(20)) {
+        const { violations } = await client.validateGraph({ graph });
+        if (violations.length > 1) break;
+      }
+      expect(await refuse()).toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        reason: 'INVALID_GRAPH',
+        fieldViolations: [ofSchema, { field: 'graph.steps[0].config.n', description: said }],
+      });
+      await client.cancelExecution({ name });
+      await fixture.untilState(name, RunState.CANCELLED);
+      await expect(client.retryExecution({ name, configOverrides: { a: { n: 9 } } })).rejects.toMatchObject({
+        fieldViolations: [{ field: 'config_overrides["a"].n', description: said }],
+      });
+      await phase.stop();
     });
 
     it('of a kind that cannot be executed yet is UNIMPLEMENTED', async () => {

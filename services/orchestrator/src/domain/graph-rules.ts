@@ -18,15 +18,17 @@ import { knownNames } from './suggest.js';
 export interface GraphJudgement {
   readonly violations: readonly Violation[];
   readonly configs: readonly JsonObject[];
+  /** Positions of the steps whose configuration keeps to the schema of their phase. */
+  readonly sound: readonly number[];
 }
 
 /** Most violations that are reported; the last one says how many more there are. */
-const MAX_VIOLATIONS = 100;
+export const MAX_VIOLATIONS = 100;
 
 const STEP_ID = /^[a-z0-9_-]{1,63}$/;
 
 /**
- * Checks a graph and reports everything that is wrong at once. Pure.
+ * Checks a graph and reports everything that is wrong at once; {@link bounded} keeps that short. Pure.
  * @param phases  the phases that are installed, by name
  * @param pools   the resources that workers advertise now
  */
@@ -38,10 +40,11 @@ export function judgeGraph(
   pools: readonly PoolDraft[] = [],
 ): GraphJudgement {
   const size = sizeViolations(graph, limits);
-  if (size.length > 0) return { violations: size, configs: [] };
+  if (size.length > 0) return { violations: size, configs: [], sound: [] };
   const steps = new Map(graph.steps.map((step) => [step.id, step]));
   const violations: Violation[] = [...policyViolations(graph, limits), ...idViolations(graph)];
   const configs: JsonObject[] = [];
+  const sound: number[] = [];
   graph.steps.forEach((step, i) => {
     const path = `steps[${i}]`;
     violations.push(...orderViolations(step, path, steps), ...resourceViolations(step, path, pools));
@@ -54,10 +57,11 @@ export function judgeGraph(
       const judged = configRules.judge(phase.configSchema, step.config, `${path}.config`);
       violations.push(...judged.violations, ...inputViolations(step, path, phase, steps, phases));
       configs[i] = judged.config;
+      if (judged.violations.length === 0) sound.push(i);
     }
   });
   violations.push(...cycleViolations(graph));
-  return { violations: bounded(violations), configs };
+  return { violations, configs, sound };
 }
 
 function sizeViolations(graph: GraphDraft, limits: GraphLimits): Violation[] {
@@ -131,7 +135,8 @@ const unknownPhase = (name: string, known: readonly string[]): string =>
     ? `is empty; ${knownNames(name, known)}`
     : `names the unknown phase "${name.slice(0, 80)}"; ${knownNames(name, known)}`;
 
-function bounded(violations: readonly Violation[]): readonly Violation[] {
+/** As many violations as a caller is told, and how many more there are. */
+export function bounded(violations: readonly Violation[]): readonly Violation[] {
   if (violations.length <= MAX_VIOLATIONS) return violations;
   const more = violations.length - MAX_VIOLATIONS + 1;
   return [
