@@ -14,7 +14,7 @@ export interface ConfigQuestion {
 }
 
 /** Time that all questions of one call get; what is not answered by then is left to the workers. */
-const BUDGET_MS = 1_000;
+const BUDGET_MS = 2_000;
 /** Questions of one call that are open at once. */
 const CONCURRENCY = 8;
 /** Configurations that are known to be good. */
