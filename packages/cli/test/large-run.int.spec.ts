@@ -1,4 +1,4 @@
-import { type Run, RunSchema, RunState, StepState } from '@agentforge/contracts';
+import { AttemptState, type Run, RunSchema, RunState, StepState, WaitKind } from '@agentforge/contracts';
 import { create } from '@bufbuild/protobuf';
 import { at, eventUpdate } from '../src/testing/sample-run.js';
 import { forgeOnFake } from './forge-on-fake.js';
@@ -33,6 +33,26 @@ const stateOf = (i: number): StepState => {
 };
 
 const RUN = largeRun();
+
+/** A run that stands still: 100 steps that wait for others, some in progress, and 20 that could run, in this order. */
+function waitingRun(inProgress: number): Run {
+  const steps = (word: string, count: number, one: object) =>
+    Array.from({ length: count }, (_, i) => ({ spec: { id: `${word}${i}`, phase: 'cognate' }, ...one }));
+  const { PENDING, RUNNING, READY } = StepState;
+  const { QUEUED, STARTED } = AttemptState;
+  return create(RunSchema, {
+    name: NAME,
+    state: RunState.RUNNING,
+    createTime: at(0),
+    revision: 100n,
+    steps: [
+      ...steps('pending', 100, { state: PENDING }),
+      ...steps('executing', inProgress, { state: RUNNING, attempts: [{ state: STARTED }] }),
+      ...steps('queued', inProgress, { state: RUNNING, attempts: [{ state: QUEUED }] }),
+      ...steps('ready', 20, { state: READY }),
+    ],
+  });
+}
 
 beforeEach(() => state().runs.set(NAME, RUN));
 
@@ -76,10 +96,22 @@ describe('forge run get of a large run', () => {
     expect(out).toMatch(/PENDING +4,900\n/);
     expect(out).toContain('INTERNAL: broke 900');
     expect(out).not.toContain('broke 1000');
-    expect(out).toContain('… and 180 more that run or failed');
+    expect(out).toContain('… and 90 more FAILED, 90 more RUNNING');
     expect(out).toContain('"forge run steps big" lists all');
     expect(state().calls).toEqual([`basic ${NAME}`]);
     expect(state().stepPages).toEqual([10, 10]);
+  });
+
+  it('shows steps that could run with what they wait for, and counts the others', async () => {
+    state().runs.set(NAME, waitingRun(0));
+    for (let i = 0; i < 20; i++)
+      state().waits.set(`ready${i}`, [{ kind: WaitKind.RESOURCES, message: `full ${i}` }]);
+    const { out } = await forge('run get big');
+    expect(out).toMatch(/READY +20\n/);
+    expect(out).toContain('… full 9');
+    expect(out).not.toContain('full 10');
+    expect(out).toContain('… and 10 more READY');
+    expect(state().explained).toEqual([]);
   });
 
   it('says in JSON which steps it has, and where the others are', async () => {
@@ -93,6 +125,44 @@ describe('forge run get of a large run', () => {
     expect((await forge('run logs big --step s99999')).err).toContain('has no step "s99999"');
     await forge('run retry big --set s9999.text=short');
     expect(state().calls.at(-1)).toBe('retry  {"s9999":{"text":"short"}}');
+  });
+});
+
+describe('forge run explain of a large run', () => {
+  const waitFor = (id: string, message: string) =>
+    state().waits.set(id, [{ kind: WaitKind.RESOURCES, message }]);
+
+  it('begins with steps that could run, then those that lack a worker, and counts the others', async () => {
+    state().runs.set(NAME, waitingRun(5));
+    waitFor('ready0', 'no pool has room');
+    waitFor('queued4', 'nobody takes the phase');
+    waitFor('pending0', 'waits for others');
+    waitFor('pending99', 'waits for others too');
+    const { code, out, err } = await forge('run explain big -o json');
+    expect(code).toBe(0);
+    expect(JSON.parse(out).map(({ step }: { step: string }) => step)).toEqual([
+      'ready0',
+      'queued4',
+      'pending0',
+    ]);
+    expect(err).toContain('75 more steps run or wait and were not asked about');
+    // Those of which the list says nothing: 20 + 5 + 25 but two. Those that execute are not asked about.
+    expect(state().explained).toHaveLength(48);
+    expect(state().explained).not.toContain('executing0');
+    expect(state().stepPages).toEqual([50, 1_000, 25]);
+  });
+
+  it('does not claim that nothing waits when it has not asked about all', async () => {
+    state().runs.set(NAME, waitingRun(5));
+    const { out, err } = await forge('run explain big');
+    expect(out).toContain('none of the steps that were asked about waits');
+    expect(err).toContain('75 more steps');
+  });
+
+  it('explains a step that is not among the first', async () => {
+    waitFor('s9998', 'waits for s9997');
+    expect((await forge('run explain big s9998')).out).toContain('waits for s9997');
+    expect(state().explained).toEqual(['s9998']);
   });
 });
 

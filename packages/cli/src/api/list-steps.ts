@@ -52,6 +52,16 @@ export async function wholeRun(client: Runs, name: string, signal?: AbortSignal)
   return { ...run, steps };
 }
 
+/** A run with the steps that are named at least; all of them are asked for only when one is not among the first. */
+export async function runWithSteps(client: Runs, name: string, ids: readonly string[]): Promise<Run> {
+  const { run } = await client.getRun({ name });
+  if (!run) throw new AppError('NOT_FOUND', `${name} does not exist`);
+  return ids.every((id) => hasStep(run, id)) ? run : wholeRun(client, name);
+}
+
+/** Whether a run, as far as it is shown, has a step. */
+export const hasStep = ({ steps }: Run, id: string): boolean => steps.some(({ spec }) => spec?.id === id);
+
 /** The filter of the API for a query. @throws UsageError INVALID_ARGUMENT: an unknown state */
 export function stepFilter({ state, phase, filter }: StepQuery): string {
   const terms: string[] = [];

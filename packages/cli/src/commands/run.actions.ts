@@ -10,7 +10,7 @@ import { AppError } from '@agentforge/errors';
 import type { Client } from '@agentforge/service-kit';
 import { toJson } from '@bufbuild/protobuf';
 import { listAllRuns, type RunQuery, runTable } from '../api/list-runs.js';
-import { stepFilter, wholeRun } from '../api/list-steps.js';
+import { hasStep, runWithSteps, stepFilter } from '../api/list-steps.js';
 import { loadCurves } from '../api/load-curves.js';
 import { readSpecSource } from '../api/spec-source.js';
 import { requireSpec, submitRun } from '../api/submit-run.js';
@@ -93,7 +93,7 @@ export async function runLogs(session: Session, options: LogsOptions, run: strin
   const name = await session.runName(run);
   const client = await session.pipeline();
   const view = new RunView();
-  const current = await stepsNamed(client, name, options.step === undefined ? [] : [options.step]);
+  const current = await runWithSteps(client, name, options.step === undefined ? [] : [options.step]);
   const wanted = (stepId: string | undefined) => options.step === undefined || stepId === options.step;
   if (options.step !== undefined && !hasStep(current, options.step)) {
     const ids = current.steps.map(({ spec }) => spec?.id ?? '');
@@ -189,7 +189,7 @@ export async function retryRun(session: Session, options: RetryOptions, run: str
   const changes = options.set ?? [];
   const changed = changes.map((change) => String(parsePath(change.split('=')[0] ?? '')[0]));
   const configOverrides =
-    changes.length > 0 ? changedConfigs(await stepsNamed(client, name, changed), changes) : {};
+    changes.length > 0 ? changedConfigs(await runWithSteps(client, name, changed), changes) : {};
   const response = await client.retryRun({ name, stepIds: [...(options.step ?? [])], configOverrides });
   if (options.watch) await showRun(session, name);
   else await printChange(session, response.run, 'running again');
@@ -293,15 +293,6 @@ async function tellingSteps(client: Pipeline, { name, stepCounts }: Run): Promis
   }
   return told;
 }
-
-/** A run with the steps that are named at least; all of them are asked for only when one is not among the first. */
-async function stepsNamed(client: Pipeline, name: string, ids: readonly string[]): Promise<Run> {
-  const { run } = await client.getRun({ name });
-  if (!run) throw new AppError('NOT_FOUND', `${name} does not exist`);
-  return ids.every((id) => hasStep(run, id)) ? run : wholeRun(client, name);
-}
-
-const hasStep = ({ steps }: Run, id: string): boolean => steps.some(({ spec }) => spec?.id === id);
 
 async function printChange(session: Session, run: Run | undefined, what: string): Promise<void> {
   if (!run) return;

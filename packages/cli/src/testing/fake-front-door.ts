@@ -30,6 +30,7 @@ import {
   type UploadArtifactRequest,
   type ValidateRunSpecRequest,
   type WaitKind,
+  WaitReasonSchema,
   type WatchRunRequest,
   type WatchRunResponse,
 } from '@agentforge/contracts';
@@ -67,6 +68,8 @@ export class FrontDoorState {
   /** Why steps wait, by step. */
   readonly cache = new Map<string, MessageInitShape<typeof CacheExplanationSchema>>();
   readonly waits = new Map<string, { kind: WaitKind; message: string }[]>();
+  /** Steps that were asked about one by one. */
+  readonly explained: string[] = [];
   /** How the next watched run ends. */
   ending: 'completed' | 'failed' = 'completed';
   /** Violations that the next specification has. */
@@ -129,10 +132,16 @@ class FakePipelineController {
     const start = Number(pageToken || '0');
     const end = start + (pageSize || 100);
     state.current.stepPages.push(pageSize);
-    return { steps: all.slice(start, end), nextPageToken: end < all.length ? String(end) : '', revision };
+    const page = all.slice(start, end).map((step) => {
+      const known =
+        step.state === StepState.PENDING ? undefined : state.current.waits.get(step.spec?.id ?? '');
+      return { ...step, waits: (known ?? []).map((wait) => create(WaitReasonSchema, wait)) };
+    });
+    return { steps: page, nextPageToken: end < all.length ? String(end) : '', revision };
   }
 
   explainStep({ stepId, includeCache }: { stepId: string; includeCache: boolean }) {
+    state.current.explained.push(stepId);
     const cache = includeCache ? state.current.cache.get(stepId) : undefined;
     return { waits: state.current.waits.get(stepId) ?? [], ...(cache ? { cache } : {}) };
   }

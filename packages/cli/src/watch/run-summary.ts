@@ -11,6 +11,7 @@ export const TELLING_STATES: readonly StepState[] = [
   StepState.FAILED,
   StepState.RUNNING,
   StepState.VALIDATING,
+  StepState.READY,
 ];
 export const MAX_TOLD_STEPS = 10;
 
@@ -19,9 +20,10 @@ export function drawRunSummary(run: Run, told: readonly Step[], style: Style): s
   const counts = run.stepCounts.map(
     ({ state, count }) => `  ${stepStateName(state).padEnd(12)}${count.toLocaleString('en-US').padStart(9)}`,
   );
-  const left = run.stepCounts
-    .filter(({ state }) => TELLING_STATES.includes(state))
-    .reduce((sum, { count }) => sum + Math.max(0, count - MAX_TOLD_STEPS), 0);
+  const left = TELLING_STATES.flatMap((state) => {
+    const count = (run.stepCounts.find((entry) => entry.state === state)?.count ?? 0) - MAX_TOLD_STEPS;
+    return count > 0 ? [`${count.toLocaleString('en-US')} more ${stepStateName(state)}`] : [];
+  });
   const id = run.name.slice(run.name.lastIndexOf('/') + 1);
   return [
     ...drawRunHead(run, style),
@@ -30,7 +32,10 @@ export function drawRunSummary(run: Run, told: readonly Step[], style: Style): s
     ...counts,
     ...told.flatMap((step) => ['', ...drawStep(run, step, [], style)]),
     '',
-    ...(left > 0 ? [style.dim(`… and ${left.toLocaleString('en-US')} more that run or failed`)] : []),
-    style.dim(`"forge run steps ${printable(id)}" lists all, "--state FAILED" those that failed`),
+    ...(left.length > 0 ? [style.dim(`… and ${left.join(', ')}`)] : []),
+    style.dim(
+      `"forge run steps ${printable(id)}" lists all, "--state FAILED" those that failed; ` +
+        `"forge run explain ${printable(id)}" says why steps wait`,
+    ),
   ].join('\n');
 }
