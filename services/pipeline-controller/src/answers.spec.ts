@@ -4,8 +4,11 @@ import {
   RunEventSchema,
   RunSchema,
   RunState,
+  type Step,
   StepSchema,
   StepState,
+  WaitKind,
+  WaitReasonSchema,
   WatchRunResponseSchema,
 } from '@agentforge/contracts';
 import { EncodedReply } from '@agentforge/service-kit';
@@ -29,16 +32,33 @@ describe('runAnswer()', () => {
   });
 });
 
+const encoded = (step: Step) => ({
+  id: step.spec?.id ?? '',
+  mayWait: true,
+  bytes: toBinary(StepSchema, step),
+});
+
 describe('stepsAnswer()', () => {
   it.each([0, 1, 3])('is the message of a page of %i steps', (count) => {
     const steps = Array.from({ length: count }, (_, i) =>
       create(StepSchema, { spec: { id: `s${i}`, phase: 'noop' }, state: StepState.READY }),
     );
     const page = { nextPageToken: count === 0 ? '' : 'more', revision: 2n ** 40n };
-    const { bytes } = stepsAnswer({ ...page, steps: steps.map((step) => toBinary(StepSchema, step)) });
+    const { bytes } = stepsAnswer({ ...page, steps: steps.map(encoded) }, new Map());
     expect(fromBinary(ListStepsResponseSchema, bytes)).toEqual(
       create(ListStepsResponseSchema, { ...page, steps }),
     );
+  });
+
+  it('says why steps wait, of those that do', () => {
+    const [first, second] = ['a', 'b'].map((id) =>
+      create(StepSchema, { spec: { id }, state: StepState.READY }),
+    );
+    const waits = [create(WaitReasonSchema, { kind: WaitKind.RESOURCES, message: 'no pool has room' })];
+    if (!first || !second) throw new Error('there are two');
+    const page = { steps: [first, second].map(encoded), nextPageToken: '', revision: 1n };
+    const { bytes } = stepsAnswer(page, new Map([['b', waits]]));
+    expect(fromBinary(ListStepsResponseSchema, bytes).steps).toEqual([first, { ...second, waits }]);
   });
 });
 

@@ -3,6 +3,8 @@ import {
   ListStepsResponseSchema,
   type Run,
   type RunEvent,
+  StepSchema,
+  type WaitReason,
   WatchRunResponseSchema,
 } from '@agentforge/contracts';
 import { isTerminalRun } from '@agentforge/events';
@@ -10,9 +12,17 @@ import { EncodedReply } from '@agentforge/service-kit';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
-/** A page of steps that are encoded already, and the revision of the run that it shows. */
+/** A step that is encoded already. */
+export interface PageStep {
+  readonly id: string;
+  /** Whether it may wait for more than other steps: it could run, or its task is in the queue. */
+  readonly mayWait: boolean;
+  readonly bytes: Uint8Array;
+}
+
+/** A page of steps, and the revision of the run that it shows. */
 export interface StepPage {
-  readonly steps: readonly Uint8Array[];
+  readonly steps: readonly PageStep[];
   readonly nextPageToken: string;
   readonly revision: bigint;
 }
@@ -43,12 +53,21 @@ export function eventUpdate(event: RunEvent, revision: bigint): EncodedReply {
   return answer;
 }
 
-/** A page of steps as an answer, put together from the bytes of its steps. */
-export function stepsAnswer({ steps, nextPageToken, revision }: StepPage): EncodedReply {
+/** A page of steps as an answer, put together from the bytes of its steps and of why they wait, by step. */
+export function stepsAnswer(
+  { steps, nextPageToken, revision }: StepPage,
+  waits: ReadonlyMap<string, WaitReason[]>,
+): EncodedReply {
   const writer = new BinaryWriter();
   const { number } = ListStepsResponseSchema.field.steps;
-  for (const step of steps) writer.tag(number, WireType.LengthDelimited).bytes(step);
-  // Fields that follow those of another part belong to the same message.
+  // Fields that follow those of another part belong to the same message: of a step, and of the page.
+  for (const { id, bytes } of steps) {
+    const reasons = waits.get(id);
+    const whole = reasons
+      ? Buffer.concat([bytes, toBinary(StepSchema, create(StepSchema, { waits: reasons }))])
+      : bytes;
+    writer.tag(number, WireType.LengthDelimited).bytes(whole);
+  }
   const rest = toBinary(
     ListStepsResponseSchema,
     create(ListStepsResponseSchema, { nextPageToken, revision }),

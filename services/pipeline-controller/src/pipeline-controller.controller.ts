@@ -41,7 +41,8 @@ export class PipelineController implements ServiceHandlers<typeof PipelineServic
   }
 
   async listSteps(request: ListStepsRequest) {
-    return stepsAnswer(await this.useCases.listSteps(request));
+    const page = await this.useCases.listSteps(request);
+    return stepsAnswer(page, await this.annotations.ofPage(request.parent, page));
   }
 
   async explainStep(request: ExplainStepRequest) {

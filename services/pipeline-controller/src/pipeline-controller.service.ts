@@ -1,4 +1,5 @@
 import {
+  AttemptState,
   type CreateRunRequest,
   formatRunName,
   type GraphSpec,
@@ -9,10 +10,18 @@ import {
   type Run,
   type RunEvent,
   RunView,
+  StepState,
   type WatchRunRequest,
 } from '@agentforge/contracts';
 import { isAppError } from '@agentforge/errors';
-import { fittingSteps, isTerminalRun, type RunRecord, toRun } from '@agentforge/events';
+import {
+  fittingSteps,
+  isTerminalRun,
+  openAttempt,
+  type RunRecord,
+  type StepRecord,
+  toRun,
+} from '@agentforge/events';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { Injectable } from '@nestjs/common';
 import type { StepPage } from './answers.js';
@@ -139,11 +148,14 @@ export class PipelineUseCases {
       pageSize || STEP_PAGE.standard,
       (step) => terms.length === 0 || matches(terms, stepFields(step)),
     );
-    const steps = fittingSteps(wanted.page);
-    const last = wanted.page[steps.length - 1];
-    const hasMore = wanted.hasMore || steps.length < wanted.page.length;
+    const encoded = fittingSteps(wanted.page);
+    const last = wanted.page[encoded.length - 1];
+    const hasMore = wanted.hasMore || encoded.length < wanted.page.length;
     return {
-      steps,
+      steps: encoded.flatMap((bytes, i) => {
+        const step = wanted.page[i];
+        return step ? [{ id: step.spec.id, mayWait: mayWait(step), bytes }] : [];
+      }),
       nextPageToken:
         hasMore && last ? encodePageToken(query, { sequence: 0n, offset: last.position + 1 }) : '',
       revision: record.revision,
@@ -292,6 +304,10 @@ export class PipelineUseCases {
     return withProgress(run, record, (...step) => this.board.of(...step));
   }
 }
+
+/** Whether a step may wait for more than other steps. */
+const mayWait = (step: StepRecord): boolean =>
+  step.state === StepState.READY || openAttempt(step)?.state === AttemptState.QUEUED;
 
 const normalized = (orderBy: string): string => orderBy.trim().replace(/\s+/g, ' ');
 

@@ -204,14 +204,28 @@ describe('runs of the front door', () => {
     expect(run?.steps[0]?.waits).toMatchObject([{ kind: WaitKind.QUEUED_BEHIND, position: 3 }]);
     const { waits } = await client.explainStep({ run: name, stepId: 'a' });
     expect(waits).toMatchObject([{ message: 'behind others' }]);
+    const listed = async () => (await client.listSteps({ parent: name })).steps[0];
+    expect((await listed())?.waits).toEqual([]);
+    await commit(events, name, [{ case: 'stepReady', value: { stepId: 'a' } }]);
+    while ((await listed())?.state !== StepState.READY) await sleep(20);
+    expect((await listed())?.waits).toMatchObject([{ kind: WaitKind.QUEUED_BEHIND, position: 3 }]);
+    let release: () => void = () => undefined;
+    engineStatus.held = new Promise((resolve) => {
+      release = resolve;
+    });
+    const before = Date.now();
+    expect((await listed())?.waits).toEqual([]);
+    expect(Date.now() - before).toBeLessThan(10_000);
+    release();
     engineStatus.waits = [];
     expect((await client.getRun({ name })).run?.steps[0]?.waits).toEqual([]);
+    expect((await listed())?.waits).toEqual([]);
     await expect(client.explainStep({ run: 'a', stepId: 'a' })).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
       fieldViolations: [{ field: 'run' }],
     });
     await expect(client.explainStep({ run: name, stepId: 'z' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
-  });
+  }, 30_000);
 
   it('lists and describes phases, and names them when one is unknown', async () => {
     await events.phases.put(create(PhaseDescriptorSchema, { name: 'noop', version: '1' }));

@@ -86,6 +86,8 @@ class StubController {
 /** What the stub answers about waits, usage and pools. */
 export const engineStatus = {
   waits: [] as { kind: WaitKind; message: string; position?: number }[],
+  /** Until when it says nothing of a whole run. */
+  held: Promise.resolve(),
   usage: { runningRuns: 0, queuedRuns: 0, runningSteps: 0 },
   breakers: [] as MessageInitShape<typeof BreakerSchema>[],
   pools: [] as MessageInitShape<typeof PoolSchema>[],
@@ -99,6 +101,7 @@ class StubStatusController {
   }
 
   async explainExecution() {
+    await engineStatus.held;
     return { steps: engineStatus.waits.length > 0 ? [{ stepId: 'a', waits: engineStatus.waits }] : [] };
   }
 

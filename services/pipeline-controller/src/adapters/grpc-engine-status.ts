@@ -2,6 +2,9 @@ import type { Breaker, EngineStatusService, Pool, WaitReason } from '@agentforge
 import type { Client } from '@agentforge/service-kit';
 import { EngineStatusPort } from '../ports/engine-status.port.js';
 
+/** Runs and steps are shown without what they wait for when the engine does not say it within this. */
+const EXPLAIN_MS = 2_000;
+
 /** What the orchestrator knows, over gRPC. */
 export class GrpcEngineStatus extends EngineStatusPort {
   constructor(private readonly client: Client<typeof EngineStatusService>) {
@@ -13,7 +16,7 @@ export class GrpcEngineStatus extends EngineStatusPort {
   }
 
   async explainRun(run: string): Promise<ReadonlyMap<string, WaitReason[]>> {
-    const { steps } = await this.client.explainExecution({ run });
+    const { steps } = await this.client.explainExecution({ run }, { deadlineMs: EXPLAIN_MS });
     return new Map(steps.map(({ stepId, waits }) => [stepId, waits]));
   }
 

@@ -226,7 +226,7 @@ export type Step = Message<"agentforge.orchestration.v1.Step"> & {
   cachedFrom?: CacheOrigin | undefined;
 
   /**
-   * Why it does not run, as far as the answering service knows; empty when it runs or has ended, and in lists.
+   * Why it does not run, as far as the answering service knows; empty when it runs or has ended, and in watches.
    *
    * @generated from field: repeated agentforge.orchestration.v1.WaitReason waits = 12;
    */

@@ -921,7 +921,7 @@ export const PipelineService: GenService<{
     output: typeof GetRunResponseSchema;
   },
   /**
-   * ListSteps lists the steps of a run with their attempts, in the order of the specification.
+   * ListSteps lists the steps of a run with their attempts and what they wait for, in the order of the specification.
    *
    * NOT_FOUND: no such run. INVALID_ARGUMENT: a bad name, page size, page token or filter.
    *
