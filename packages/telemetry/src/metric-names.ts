@@ -115,7 +115,7 @@ export const METRICS = {
   deadLettersPresent: {
     kind: 'gauge',
     name: 'forge_dead_letters_present',
-    help: 'Messages given up that nobody redrove or deleted',
+    help: 'Messages given up that nobody redrove or deleted; every front door exports all: aggregate by max',
     labels: ['stream'],
   },
   eventLoopLag: {
@@ -133,8 +133,8 @@ export const METRICS = {
   fitnessBest: {
     kind: 'gauge',
     name: 'forge_fitness_best',
-    help: 'Best fitness of the running search',
-    labels: ['phase', 'metric', 'split'],
+    help: 'Best fitness of the search that this worker runs; of several the newest value',
+    labels: ['phase'],
   },
   gateVerdicts: {
     kind: 'counter',
@@ -159,12 +159,6 @@ export const METRICS = {
     name: 'forge_messages_published_total',
     help: 'Messages published to a stream',
     labels: ['stream', 'outcome'],
-  },
-  pendingRuns: {
-    kind: 'gauge',
-    name: 'forge_runs_pending',
-    help: 'Runs accepted and not yet started',
-    labels: [],
   },
   queueLag: {
     kind: 'gauge',
@@ -225,7 +219,7 @@ export const METRICS = {
   runsActive: {
     kind: 'gauge',
     name: 'forge_runs_active',
-    help: 'Runs by state',
+    help: 'Runs by state; from the engine "active", those that have not ended. Every replica exports all: aggregate by max',
     labels: ['state'],
   },
   runsFinished: {
@@ -330,14 +324,8 @@ export const METRICS = {
   trainingLoss: {
     kind: 'gauge',
     name: 'forge_training_loss_nats',
-    help: 'Latest loss per token of the running step',
+    help: 'Loss per token of the step that this worker runs; of several the newest value',
     labels: ['phase', 'split'],
-  },
-  trainingTokens: {
-    kind: 'counter',
-    name: 'forge_training_tokens_total',
-    help: 'Tokens trained on',
-    labels: ['phase', 'backend'],
   },
   validations: {
     kind: 'counter',

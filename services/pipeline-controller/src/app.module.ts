@@ -138,6 +138,13 @@ async function startEvents(
     signal: drain.signal,
     onStatus: (status) => readiness.report('nats', status === 'connected', status),
   });
+  // While NATS is away there is no value.
+  metrics.gauge('deadLettersPresent').collect(async () => {
+    const counts = events.isConnected()
+      ? await events.deadLetters.counts().catch(() => new Map())
+      : new Map();
+    return [...counts].map(([stream, value]) => ({ labels: { stream }, value }));
+  });
   drain.on('close', 'nats', () => events.close());
   return events;
 }

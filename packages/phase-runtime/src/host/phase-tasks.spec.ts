@@ -1,7 +1,7 @@
 import { StepTaskSchema, TaskAction, TaskDirectiveSchema } from '@agentforge/contracts';
 import { AttemptOverError, type DeliveredTask, type Events } from '@agentforge/events';
 import { createLogger, createMetrics } from '@agentforge/telemetry';
-import { create } from '@bufbuild/protobuf';
+import { create, type JsonObject } from '@bufbuild/protobuf';
 import { z } from 'zod';
 import { definePhase } from '../definition/phase-definition.js';
 import { PhaseTasks } from './phase-tasks.js';
@@ -68,7 +68,8 @@ function queue() {
     progress: { publish: () => undefined },
     subtasks: { hear: () => ({ stop: () => undefined }) },
   } as unknown as Events;
-  const again = (delivery: number) => deliver({ task, delivery } as DeliveredTask);
+  const again = (delivery: number, config: JsonObject = {}) =>
+    deliver({ task: { ...task, config }, delivery } as DeliveredTask);
   return { events, reports, answers, again };
 }
 
@@ -108,6 +109,21 @@ describe('PhaseTasks', () => {
     await again(2);
     expect(reports).toEqual([]);
     expect(tasks.list()).toHaveLength(0);
+  });
+
+  it('tells what the curves of a step say while it runs', async () => {
+    const { events, answers, again } = queue();
+    const metrics = createMetrics('test');
+    const log = createLogger({ service: 'test', level: 'silent' });
+    const tasks = new PhaseTasks(phase, OPTIONS, log, metrics);
+    await tasks.start(events);
+    const handled = again(1, { mode: 'learn' });
+    const loss = async () => /^forge_training_loss_nats{.*} (.*)$/m.exec((await metrics.expose()).text)?.[1];
+    while ((await loss()) === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await loss()).toBe('2.5');
+    answers.action = TaskAction.CANCEL;
+    await handled;
+    expect(await loss()).toBeUndefined();
   });
 
   it.each([

@@ -5,6 +5,7 @@ import type { Logger, Metrics } from '@agentforge/telemetry';
 import type { PhaseDefinition } from '../definition/phase-definition.js';
 import { SubtaskHelper } from '../subtasks/subtask-helper.js';
 import { STOP } from '../worker/control.js';
+import { CurveMetrics } from './curve-metrics.js';
 import type { RuntimeOptions } from './runtime-options.js';
 import { TaskExecution } from './task-execution.js';
 import { ThreadPool } from './thread-pool.js';
@@ -25,6 +26,7 @@ export class PhaseTasks {
   private isDraining = false;
   private readonly threads: ThreadPool;
   private readonly helper: SubtaskHelper;
+  private readonly curves: CurveMetrics;
 
   constructor(
     private readonly phase: PhaseDefinition,
@@ -39,6 +41,7 @@ export class PhaseTasks {
     });
     const { threads } = this;
     const tasks = () => this.executions.size;
+    this.curves = new CurveMetrics(phase.name, metrics);
     this.helper = new SubtaskHelper({ phase, options, threads, log, metrics, tasks });
   }
 
@@ -117,6 +120,7 @@ export class PhaseTasks {
       log,
       threads: this.threads,
       metrics: this.metrics,
+      curves: this.curves,
     });
     this.executions.set(attemptId, execution);
     if (this.isDraining) execution.stop(STOP.release);
@@ -131,6 +135,7 @@ export class PhaseTasks {
       log.info(outcome === 'released' ? 'step.handed_back' : 'step.finished', { outcome });
     } finally {
       this.executions.delete(attemptId);
+      if (this.executions.size === 0) this.curves.clear();
       this.metrics.gauge('stepsInFlight').set(labels, this.executions.size);
     }
   }

@@ -24,6 +24,7 @@ import { STOP, type StopReason } from '../worker/control.js';
 import type { WorkerMessage } from '../worker/messages.js';
 import { toAppError } from '../worker/system-error.js';
 import { ComputeJob, type JobEnd } from './compute-job.js';
+import type { CurveMetrics } from './curve-metrics.js';
 import { toFailure } from './failure.js';
 import type { RuntimeOptions } from './runtime-options.js';
 import { toStepResult } from './step-result.js';
@@ -42,6 +43,7 @@ export interface ExecutionDependencies {
   readonly log: Logger;
   readonly threads: ThreadPool;
   readonly metrics: Metrics;
+  readonly curves: CurveMetrics;
 }
 
 type Payload = NonNullable<MessageInitShape<typeof StepReportSchema>['payload']>;
@@ -138,8 +140,10 @@ export class TaskExecution {
   private receive(message: WorkerMessage): void {
     const { log } = this.deps;
     if (isSpreadWord(message)) this.offerer.receive(message);
-    else if (message.kind === 'progress') this.feed.progress(message);
-    else if (message.kind === 'log') {
+    else if (message.kind === 'progress') {
+      this.feed.progress(message);
+      this.deps.curves.note(message.points);
+    } else if (message.kind === 'log') {
       this.feed.log(message);
       if (message.level !== 'info') log.warn('phase.progress', { message: message.text });
     } else if (message.kind === 'resumed') {
