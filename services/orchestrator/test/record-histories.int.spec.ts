@@ -10,12 +10,15 @@ import {
   RunEventBatchSchema,
   RunSchema,
   RunState,
+  StartExecutionRequestSchema,
   StepReportSchema,
 } from '@agentforge/contracts';
 import { foldRun, type RunRecord, toRun } from '@agentforge/events';
 import type { Client } from '@agentforge/service-kit';
 import { create, toJson } from '@bufbuild/protobuf';
 import { sizeDelimitedEncode } from '@bufbuild/protobuf/wire';
+import { timestampNow } from '@bufbuild/protobuf/wkt';
+import { digestOfRequest } from '../src/request-digest.js';
 import type { Job } from './fake-worker.js';
 import { Fixture } from './fixture.js';
 
@@ -184,6 +187,59 @@ recording('record histories', () => {
     await client.retryExecution({ name, stepIds: ['second'], configOverrides: { second: { n: 60 } } });
     await fixture.untilState(name, RunState.COMPLETED);
     await record(name);
+  });
+
+  it('blocked', async () => {
+    const alone = { allowFallback: false };
+    const name = await begin(runOf('blocked'), graphOf(8, alone), (job) => fail(job, 2));
+    await fixture.untilState(name, RunState.FAILED);
+    await record(name);
+  });
+
+  it('late report', async () => {
+    const retry = { maxAttempts: 2, initialInterval: { nanos: 20_000_000 } };
+    let late: Job['task'] | undefined;
+    const name = await begin(runOf('late-report'), graphOf(9, { retry }), async (job) => {
+      if (job.task.stepId === 'first' && late === undefined) {
+        late = job.task;
+        return fail(job, 1);
+      }
+      if (job.task.stepId === 'first' && late)
+        await job.report(
+          { case: 'succeeded', value: { result: { outcome: 'created' } } },
+          { attemptId: late.attemptId, fencingToken: late.fencingToken },
+        );
+      return succeed(job);
+    });
+    await fixture.untilState(name, RunState.COMPLETED);
+    await record(name);
+  });
+
+  /** A replica wrote the first part of the graph and died; whoever asks again has the rest written. */
+  it('steps added', async () => {
+    const request = create(StartExecutionRequestSchema, {
+      name: runOf('steps-added'),
+      labels: { recorded: 'yes' },
+      graph: graphOf(10),
+    });
+    const { graph } = await client.validateGraph(request.graph ? { graph: request.graph } : {});
+    if (!graph) throw new Error('the graph is refused');
+    work = succeed;
+    const value = {
+      labels: request.labels,
+      graph: { ...graph, steps: graph.steps.slice(0, 1) },
+      requestDigest: digestOfRequest(request),
+      totalSteps: graph.steps.length,
+    };
+    const first = {
+      time: timestampNow(),
+      actor: 'orchestrator',
+      payload: { case: 'runCreated' as const, value },
+    };
+    await fixture.append(request.name, [first], 0n);
+    await client.startExecution(request);
+    await fixture.untilState(request.name, RunState.COMPLETED);
+    await record(request.name);
   });
 
   it('cache hit', async () => {
