@@ -232,6 +232,36 @@ describe('forge run', () => {
     expect(wrong.io.err.text).toContain('did you mean "FAILED"?');
   });
 
+  it('list asks for outcomes, times and an order', async () => {
+    await forge('run list --outcome failed --since 2026-11-01T01:00:00+01:00 --until 2026-11-02T00:00:00Z');
+    expect(state().lastFilter).toBe(
+      'outcome = "FAILED" AND create_time >= "2026-11-01T00:00:00.000Z" AND create_time < "2026-11-02T00:00:00.000Z"',
+    );
+    expect(state().lastOrder).toBe('');
+    const before = Date.now();
+    await forge([
+      'run',
+      'list',
+      '--ended-since',
+      '2h',
+      '--ended-until',
+      '30m',
+      '--order-by',
+      'end_time desc',
+    ]);
+    const times = [...state().lastFilter.matchAll(/end_time (>=|<) "([^"]+)"/g)].map(
+      ([, sign, time = '']) => [sign, Math.round((Date.parse(time) - before) / 60_000)],
+    );
+    expect(times).toEqual([
+      ['>=', -120],
+      ['<', -30],
+    ]);
+    expect(state().lastOrder).toBe('end_time desc');
+    for (const wrong of ['--outcome lost', '--since yesterday', '--since 5', '--order-by name'])
+      expect((await forge(`run list ${wrong}`)).code).toBe(2);
+    expect((await forge('run list --since yesterday')).io.err.text).toContain('"yesterday" is no time');
+  });
+
   it('get prints every format', async () => {
     expect((await forge('run get demo')).io.out.text).toContain('founder-reasoning');
     expect(JSON.parse((await forge('run get demo -o json')).io.out.text).name).toBe(

@@ -6,6 +6,9 @@ import * as runs from './run.actions.js';
 import { type ExplainOptions, explainRun } from './run-explain.actions.js';
 import { listSteps } from './run-steps.actions.js';
 
+/** Orders of runs, as the API has them. */
+const ORDERS = ['create_time desc', 'create_time', 'end_time desc', 'end_time'];
+
 /** `forge run …` */
 export function addRunCommands(program: Command, io: Io): void {
   const run = program.command('run').description('Create, watch and steer runs');
@@ -38,14 +41,27 @@ Examples:
     .alias('ls')
     .description('List runs, newest first')
     .option('--state <state>', 'only runs in this state, for example FAILED')
+    .option('--outcome <outcome>', 'only runs that ended so: COMPLETED, FAILED, CANCELLED; NONE: that go on')
+    .option(
+      '--since <time>',
+      'only runs created at this time or later: 2026-11-01T00:00:00Z, or 2h: hours ago',
+    )
+    .option('--until <time>', 'only runs created before this time')
+    .option('--ended-since <time>', 'only runs that ended at this time or later')
+    .option('--ended-until <time>', 'only runs that ended before this time')
     .option('--phase <phase>', 'only runs with a step of this phase')
     .option('--label <key=value>', 'only runs with this label (repeatable)', collect)
     .option('--filter <filter>', 'a filter as the API takes it')
+    .addOption(new Option('--order-by <order>', 'order, instead of newest first').choices(ORDERS))
     .option('--all-projects', 'of every project')
     .option('--limit <count>', 'at most this many', wholeNumber(1, 100_000), 50)
     .addHelpText(
       'after',
-      '\nExamples:\n  $ forge run list --state RUNNING\n  $ forge run list --label team=search -o name',
+      `
+Examples:
+  $ forge run list --state RUNNING
+  $ forge run list --label team=search -o name
+  $ forge run list --outcome failed --ended-since 1d --order-by "end_time desc"`,
     )
     .action(action<runs.ListOptions>(io, runs.listRuns));
 

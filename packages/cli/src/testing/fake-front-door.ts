@@ -64,6 +64,7 @@ export class FrontDoorState {
   readonly contents = new Map<string, StoredContent>();
   readonly runs = new Map<string, Run>([['projects/default/runs/demo', completedRun()]]);
   lastFilter = '';
+  lastOrder = '';
   quota = { maxRunningRuns: 0, maxArtifactBytes: 0n };
   /** Why steps wait, by step. */
   readonly cache = new Map<string, MessageInitShape<typeof CacheExplanationSchema>>();
@@ -146,8 +147,9 @@ class FakePipelineController {
     return { waits: state.current.waits.get(stepId) ?? [], ...(cache ? { cache } : {}) };
   }
 
-  listRuns({ pageSize, pageToken, filter }: ListRunsRequest) {
+  listRuns({ pageSize, pageToken, filter, orderBy }: ListRunsRequest) {
     state.current.lastFilter = filter;
+    state.current.lastOrder = orderBy;
     const all = [...state.current.runs.values()];
     const start = Number(pageToken || '0');
     const runs = all.slice(start, start + pageSize).map((run) => shown(run, RunView.BASIC));
