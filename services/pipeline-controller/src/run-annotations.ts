@@ -6,9 +6,17 @@ import type { StepPage } from './answers.js';
 import { EngineStatusPort } from './ports/engine-status.port.js';
 import { checkRunName } from './queries.js';
 
+/** Pages of a run that are asked for within this time, and show the same revision, share one answer of the engine. */
+const SHARED_MS = 1_000;
+
+/** Why steps wait, by step. */
+type WaitsByStep = ReadonlyMap<string, WaitReason[]>;
+
 /** What a run is told with that its log does not say. */
 @Injectable()
 export class RunAnnotations {
+  #newest: { run: string; revision: bigint; atMs: number; waits: Promise<WaitsByStep> } | undefined;
+
   constructor(
     private readonly status: EngineStatusPort,
     private readonly logger: Logger,
@@ -27,12 +35,18 @@ export class RunAnnotations {
     return run;
   }
 
-  /** Why the steps of a page wait, by step. The engine is asked only when one of them may. */
-  async ofPage(run: string, { steps }: StepPage): Promise<ReadonlyMap<string, WaitReason[]>> {
-    return steps.some(({ mayWait }) => mayWait) ? this.#waitsOf(run) : new Map();
+  /** Why the steps of a page wait. The engine is asked only when one of them may, once for pages that follow each other. */
+  async ofPage(run: string, { steps, revision }: StepPage, nowMs = performance.now()): Promise<WaitsByStep> {
+    if (!steps.some(({ mayWait }) => mayWait)) return new Map();
+    const newest = this.#newest;
+    const isShared = newest?.run === run && newest.revision === revision && nowMs - newest.atMs < SHARED_MS;
+    if (isShared) return newest.waits;
+    const waits = this.#waitsOf(run);
+    this.#newest = { run, revision, atMs: nowMs, waits };
+    return waits;
   }
 
-  async #waitsOf(run: string): Promise<ReadonlyMap<string, WaitReason[]>> {
+  async #waitsOf(run: string): Promise<WaitsByStep> {
     try {
       return await this.status.explainRun(run);
     } catch (error) {

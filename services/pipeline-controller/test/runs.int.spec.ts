@@ -214,12 +214,11 @@ describe('runs of the front door', () => {
       release = resolve;
     });
     const before = Date.now();
-    expect((await listed())?.waits).toEqual([]);
+    expect((await client.getRun({ name })).run?.steps[0]?.waits).toEqual([]);
     expect(Date.now() - before).toBeLessThan(10_000);
     release();
     engineStatus.waits = [];
     expect((await client.getRun({ name })).run?.steps[0]?.waits).toEqual([]);
-    expect((await listed())?.waits).toEqual([]);
     await expect(client.explainStep({ run: 'a', stepId: 'a' })).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
       fieldViolations: [{ field: 'run' }],
