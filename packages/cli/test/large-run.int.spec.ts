@@ -98,6 +98,7 @@ describe('forge run get of a large run', () => {
     expect(out).not.toContain('broke 1000');
     expect(out).toContain('… and 90 more FAILED, 90 more RUNNING');
     expect(out).toContain('"forge run steps big" lists all');
+    expect(out).toContain('"forge run explain big" says why steps wait');
     expect(state().calls).toEqual([`basic ${NAME}`]);
     expect(state().stepPages).toEqual([10, 10]);
   });

@@ -2,7 +2,7 @@ import { type Run, type Step, StepState } from '@agentforge/contracts';
 import type { Style } from '../output/style.js';
 import { printable } from '../output/width.js';
 import { drawRunHead, drawStep } from './run-report.js';
-import { stepStateName } from './states.js';
+import { isFinal, stepStateName } from './states.js';
 
 /** Runs with more steps are shown by their counts; beyond that a report is longer than anybody reads. */
 export const MAX_REPORT_STEPS = 100;
@@ -24,7 +24,8 @@ export function drawRunSummary(run: Run, told: readonly Step[], style: Style): s
     const count = (run.stepCounts.find((entry) => entry.state === state)?.count ?? 0) - MAX_TOLD_STEPS;
     return count > 0 ? [`${count.toLocaleString('en-US')} more ${stepStateName(state)}`] : [];
   });
-  const id = run.name.slice(run.name.lastIndexOf('/') + 1);
+  const id = printable(run.name.slice(run.name.lastIndexOf('/') + 1));
+  const waiting = isFinal(run.state) ? '' : `; "forge run explain ${id}" says why steps wait`;
   return [
     ...drawRunHead(run, style),
     '',
@@ -33,9 +34,6 @@ export function drawRunSummary(run: Run, told: readonly Step[], style: Style): s
     ...told.flatMap((step) => ['', ...drawStep(run, step, [], style)]),
     '',
     ...(left.length > 0 ? [style.dim(`… and ${left.join(', ')}`)] : []),
-    style.dim(
-      `"forge run steps ${printable(id)}" lists all, "--state FAILED" those that failed; ` +
-        `"forge run explain ${printable(id)}" says why steps wait`,
-    ),
+    style.dim(`"forge run steps ${id}" lists all, "--state FAILED" those that failed${waiting}`),
   ].join('\n');
 }
