@@ -124,7 +124,33 @@ describe('judgeTheatre()', () => {
     expect(errors(result(), reports, [], [])).toEqual(['report.curves.loss/m']);
   });
 
-  it('flags losses that are all the same', () => {
+  it.each([
+    ['the best of a search', 'fitness/best', Array<number>(21).fill(1)],
+    ['the mean of a search that has settled', 'fitness/mean', Array<number>(6).fill(1)],
+    ['the least loss so far', 'loss/best', Array<number>(6).fill(2)],
+    ['the reward of thoughts that are all alike', 'reward', Array<number>(6).fill(0)],
+  ])('lets %s stand still', (_, series, values) => {
+    expect(
+      errors(
+        result([], 'no_gain'),
+        [report({ outcome: 'no_gain', curves: [curve(series, values)] })],
+        [],
+        [],
+      ),
+    ).toEqual([]);
+  });
+
+  it.each(['loss', 'loss/fitness', 'loss/plain'])('flags a %s that never moves', (series) => {
+    const reports = [report({ curves: [curve(series, [2, 2, 2, 2, 2])] })];
+    expect(errors(result(), reports, [], [])).toEqual([`report.curves.${series}/m`]);
+  });
+
+  it('lets equal models have equal losses on one split', () => {
+    const metrics = ['best', 'a', 'a#2', 'a#3'].map((subject) => metric('loss', 3, 'report', subject));
+    expect(errors(result(metrics, 'no_gain'), [], [], [])).toEqual([]);
+  });
+
+  it('flags losses that are the same on every split', () => {
     const metrics = ['train', 'fitness', 'report'].map((split) => metric('loss', 3, split, 'm'));
     expect(errors(result(metrics), [], [], [])).toEqual(['metrics.loss']);
   });

@@ -3,15 +3,20 @@ import type { InspectedModel } from './judge-models.js';
 import type { MetricValue, ResultFacts } from './subject.js';
 import { type Finding, figure, type Judgement, judgement } from './verdict.js';
 
-/** Curves that may be constant: schedules, and diversity that has settled. */
-const MAY_BE_CONSTANT = /^(lr|learning_rate|diversity)/;
+/**
+ * Losses that are measured anew at every point: the model or the text is another one, so equal values were not measured. Every
+ * other curve may honestly stand still: a schedule, the best of a search so far, the mean of one that has settled, a reward of 0.
+ */
+const MEASURED_ANEW = /^loss(\/|$)/;
+/** The least loss so far stands still while nothing better is found. */
+const RUNNING_EXTREME = /\/(best|min|max)$/;
 /** A curve with fewer points may repeat by chance. */
 const MIN_POINTS = 5;
 /** Bits a byte can carry, and what a wrong model may add. */
 const MAX_BITS_PER_BYTE = 8.5;
 
 /**
- * Flags work that was shown rather than done: values that never move, an output that is the input while a gain is
+ * Flags work that was shown rather than done: losses that never move, an output that is the input while a gain is
  * claimed, a measure beyond its bound.
  */
 export function judgeTheatre(
@@ -40,11 +45,14 @@ function metricFindings(metrics: readonly MetricValue[]): Finding[] {
         description: `is ${figure(value)}; text carries more than 0 and at most ${MAX_BITS_PER_BYTE} bit/byte`,
       });
   }
-  const losses = metrics.filter(({ name }) => name === 'loss').map(({ value }) => value);
-  if (losses.length > 2 && losses.every((loss) => loss === losses[0]))
+  const losses = metrics.filter(({ name }) => name === 'loss');
+  const [first] = losses;
+  // On one split equal models have equal losses; on another text not even one and the same model has.
+  const splits = new Set(losses.map(({ split }) => split)).size;
+  if (first && losses.length > 2 && splits > 1 && losses.every(({ value }) => value === first.value))
     findings.push({
       field: 'metrics.loss',
-      description: `is ${figure(losses[0] ?? 0)} for all ${losses.length} subjects and splits`,
+      description: `is ${figure(first.value)} for all ${losses.length} subjects and splits`,
     });
   return findings;
 }
@@ -52,13 +60,15 @@ function metricFindings(metrics: readonly MetricValue[]): Finding[] {
 function constantCurves(reports: readonly ReportInspection[]): Finding[] {
   return reports
     .flatMap(({ curves }) => curves)
-    .filter(({ series, values }) => values.length >= MIN_POINTS && !MAY_BE_CONSTANT.test(series))
+    .filter(({ series, values }) => values.length >= MIN_POINTS && mustMove(series))
     .filter(({ values }) => values.every((value) => value === values[0]))
     .map(({ series, subject, values }) => ({
       field: `report.curves.${series}${subject === '' ? '' : `/${subject}`}`,
       description: `is ${figure(values[0] ?? 0)} at all ${values.length} points; it never moves`,
     }));
 }
+
+const mustMove = (series: string): boolean => MEASURED_ANEW.test(series) && !RUNNING_EXTREME.test(series);
 
 function disagreeingReports(result: ResultFacts, reports: readonly ReportInspection[]): Finding[] {
   return reports
