@@ -4,7 +4,7 @@ import { Injectable } from '@nestjs/common';
 import type { Gate } from './domain/gates/gate.js';
 import { GATES, gatesOf } from './domain/gates/gates.js';
 import { inspectCorpus } from './domain/inspect-corpus.js';
-import { inspectModel, type ModelInspection } from './domain/inspect-model.js';
+import { identityOf, inspectModel, type ModelInspection } from './domain/inspect-model.js';
 import { inspectReport, type ReportInspection } from './domain/inspect-report.js';
 import { type InspectedModel, judgeCompatibility, judgeIntegrity } from './domain/judge-models.js';
 import { judgePorts } from './domain/port-rules.js';
@@ -127,9 +127,7 @@ export class ValidatorsUseCases {
     for (const { field, name, digest, type } of placed('inputs', ports)) {
       if (type !== 'model') continue;
       const { digests } = await this.artifacts.model(digest);
-      const weightsDigest = digests.get('model.safetensors') ?? '';
-      const tokenizerDigest = digests.get('tokenizer.json') ?? '';
-      const inspection = { problems: [], nonFinite: 0, weightsDigest, tokenizerDigest };
+      const inspection = { problems: [], nonFinite: 0, ...identityOf(digests) };
       models.push({ field, name, digest, inspection });
     }
     return models;

@@ -1,6 +1,6 @@
 import { memorySource } from '@agentforge/model';
 import { modelFiles, TINY } from '../../test/models.js';
-import { inspectModel } from './inspect-model.js';
+import { identityOf, inspectModel } from './inspect-model.js';
 
 const inspect = (files: ReadonlyMap<string, Uint8Array>) =>
   inspectModel(memorySource(files), new Map([...files.keys()].map((path) => [path, `digest of ${path}`])));
@@ -62,5 +62,35 @@ describe('inspectModel()', () => {
     expect(problems.map(({ field }) => field)).toContain(
       'model.safetensors/model.layers.0.mlp.gate_proj.weight',
     );
+  });
+});
+
+describe('identityOf()', () => {
+  const sharded = (second: string) =>
+    new Map([
+      ['model.safetensors.index.json', 'i'],
+      ['model-00001-of-00002.safetensors', 'a'],
+      ['model-00002-of-00002.safetensors', second],
+      ['tokenizer.json', 't'],
+    ]);
+
+  it('is the digest of the one weights file, whatever lies beside it', () => {
+    const files = new Map([
+      ['model.safetensors', 'w'],
+      ['thoughts.safetensors', 'x'],
+    ]);
+    expect(identityOf(files)).toEqual({ weightsDigest: 'w', tokenizerDigest: '' });
+  });
+
+  it('takes in every file that weights are spread over, in whatever order', () => {
+    const { weightsDigest, tokenizerDigest } = identityOf(sharded('b'));
+    expect(weightsDigest).toMatch(/^sha256:[0-9a-f]{64}$/);
+    expect(tokenizerDigest).toBe('t');
+    expect(identityOf(new Map([...sharded('b')].reverse())).weightsDigest).toBe(weightsDigest);
+    expect(identityOf(sharded('c')).weightsDigest).not.toBe(weightsDigest);
+  });
+
+  it('is empty without weights', () => {
+    expect(identityOf(new Map([['config.json', 'c']])).weightsDigest).toBe('');
   });
 });

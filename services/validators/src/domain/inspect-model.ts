@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type AppError, isAppError } from '@agentforge/errors';
 import {
   countParameters,
@@ -7,6 +8,8 @@ import {
   type ModelConfig,
   openWeights,
   type TensorReader,
+  TOKENIZER_FILE,
+  WEIGHTS_FILE,
 } from '@agentforge/model';
 import type { Finding } from './verdict.js';
 
@@ -19,10 +22,13 @@ export interface ModelInspection {
   readonly parameters?: number;
   /** Values that are NaN or infinite. */
   readonly nonFinite: number;
-  /** Digests of the files that decide whether two models are the same or can be merged. */
+  /** Digests of the files that decide whether two models are the same or can be merged; empty where there are none. */
   readonly weightsDigest: string;
   readonly tokenizerDigest: string;
 }
+
+/** What tells a model from others without reading it. */
+export type ModelIdentity = Pick<ModelInspection, 'weightsDigest' | 'tokenizerDigest'>;
 
 /** Digest of each file of a model, by path. */
 export type FileDigests = ReadonlyMap<string, string>;
@@ -46,9 +52,22 @@ export async function inspectModel(source: FileSource, digests: FileDigests): Pr
     problems,
     ...(config ? { config, parameters: countParameters(config).total } : {}),
     nonFinite,
-    weightsDigest: digests.get('model.safetensors') ?? '',
-    tokenizerDigest: digests.get('tokenizer.json') ?? '',
+    ...identityOf(digests),
   };
+}
+
+/** The identity of a model with these files. */
+export function identityOf(digests: FileDigests): ModelIdentity {
+  return { weightsDigest: weightsDigest(digests), tokenizerDigest: digests.get(TOKENIZER_FILE) ?? '' };
+}
+
+/** Digest of the one file that weights are in, or of all that they are spread over. */
+function weightsDigest(digests: FileDigests): string {
+  const whole = digests.get(WEIGHTS_FILE);
+  if (whole !== undefined) return whole;
+  const shards = [...digests].filter(([path]) => path.endsWith('.safetensors')).sort();
+  if (shards.length === 0) return '';
+  return `sha256:${createHash('sha256').update(JSON.stringify(shards)).digest('hex')}`;
 }
 
 /** Reads the tensors in the order in which they lie in the file, so that a stream serves. */
