@@ -4,7 +4,13 @@ export { addLora, LoraAdapter, type LoraConfig, removeLora } from './adapters/lo
 export { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, loadLora, saveLora } from './adapters/peft-files.js';
 export { PROJECTIONS, type Projection } from './adapters/projections.js';
 export { InvalidModelConfigError } from './config/config.errors.js';
-export { CONFIG_FILE, fromHfConfig, type HfLlamaConfig, toHfConfig } from './config/hf-config.js';
+export {
+  architectureOf,
+  CONFIG_FILE,
+  fromHfConfig,
+  type HfLlamaConfig,
+  toHfConfig,
+} from './config/hf-config.js';
 export {
   type ModelConfig,
   PRESETS,
@@ -143,6 +149,7 @@ export {
   WeightsMismatchError,
 } from './llama/model.errors.js';
 export { RowCaches } from './llama/row-caches.js';
+export { MemoryDivergedError } from './memory/memory.errors.js';
 export { type Supervision, superviseDeeply } from './recursion/deep-supervision.js';
 export { HaltingHead, haltingLoss, joinPonder, type Ponder } from './recursion/halting.js';
 export { type Net, type Reasoning, superviseOnce } from './recursion/recursive-reasoner.js';

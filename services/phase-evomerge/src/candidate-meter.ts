@@ -4,6 +4,7 @@ import {
   type Evaluation,
   evaluate,
   LlamaModel,
+  MemoryDivergedError,
   type ModelConfig,
   type TokenStream,
 } from '@agentforge/model';
@@ -19,6 +20,12 @@ export interface MeasureOptions {
   readonly reference?: Reference | undefined;
   readonly notesPrefixes?: boolean;
 }
+
+/** Of a model that gives no numbers. */
+const NO_EVALUATION: Evaluation = {
+  ...{ lossNats: Number.NaN, perplexity: Number.NaN, bitsPerByte: Number.NaN },
+  ...{ tokens: 0, bytes: 0, seconds: 0, tokensPerSecond: 0, ponder: null },
+};
 
 /** Measures candidates. One model is in the compute core at a time. */
 export class CandidateMeter {
@@ -57,7 +64,7 @@ export class CandidateMeter {
     }
   }
 
-  /** Loss on a whole stream, or its first tokens. */
+  /** Loss on a whole stream, or its first tokens; NaN when the memories of the model diverge, as that of a broken llama is. */
   evaluate(
     weights: Weights,
     stream: TokenStream,
@@ -75,6 +82,9 @@ export class CandidateMeter {
         checkCancelled,
         ...(onBatch ? { onBatch } : {}),
       });
+    } catch (error) {
+      if (error instanceof MemoryDivergedError) return NO_EVALUATION;
+      throw error;
     } finally {
       model.dispose();
     }

@@ -1,4 +1,4 @@
-import { countParameters, type Evaluation, encodeModelFiles } from '@agentforge/model';
+import { architectureOf, countParameters, type Evaluation, encodeModelFiles } from '@agentforge/model';
 import {
   MEDIA_TYPES,
   type PhaseContext,
@@ -162,7 +162,7 @@ function putModel(
     { name, type: 'model', mediaType: MEDIA_TYPES.model },
     encodeModelFiles({ config, weights }, tokenizer),
     {
-      architecture: 'llama',
+      architecture: architectureOf(config),
       parameters: String(countParameters(config).total),
       layers: String(layersOf(weights)),
       phase: 'evomerge',

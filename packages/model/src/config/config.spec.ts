@@ -1,6 +1,7 @@
-import { fromHfConfig, toHfConfig } from './hf-config.js';
+import { architectureOf, fromHfConfig, toHfConfig } from './hf-config.js';
 import { type ModelConfig, PRESETS, parseModelConfig, presetConfig } from './model-config.js';
 import { countParameters, parameterShapes } from './parameter-shapes.js';
+import { titansMag } from './titans-mag.js';
 
 function fieldsOf(run: () => unknown): string[] {
   try {
@@ -182,5 +183,12 @@ describe('Hugging Face config', () => {
   it('refuses two settings of RoPE that contradict each other', () => {
     const json = { ...toHfConfig(PRESETS.pico), rope_scaling: { rope_type: 'linear', factor: 2 } };
     expect(fieldsOf(() => fromHfConfig(json))).toEqual(['rope_scaling']);
+  });
+
+  it('says in a word what a model is', () => {
+    const recursion = { latentSteps: 2, cycles: 2, supervisionSteps: 3, haltThreshold: 0.5 };
+    const { pico } = PRESETS;
+    const models = [pico, titansMag(pico), { ...pico, recursion }, { ...titansMag(pico), recursion }];
+    expect(models.map(architectureOf)).toEqual(['llama', 'titans-mag', 'recursive-llama', 'recursive-llama']);
   });
 });

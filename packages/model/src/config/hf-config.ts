@@ -97,6 +97,25 @@ export type HfLlamaConfig = ReturnType<typeof toHfConfig>;
 /** Names of PyTorch for the types of a weights file. */
 const TORCH_DTYPES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
 
+type ModelType = (typeof MODEL_TYPES)[number];
+
+/** Classes of transformers, or what they would be called there. */
+const ARCHITECTURES: Readonly<Record<ModelType, string>> = {
+  llama: 'LlamaForCausalLM',
+  [MEMORY_MODEL_TYPE]: 'TitansMagForCausalLM',
+  [RECURSIVE_MODEL_TYPE]: 'RecursiveLlamaForCausalLM',
+};
+
+function modelTypeOf({ memory, recursion, slidingWindow }: ModelConfig): ModelType {
+  if (recursion) return RECURSIVE_MODEL_TYPE;
+  return memory || slidingWindow !== undefined ? MEMORY_MODEL_TYPE : 'llama';
+}
+
+/** What a model is, for people: its `model_type` as phases name it, `llama`, `titans-mag` or `recursive-llama`. */
+export function architectureOf(config: ModelConfig): string {
+  return modelTypeOf(config).replaceAll('_', '-');
+}
+
 /**
  * `config.json` of a model, readable by transformers 4 and 5. Keys sorted as transformers writes them.
  * @param dtype  of the weights file beside it
@@ -104,13 +123,9 @@ const TORCH_DTYPES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as con
 export function toHfConfig(config: ModelConfig, dtype: keyof typeof TORCH_DTYPES = 'F32') {
   const scaling = toHfRope(config.ropeScaling, config.contextLength);
   const { memory, recursion, slidingWindow } = config;
-  const [modelType, architecture] = recursion
-    ? [RECURSIVE_MODEL_TYPE, 'RecursiveLlamaForCausalLM']
-    : memory || slidingWindow !== undefined
-      ? [MEMORY_MODEL_TYPE, 'TitansMagForCausalLM']
-      : ['llama', 'LlamaForCausalLM'];
+  const modelType = modelTypeOf(config);
   return {
-    architectures: [architecture],
+    architectures: [ARCHITECTURES[modelType]],
     attention_bias: config.attentionBias ?? false,
     attention_dropout: 0,
     bos_token_id: config.bosTokenId,

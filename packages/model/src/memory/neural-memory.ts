@@ -1,5 +1,6 @@
 import {
   allFinite,
+  autocast,
   concat,
   gatherRows,
   Linear,
@@ -54,7 +55,7 @@ class FirstWeights extends Module {
 /**
  * Long-term memory: a perceptron per head that learns, while it reads a sequence, to give values for keys, and is asked
  * with queries. Its first weights, projections and gates are trained like everything else; what it learns from a
- * sequence is its state, in f32.
+ * sequence is its state, in f32 whatever the precision of products is.
  * Without convolution; q and k pass silu and have length 1.
  * @see Behrouz et al. 2024, arXiv:2501.00663, section 3
  */
@@ -99,7 +100,7 @@ export class NeuralMemory extends Module {
    * @param x       f32 [B, T, d]
    * @param before  where an earlier segment ended; default: the first weights, nothing learned
    * @returns       what is read f32 [B, T, w], and where the segment ends; a gradient does not go back through `before`
-   * @throws MemoryDivergedError  ABORTED: what is read is infinite or not a number
+   * @throws MemoryDivergedError  FAILED_PRECONDITION: what is read is infinite or not a number
    */
   forward(x: Tensor, before?: MemoryState): { readonly read: Tensor; readonly after: MemoryState } {
     const [batch = 0, length = 0] = x.shape;
@@ -117,11 +118,13 @@ export class NeuralMemory extends Module {
     for (; from < old + length; from += chunkLength) {
       const to = Math.min(from + chunkLength, old + length);
       const part = (tokens: Tensor): Tensor => slice(tokens, 1, from, to);
-      const chunk = learnChunk(weights, part(keys), part(values), mapGates(gates, part), clipNorm);
+      const chunk = exactly(() =>
+        learnChunk(weights, part(keys), part(values), mapGates(gates, part), clipNorm),
+      );
       const first = Math.max(from, old);
-      reads.push(recall(chunk, slice(queries, 1, first - old, to - old), first - from));
+      reads.push(exactly(() => recall(chunk, slice(queries, 1, first - old, to - old), first - from)));
       if (to - from < chunkLength) break;
-      weights = endOfChunk(chunk);
+      weights = exactly(() => endOfChunk(chunk));
     }
     const rest = (tokens: Tensor): Tensor => slice(tokens, 1, from, old + length);
     const { momentum } = weights;
@@ -196,6 +199,9 @@ export class NeuralMemory extends Module {
     return reshape(apart, [batch, length, this.width]);
   }
 }
+
+/** What a memory learns goes from token to token: rounded products would add up. The projections before it may be rounded. */
+const exactly = <T>(fn: () => T): T => autocast('f32', fn);
 
 /** Vectors of length 1. */
 function unit(x: Tensor): Tensor {

@@ -1,4 +1,5 @@
 import { AppError, type FieldViolation } from '@agentforge/errors';
+import { MemoryDivergedError } from '@agentforge/model';
 
 /** A base model that is not what the configuration asks for; one violation per reason. */
 export class UnfitBaseModelError extends AppError {
@@ -14,7 +15,9 @@ export class UnfitBaseModelError extends AppError {
 /** Training left the finite numbers: the same configuration would do so again. */
 export class TrainingDivergedError extends AppError {
   constructor(step: number, cause: AppError) {
-    super('FAILED_PRECONDITION', `training diverged at step ${step}: ${cause.message}; lower learning_rate`, {
+    // What is wrong with a memory says itself what to lower.
+    const advice = cause instanceof MemoryDivergedError ? '' : '; lower learning_rate';
+    super('FAILED_PRECONDITION', `training diverged at step ${step}: ${cause.message}${advice}`, {
       reason: 'TRAINING_DIVERGED',
       cause,
     });

@@ -1,6 +1,7 @@
 import {
   type BatchCursorState,
   LlamaModel,
+  MemoryDivergedError,
   type ModelConfig,
   MuonWithAdamW,
   type MuonWithAdamWState,
@@ -83,7 +84,7 @@ export class Learner {
    * One optimizer step.
    * @param step  counted over the whole schedule, from 0
    * @returns mean loss before the step, nats per token
-   * @throws TrainingDivergedError  FAILED_PRECONDITION: loss or gradient is not finite
+   * @throws TrainingDivergedError  FAILED_PRECONDITION: loss, gradient or a neural memory is not finite
    */
   step(step: number): number {
     const { learning_rate, min_learning_rate, warmup_steps, steps, accumulation } = this.config;
@@ -98,7 +99,8 @@ export class Learner {
     try {
       return trainStep(this.model, this.optimizer, batches, { lr: schedule(step), clipNorm, precision }).loss;
     } catch (error) {
-      if (error instanceof NonFiniteLossError) throw new TrainingDivergedError(step, error);
+      if (error instanceof NonFiniteLossError || error instanceof MemoryDivergedError)
+        throw new TrainingDivergedError(step, error);
       throw error;
     }
   }
