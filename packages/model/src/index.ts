@@ -79,6 +79,7 @@ export {
 } from './evaluation/evaluate-tasks.js';
 export { InvalidEvaluationError } from './evaluation/evaluation.errors.js';
 export { ORACLES, type Oracle } from './evaluation/oracles.js';
+export { countPromptTokens } from './evaluation/prompt-tokens.js';
 export {
   type ChoiceTask,
   type GenerateTask,

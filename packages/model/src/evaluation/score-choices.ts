@@ -1,6 +1,7 @@
 import { crossEntropy, noGrad, reshape, scope, tensor } from '@agentforge/tensor';
 import type { LlamaModel } from '../llama/llama-model.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
+import { countPromptTokens } from './prompt-tokens.js';
 import type { ChoiceTask } from './task-file.js';
 
 /** A prompt with one of its choices, as tokens. */
@@ -31,7 +32,7 @@ export function choiceRow(
   const text = task.choices[choice] ?? '';
   const prompt = task.prompt.trimEnd();
   const whole = tokenizer.encode(task.prompt + text);
-  const before = prompt === '' ? 0 : Math.min(tokenizer.encode(prompt).length, whole.length - 1);
+  const before = Math.min(countPromptTokens(tokenizer, whole, prompt), whole.length - 1);
   const bytes = Buffer.byteLength(text);
   if (before > 0) return { task, choice, ids: whole, promptLength: before, bytes };
   return { task, choice, ids: Int32Array.of(startId, ...whole), promptLength: 1, bytes };

@@ -1,4 +1,4 @@
-import { byteTokenizer, type ThinkingPoint } from '@agentforge/model';
+import { byteTokenizer, type ScoredRow, type ThinkingPoint, trainBpe } from '@agentforge/model';
 import { Philox } from '@agentforge/tensor';
 import { curvesOf, isKept } from './curves.js';
 import { checkQuietstarConfig, quietstarConfig, thoughtLengthAt } from './quietstar-config.js';
@@ -197,6 +197,36 @@ describe('rows', () => {
       ['1+2=3', '3\n', 3],
       ['x z<|endoftext|><|endoftext|>', ' zz', 0],
     ]);
+  });
+});
+
+describe('rows of a tokenizer with merges', () => {
+  const tokenizer = trainBpe(['the cat sat on the mat and the dog sat on the log '.repeat(4)], {
+    vocabSize: 290,
+  });
+  /** What is asked for, token by token, and what is given before it. */
+  function asked(prompt: string, answer: string) {
+    const [row] = taskRows([{ id: 'a', prompt, answer }], tokenizer);
+    const { inputs, targets } = row as ScoredRow;
+    const first = targets.findIndex((id) => id !== -100);
+    const text = (ids: Int32Array) => [...ids].map((id) => tokenizer.decode([id]));
+    return { given: text(inputs.slice(0, first + 1)), asked: text(targets.filter((id) => id !== -100)) };
+  }
+
+  it('ask for the whole word after a prompt that ends with a space', () => {
+    expect(asked('the ', 'cat sat')).toEqual(asked('the', ' cat sat'));
+    expect(asked('the ', 'cat sat').asked.join('')).toBe(' cat sat');
+  });
+
+  it('ask for the token that the end of a prompt lies in, and for none before it', () => {
+    const { given, asked: tokens } = asked('the cat sa', 't on');
+    expect([...given, ...tokens].join('')).toBe('the cat sat on');
+    expect(tokens.join('')).toBe(' sat on');
+  });
+
+  it('ask for the first token too, behind the end of a text', () => {
+    expect(asked('', 'the cat')).toMatchObject({ given: ['<|endoftext|>'] });
+    expect(asked('', 'the cat').asked.join('')).toBe('the cat');
   });
 });
 

@@ -1,4 +1,10 @@
-import type { ScoredRow, Task, Tokenizer, TokenStream } from '@agentforge/model';
+import {
+  countPromptTokens,
+  type ScoredRow,
+  type Task,
+  type Tokenizer,
+  type TokenStream,
+} from '@agentforge/model';
 
 /** Target that is not asked for. */
 const IGNORE = -100;
@@ -36,12 +42,16 @@ export function taskText(task: Task): TaskText {
   return { id, prompt, answer: `${task.answer[0] ?? ''}${task.stop[0] ?? ''}` };
 }
 
-/** Rows of tasks, padded at their ends where nothing before looks; only tokens of the answers are asked for. */
+/**
+ * Rows of tasks, padded at their ends where nothing before looks. All tokens that an answer is in are asked for, and no others; where
+ * the very first token is one, a row begins with the end of the text before, as texts in training do.
+ */
 export function taskRows(tasks: readonly TaskText[], tokenizer: Tokenizer): ScoredRow[] {
   const encoded = tasks.map(({ prompt, answer }) => {
     const ids = tokenizer.encode(prompt + answer);
-    const given = Math.max(1, Math.min(tokenizer.encode(prompt).length, ids.length - 1));
-    return { ids, given };
+    const given = Math.min(countPromptTokens(tokenizer, ids, prompt), ids.length - 1);
+    if (given > 0) return { ids, given };
+    return { ids: Int32Array.of(tokenizer.eosId ?? 0, ...ids), given: 1 };
   });
   const length = Math.max(...encoded.map(({ ids }) => ids.length)) - 1;
   return encoded.map(({ ids, given }) => {

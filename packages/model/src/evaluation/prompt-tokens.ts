@@ -1,0 +1,15 @@
+import type { Tokenizer } from '../tokenizer/tokenizer.js';
+
+/**
+ * How many of the first tokens of a text lie within the prompt that it begins with. A prompt alone may have more tokens or
+ * other ones: a token of the whole text may reach over the prompt's end, as that of a word does when the prompt ends with a space.
+ * @param ids  tokens of prompt and what follows, encoded together
+ */
+export function countPromptTokens(tokenizer: Tokenizer, ids: Int32Array, prompt: string): number {
+  let room = Buffer.byteLength(prompt);
+  const after = ids.findIndex((id) => {
+    room -= tokenizer.tokenByteLength(id);
+    return room < 0;
+  });
+  return after < 0 ? ids.length : after;
+}
