@@ -1,10 +1,12 @@
-import { encodeSafetensors, memorySource, openSafetensors } from '@agentforge/model';
+import { encodeSafetensors, memorySource, openSafetensors, type ThinkingPoint } from '@agentforge/model';
 import type { Checkpoint, FileSet, StoredBlob } from '@agentforge/phase-runtime/worker';
 import { z } from 'zod';
 import type { ThinkingCurvePoint } from './domain/curves.js';
 import { ARMS, type ThinkerState, type ThinkerWeights } from './domain/thinker.js';
 
 const STATE_FILE = 'state.json';
+/** Absent before anything is judged. */
+const PREDICTIONS_FILE = 'predictions.json';
 
 const cursorState = z.object({
   batchSize: z.int(),
@@ -24,11 +26,36 @@ const savedState = z.object({
   points: z.array(z.object({ series: z.string(), subject: z.string(), step: z.number(), value: z.number() })),
 });
 
+/** A prediction in short: there are as many as tokens that are judged. JSON has no NaN, the coherence of pauses. */
+const savedPoint = z
+  .tuple([z.int(), z.number(), z.number(), z.boolean(), z.boolean(), z.number().nullable()])
+  .transform(
+    ([row, talkNats, plainNats, isTalkRight, isPlainRight, coherence]): ThinkingPoint => ({
+      ...{ row, talkNats, plainNats, isTalkRight, isPlainRight, coherence: coherence ?? Number.NaN },
+    }),
+  );
+
+const savedPredictions = z.record(
+  z.string(),
+  z.object({ rows: z.int().min(0), points: z.array(savedPoint) }),
+);
+
+/** What one arm has predicted so far of the rows that it is judged by. */
+export interface PredictedSoFar {
+  /** Rows that are done. */
+  readonly rows: number;
+  readonly points: readonly ThinkingPoint[];
+}
+
+/** By what is judged and by arm. */
+export type PredictionsSoFar = ReadonlyMap<string, PredictedSoFar>;
+
 /** Where the work stands. */
 export interface ThinkingPosition {
   readonly arm: number;
   readonly step: number;
   readonly points: readonly ThinkingCurvePoint[];
+  readonly predicted: PredictionsSoFar;
 }
 
 /** What a checkpoint brings back. */
@@ -48,7 +75,7 @@ export function encodeWeights(weights: ThinkerWeights): Uint8Array {
 /** The files of a checkpoint. */
 export function encodeThinking(
   inputs: readonly string[],
-  { arm, step, points }: ThinkingPosition,
+  { arm, step, points, predicted }: ThinkingPosition,
   learner: ThinkerState | null,
   trained: readonly StoredBlob[],
 ): FileSet {
@@ -64,6 +91,7 @@ export function encodeThinking(
   };
   const files = new Map<string, Uint8Array | StoredBlob>();
   files.set(STATE_FILE, new TextEncoder().encode(JSON.stringify(state)));
+  if (predicted.size > 0) files.set(PREDICTIONS_FILE, encodePredictions(predicted));
   trained.forEach((blob, i) => {
     files.set(trainedFile(i), blob);
   });
@@ -97,6 +125,7 @@ export async function decodeThinking(
     arm,
     step,
     points,
+    predicted: await readPredictions(checkpoint),
     trained,
     learner: saved.learner && (await readLearner(checkpoint, saved.learner)),
   };
@@ -104,6 +133,23 @@ export async function decodeThinking(
 
 function trainedFile(arm: number): string {
   return `trained/${ARMS[arm]}.safetensors`;
+}
+
+function encodePredictions(predicted: PredictionsSoFar): Uint8Array {
+  const short = ({ row, talkNats, plainNats, isTalkRight, isPlainRight, coherence }: ThinkingPoint) => [
+    ...[row, talkNats, plainNats, isTalkRight, isPlainRight, coherence],
+  ];
+  const entries = [...predicted].map(([name, { rows, points }]) => [
+    name,
+    { rows, points: points.map(short) },
+  ]);
+  return new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
+}
+
+async function readPredictions(checkpoint: Checkpoint): Promise<PredictionsSoFar> {
+  if (!checkpoint.files.has(PREDICTIONS_FILE)) return new Map();
+  const text = new TextDecoder().decode(await checkpoint.read(PREDICTIONS_FILE));
+  return new Map(Object.entries(savedPredictions.parse(JSON.parse(text))));
 }
 
 async function readLearner(

@@ -19,7 +19,7 @@ import {
   type ThinkerWeights,
   weightsOf,
 } from './domain/thinker.js';
-import { decodeThinking, encodeThinking, encodeWeights } from './thinking-checkpoint.js';
+import { decodeThinking, encodeThinking, encodeWeights, type PredictedSoFar } from './thinking-checkpoint.js';
 import type { ThinkingInputs } from './thinking-inputs.js';
 
 /** Share of the work that training is, for progress. */
@@ -40,13 +40,14 @@ export interface Thought {
 
 /**
  * Trains both arms one after the other, then lets both predict. At any moment the state is (arm, step, tensors, cursor, curves,
- * trained arms): all of it goes into a checkpoint, and nothing else has an influence on what comes out.
+ * trained arms, predictions): all of it goes into a checkpoint, and nothing else has an influence on what comes out.
  */
 export class Thinking {
   private readonly config: QuietstarConfig;
   private readonly rng: Philox;
   private readonly trained: { weights: ThinkerWeights; blob: StoredBlob }[] = [];
   private points: ThinkingCurvePoint[] = [];
+  private readonly predicted = new Map<string, PredictedSoFar>();
   private arm = 0;
   private step = 0;
 
@@ -66,6 +67,7 @@ export class Thinking {
       ({ arm: this.arm, step: this.step } = restored);
       this.points = [...restored.points];
       this.trained.push(...restored.trained);
+      for (const [key, soFar] of restored.predicted) this.predicted.set(key, soFar);
     }
     let saved = restored?.learner ?? null;
     for (; this.arm < ARMS.length; this.arm++) {
@@ -149,24 +151,43 @@ export class Thinking {
     from: number,
     to: number,
   ): Promise<Predictions> {
-    const { config, context, inputs } = this;
-    const found: Record<Arm, ThinkingPoint[]> = { thoughts: [], pause: [] };
+    const found: Record<Arm, readonly ThinkingPoint[]> = { thoughts: [], pause: [] };
     for (const [i, arm] of ARMS.entries()) {
-      const model = modelOf(inputs.config, this.trained[i]?.weights ?? new Map());
-      try {
-        for (let first = 0; first < rows.length; first += config.batch_size) {
-          const group = rows.slice(first, first + config.batch_size);
-          const points = this.score(arm, model, group, config.thought_length, `${name} ${first}`);
-          found[arm].push(...points.map((point) => ({ ...point, row: point.row + first })));
-          const done = (i + (first + group.length) / rows.length) / ARMS.length;
-          context.progress(from + (to - from) * done, `judging ${arm} on ${name}`);
-          if (context.isSafePointDue()) await context.safePoint(() => this.snapshot(null));
-        }
-      } finally {
-        model.dispose();
-      }
+      const progress = (share: number) => {
+        const fraction = from + ((to - from) * (i + share)) / ARMS.length;
+        this.context.progress(fraction, `judging ${arm} on ${name}`);
+      };
+      found[arm] = await this.predictAs(arm, rows, name, progress);
     }
     return found;
+  }
+
+  /** What one arm predicts, from where the last checkpoint ends. */
+  private async predictAs(
+    arm: Arm,
+    rows: readonly ScoredRow[],
+    name: string,
+    progress: (share: number) => void,
+  ): Promise<readonly ThinkingPoint[]> {
+    const { config, context, inputs, predicted } = this;
+    const key = `${name}/${arm}`;
+    const { rows: done, points: known } = predicted.get(key) ?? { rows: 0, points: [] };
+    const points = [...known];
+    if (done === rows.length) return points;
+    const model = modelOf(inputs.config, this.trained[ARMS.indexOf(arm)]?.weights ?? new Map());
+    try {
+      for (let first = done; first < rows.length; first += config.batch_size) {
+        const group = rows.slice(first, first + config.batch_size);
+        const scored = this.score(arm, model, group, config.thought_length, `${name} ${first}`);
+        points.push(...scored.map((point) => ({ ...point, row: point.row + first })));
+        predicted.set(key, { rows: first + group.length, points });
+        progress((first + group.length) / rows.length);
+        if (context.isSafePointDue()) await context.safePoint(() => this.snapshot(null));
+      }
+    } finally {
+      model.dispose();
+    }
+    return points;
   }
 
   private score(
@@ -189,7 +210,7 @@ export class Thinking {
   private snapshot(thinker: Thinker | null): FileSet {
     return encodeThinking(
       this.inputs.identity,
-      { arm: this.arm, step: this.step, points: this.points },
+      { arm: this.arm, step: this.step, points: this.points, predicted: this.predicted },
       thinker?.state() ?? null,
       this.trained.map(({ blob }) => blob),
     );
