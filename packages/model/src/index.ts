@@ -112,6 +112,7 @@ export {
   saveModel,
   WEIGHTS_FILE,
 } from './files/model-files.js';
+export { type ModelParts, readModelParts } from './files/model-parts.js';
 export { type ModelWeights, type TensorSource, tensorSource, type WeightsOf } from './files/tensor-source.js';
 export { writePlanned } from './files/write-planned.js';
 export type { Prompt } from './generation/check-generation.js';
@@ -187,7 +188,7 @@ export {
   type ThinkingPoint,
 } from './thoughts/score-thinking.js';
 export { type ThinkStepOptions, type ThinkStepResult, thinkStep } from './thoughts/think-step.js';
-export { type Talk, THOUGHT_MARKS, ThinkingModel } from './thoughts/thinking-model.js';
+export { type Talk, THOUGHT_MARKS, ThinkingModel, unthinkable } from './thoughts/thinking-model.js';
 export {
   encodeThoughtFiles,
   type LoadedThinkingModel,

@@ -1,20 +1,21 @@
+import type { FieldViolation } from '@agentforge/errors';
 import {
   corpusFromBytes,
   type DisjointSplits,
   encodeSplit,
-  loadTokenizer,
-  loadWeights,
   type ModelConfig,
   memorySource,
   parseTasks,
+  readModelParts,
   requireCorpusSize,
   type ScoredRow,
   splitDisjoint,
   type Tokenizer,
   type TokenStream,
+  unthinkable,
 } from '@agentforge/model';
 import type { InputArtifact, PhaseContext } from '@agentforge/phase-runtime/worker';
-import { TasksKnownError, ThoughtsTooLongError } from './domain/quietstar.errors.js';
+import { TasksKnownError, ThoughtsTooLongError, UnfitModelError } from './domain/quietstar.errors.js';
 import { positionsOf, type QuietstarConfig } from './domain/quietstar-config.js';
 import { taskRows, taskText } from './domain/scored-rows.js';
 import type { ThinkerWeights } from './domain/thinker.js';
@@ -40,7 +41,8 @@ export interface ThinkingInputs {
 }
 
 /**
- * Reads model, corpus and tasks.
+ * Reads model, corpus and tasks. Everything that rules the model out is told before the corpus is encoded.
+ * @throws UnfitModelError       INVALID_ARGUMENT: files that are wrong, a kind of model that thoughts cannot do with; every reason
  * @throws ThoughtsTooLongError  INVALID_ARGUMENT: rows with their thoughts exceed the model's positions
  * @throws CorpusTooSmallError   INVALID_ARGUMENT: a split cannot fill a row
  * @throws InvalidTaskFileError, TasksKnownError  INVALID_ARGUMENT: tasks that cannot judge
@@ -53,16 +55,20 @@ export async function readInputs(context: PhaseContext<QuietstarConfig>): Promis
     context.throwIfAborted();
     files.set(path, await artifact.file(path));
   }
-  const { config, weights } = await loadWeights(memorySource(files));
-  const tokenizer = await loadTokenizer(memorySource(files));
+  const { config, weights, tokenizer, violations } = await readModelParts(memorySource(files));
+  if (violations.length > 0 || !config || !weights || !tokenizer)
+    throw new UnfitModelError([
+      ...violations.map(({ field, description }) => ({ field: `inputs.model[0]/${field}`, description })),
+      ...(config ? [...kindViolations(config), ...lengthViolations(context.config, config, null)] : []),
+    ]);
   const corpus = await readCorpus(context);
+  const { tasks, knownTasks } = await readTasks(context, tokenizer, corpus);
+  requireFit(context.config, config, tasks);
   const { batch_size, sequence_length } = context.config;
   const [train, fitness, report] = (['train', 'fitness', 'report'] as const).map((name) =>
     encodeSplit(tokenizer, corpus.splits[name]),
   ) as [TokenStream, TokenStream, TokenStream];
   requireCorpusSize({ train, fitness, report }, batch_size, sequence_length);
-  const { tasks, knownTasks } = await readTasks(context, tokenizer, corpus);
-  requirePositions(context.config, config, tasks);
   const identity = ['model', 'corpus', 'tasks'].flatMap((port) =>
     context.inputs(port).map(({ ref }) => ref.digest),
   );
@@ -107,19 +113,35 @@ async function readTasks(
   return { tasks: taskRows(unknown, tokenizer), knownTasks: texts.length - unknown.length };
 }
 
-function requirePositions(
+function requireFit(
+  settings: QuietstarConfig,
+  config: ModelConfig,
+  tasks: readonly ScoredRow[] | null,
+): void {
+  const ofKind = kindViolations(config);
+  const tooLong = lengthViolations(settings, config, tasks);
+  if (ofKind.length > 0) throw new UnfitModelError([...ofKind, ...tooLong]);
+  if (tooLong.length > 0) throw new ThoughtsTooLongError(tooLong);
+}
+
+/** What the model has that thoughts cannot do with. */
+function kindViolations(config: ModelConfig): FieldViolation[] {
+  return unthinkable(config).map((one) => ({ ...one, field: `inputs.model[0].config.${one.field}` }));
+}
+
+/** Rows that are longer with their thoughts than the model has positions for. */
+function lengthViolations(
   settings: QuietstarConfig,
   { contextLength }: ModelConfig,
   tasks: readonly ScoredRow[] | null,
-): void {
+): FieldViolation[] {
   const lengths: [field: string, tokens: number][] = [['config.sequence_length', settings.sequence_length]];
   if (tasks) lengths.push(['inputs.tasks', tasks[0]?.inputs.length ?? 0]);
-  const violations = lengths
+  return lengths
     .map(([field, tokens]) => ({ field, tokens, needed: positionsOf(tokens, settings) }))
     .filter(({ needed }) => needed > contextLength)
     .map(({ field, tokens, needed }) => ({
       field,
       description: `has rows of ${tokens} tokens, which take ${needed} positions with their thoughts; the model has ${contextLength}`,
     }));
-  if (violations.length > 0) throw new ThoughtsTooLongError(violations);
 }

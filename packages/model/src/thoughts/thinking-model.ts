@@ -1,3 +1,4 @@
+import type { FieldViolation } from '@agentforge/errors';
 import {
   concat,
   crossEntropy,
@@ -13,6 +14,7 @@ import {
   type Tensor,
   tensor,
 } from '@agentforge/tensor';
+import type { ModelConfig } from '../config/model-config.js';
 import type { LayerCache } from '../llama/kv-cache.js';
 import type { LlamaModel } from '../llama/llama-model.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
@@ -41,6 +43,13 @@ export interface Talk {
   readonly policy: Tensor | null;
 }
 
+/** What a model has that thoughts cannot do with: they need attention to everything before them. */
+export function unthinkable(config: ModelConfig): FieldViolation[] {
+  return (['memory', 'slidingWindow', 'recursion'] as const)
+    .filter((field) => config[field] !== undefined)
+    .map((field) => ({ field, description: 'is not possible for a model that thinks; use a plain llama' }));
+}
+
 /**
  * A Llama that can think between two tokens: three embeddings of its own (start, end, pause) and a mixing head. The Llama
  * in it stays what it is: without thoughts it is the same function.
@@ -57,9 +66,7 @@ export class ThinkingModel extends Module {
    */
   constructor(llama: LlamaModel, marks: Float32Array, head: MixingHead) {
     super();
-    const violations = (['memory', 'slidingWindow', 'recursion'] as const)
-      .filter((field) => llama.config[field] !== undefined)
-      .map((field) => ({ field, description: 'is not possible for a model that thinks; use a plain llama' }));
+    const violations = unthinkable(llama.config);
     if (violations.length > 0) throw new InvalidThinkingError(violations);
     this.llama = llama;
     this.thought_tokens = parameter(tensor(marks, [3, llama.config.hiddenSize]));

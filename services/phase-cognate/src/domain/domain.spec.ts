@@ -1,14 +1,17 @@
 import {
   byteTokenizer,
   corpusFromBytes,
+  encodeModelFiles,
   LlamaModel,
+  memorySource,
   presetConfig,
+  readModelParts,
   splitDisjoint,
   titansMag,
   trainBpe,
 } from '@agentforge/model';
 import { Philox } from '@agentforge/tensor';
-import { baseViolations } from '../base-model.js';
+import { baseViolations, fitBaseModel } from '../base-model.js';
 import { TrainingDivergedError } from './cognate.errors.js';
 import {
   checkCognateConfig,
@@ -146,9 +149,31 @@ describe('baseViolations()', () => {
     const tokenizer = trainBpe(['abab'.repeat(50)], { vocabSize: 258 });
     const found = titansMag({ ...base, numLayers: 5 }, { window: 8 });
     expect(baseViolations(wanted, found, tokenizer).map(({ field }) => field)).toEqual(
-      ['config.numLayers', 'config.slidingWindow', 'config.memory', 'tokenizer', 'tokenizer'].map(
+      ['config.numLayers', 'config.slidingWindow', 'config.memory', 'tokenizer'].map(
         (field) => `inputs.base_models[0].${field}`,
       ),
+    );
+  });
+});
+
+describe('fitBaseModel()', () => {
+  it('names what is wrong with every file, and with the shape, at once', async () => {
+    const wanted = cognateConfig.parse({ tokenizer: 'byte', vocab_size: 257 });
+    const model = LlamaModel.init({ ...modelConfigOf(wanted), numLayers: 2 }, new Philox(1));
+    const files = encodeModelFiles(model, byteTokenizer());
+    model.dispose();
+    files.set('tokenizer.json', new TextEncoder().encode('['));
+    files.delete('model.safetensors');
+    const parts = await readModelParts(memorySource(files));
+    expect(() => fitBaseModel(wanted, parts)).toThrow(
+      expect.objectContaining({
+        reason: 'UNFIT_BASE_MODEL',
+        fieldViolations: [
+          'inputs.base_models[0]/model.safetensors',
+          'inputs.base_models[0]/tokenizer.json',
+          'inputs.base_models[0].config.numLayers',
+        ].map((field) => expect.objectContaining({ field }) as object),
+      }),
     );
   });
 });

@@ -10,6 +10,17 @@ export class TrainingDivergedError extends AppError {
   }
 }
 
+/** A model that cannot be taught to think; one violation per reason. */
+export class UnfitModelError extends AppError {
+  constructor(violations: readonly FieldViolation[]) {
+    const reasons = violations.map(({ field, description }) => `${field} ${description}`).join('; ');
+    super('INVALID_ARGUMENT', `the model cannot learn to think: ${reasons}`, {
+      reason: 'UNFIT_MODEL',
+      fieldViolations: violations,
+    });
+  }
+}
+
 /** Rows with their thoughts are longer than the model has positions for. */
 export class ThoughtsTooLongError extends AppError {
   constructor(violations: readonly FieldViolation[]) {
