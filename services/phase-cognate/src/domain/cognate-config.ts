@@ -38,10 +38,10 @@ const specialisation = z.strictObject({
     .min(0.01)
     .max(0.99)
     .default(0.5)
-    .describe('titans-mag: share of max_step that the memory steps have when this model forks off'),
+    .describe('titans-mag only: share of max_step that the memory steps have when this model forks off'),
   halt_threshold: haltThreshold
     .optional()
-    .describe('recursion: halting threshold of this model. Default: that of the phase'),
+    .describe('recursion only: halting threshold of this model. Default: that of the phase'),
   region: z
     .strictObject({
       from: z.number().min(0).max(1).describe('Where the region begins, as a part of the train split'),
@@ -54,6 +54,13 @@ const specialisation = z.strictObject({
 
 /** What sets one founding model apart: the data it learns from. */
 export type Specialisation = z.output<typeof specialisation>;
+
+/** What sets models apart where the configuration does not say, whatever their architecture: some of it has no effect then. */
+const DEFAULT_SPECIALISATIONS = [
+  { name: 'reasoning', arithmetic: 0.05, surprise_weight: 0.7, halt_threshold: 0.95 },
+  { name: 'memory', sequence_length: 256, surprise_weight: 0.5, halt_threshold: 0.9 },
+  { name: 'speed', sequence_length: 64, surprise_weight: 0.3, halt_threshold: 0.99 },
+].map((one) => specialisation.parse(one));
 
 /** Configuration of the phase. Lengths in tokens. */
 export const cognateConfig = z.strictObject({
@@ -107,13 +114,7 @@ export const cognateConfig = z.strictObject({
     .array(specialisation)
     .min(1)
     .max(8)
-    .default(
-      [
-        { name: 'reasoning', arithmetic: 0.05, surprise_weight: 0.7, halt_threshold: 0.95 },
-        { name: 'memory', sequence_length: 256, surprise_weight: 0.5, halt_threshold: 0.9 },
-        { name: 'speed', sequence_length: 64, surprise_weight: 0.3, halt_threshold: 0.99 },
-      ].map((one) => specialisation.parse(one)),
-    )
+    .default(DEFAULT_SPECIALISATIONS)
     .describe('What sets the models apart; used in order, and again from the start when count is larger'),
   steps: z
     .int()
@@ -170,9 +171,14 @@ export const cognateConfig = z.strictObject({
     .min(1e-6)
     .max(1)
     .default(0.02)
-    .describe("Muon: largest learning rate; it follows AdamW's schedule in proportion"),
-  muon_momentum: z.number().min(0).max(0.999).default(0.95).describe('Muon: decay of the running gradient'),
-  muon_weight_decay: z.number().min(0).max(10).default(0.01).describe('Muon: decoupled decay'),
+    .describe("muon only: largest learning rate; it follows AdamW's schedule in proportion"),
+  muon_momentum: z
+    .number()
+    .min(0)
+    .max(0.999)
+    .default(0.95)
+    .describe('muon only: decay of the running gradient'),
+  muon_weight_decay: z.number().min(0).max(10).default(0.01).describe('muon only: decoupled decay'),
   clip_norm: z.number().min(1e-4).max(1e6).default(1).describe('Largest norm of all gradients together'),
   eval_interval: z
     .int()
@@ -232,6 +238,7 @@ export function checkCognateConfig(config: CognateConfig): ConfigViolation[] {
     );
   }
   for (const { field, description } of shapeViolations(config)) refuse(field, description);
+  for (const { field, description } of settingsWithoutEffect(config)) refuse(field, description);
   if (config.shared_steps >= config.steps) {
     refuse('shared_steps', `is ${config.shared_steps}; must be below steps (${config.steps})`);
   }
@@ -288,6 +295,32 @@ function shapeViolations(config: CognateConfig): readonly ConfigViolation[] {
     if (!(error instanceof InvalidModelConfigError)) throw error;
     return error.fieldViolations;
   }
+}
+
+const MUON_SETTINGS = ['muon_learning_rate', 'muon_momentum', 'muon_weight_decay'] as const;
+
+/** Settings that were changed and that nothing looks at. What is as it comes was not asked for. */
+function settingsWithoutEffect(config: CognateConfig): ConfigViolation[] {
+  const violations: ConfigViolation[] = [];
+  const refuse = (field: string, value: unknown, fix: string) =>
+    violations.push({ field, description: `is ${value} and has no effect; ${fix}, or leave it out` });
+  const asItComes = cognateConfig.parse({});
+  if (config.optimizer !== 'muon') {
+    for (const field of MUON_SETTINGS)
+      if (config[field] !== asItComes[field]) refuse(field, config[field], 'set optimizer to muon');
+  }
+  const defaults = new Set(DEFAULT_SPECIALISATIONS.map((one) => JSON.stringify(one)));
+  const unaltered = specialisation.parse({ name: 'any' });
+  config.specialisations.forEach((one, i) => {
+    if (defaults.has(JSON.stringify(one))) return;
+    const at = `specialisations[${i}]`;
+    const { surprise_weight, halt_threshold } = one;
+    if (config.architecture === 'llama' && surprise_weight !== unaltered.surprise_weight)
+      refuse(`${at}.surprise_weight`, surprise_weight, 'set architecture to titans-mag');
+    if (!config.recursion && halt_threshold !== undefined)
+      refuse(`${at}.halt_threshold`, halt_threshold, 'set recursion');
+  });
+  return violations;
 }
 
 /** Optimizer steps computed in all: the shared ones once. */

@@ -101,6 +101,32 @@ describe('cognateConfig', () => {
   });
 });
 
+describe('settings without effect', () => {
+  const own = { name: 'own', surprise_weight: 0.7, halt_threshold: 0.9 };
+  const specialisations = [own];
+  const muon = { muon_learning_rate: 0.01, muon_momentum: 0.9, muon_weight_decay: 0 };
+  const ofOwn = ['specialisations[0].surprise_weight', 'specialisations[0].halt_threshold'];
+
+  it('are refused, with what to do', () => {
+    expect(fields({ specialisations, ...muon })).toEqual([...Object.keys(muon), ...ofOwn]);
+    expect(fields({ specialisations, recursion: {} })).toEqual(ofOwn.slice(0, 1));
+    expect(fields({ specialisations, architecture: 'titans-mag' })).toEqual(ofOwn.slice(1));
+    expect(checkCognateConfig(cognateConfig.parse({ muon_momentum: 0.9 }))).toEqual([
+      {
+        field: 'muon_momentum',
+        description: 'is 0.9 and has no effect; set optimizer to muon, or leave it out',
+      },
+    ]);
+  });
+
+  it('are accepted where they have one, and where they are as they come', () => {
+    const whole = { architecture: 'titans-mag', recursion: {}, optimizer: 'muon' };
+    expect(fields({ specialisations, ...muon, ...whole })).toEqual([]);
+    const { muon_momentum, specialisations: usual } = cognateConfig.parse({});
+    expect(fields({ muon_momentum, specialisations: usual.slice(1) })).toEqual([]);
+  });
+});
+
 describe('planFounders()', () => {
   it('keeps the tokens of a step, whatever the length of a row', () => {
     const config = cognateConfig.parse({ batch_size: 16, sequence_length: 128 });
