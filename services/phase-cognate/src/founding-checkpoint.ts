@@ -2,7 +2,7 @@ import { encodeSafetensors, memorySource, openSafetensors, WEIGHTS_FILE } from '
 import type { Checkpoint, FileSet, StoredBlob } from '@agentforge/phase-runtime/worker';
 import { z } from 'zod';
 import type { LossPoint } from './domain/curves.js';
-import type { Founder, SplitLosses } from './domain/founder.js';
+import type { Founder, SplitLoss, SplitLosses } from './domain/founder.js';
 import type { LearnerState } from './domain/learner.js';
 
 const STATE_FILE = 'state.json';
@@ -29,6 +29,8 @@ const savedState = z.object({
   optimizerStep: z.int().min(0),
   cursor: cursorState,
   points: z.array(z.object({ series: z.string(), subject: z.string(), step: z.number(), value: z.number() })),
+  /** Losses of the model in training by split, as far as its last weights are evaluated. */
+  evaluated: z.record(z.string(), splitLoss).default({}),
   /** Losses of the finished models, by name. */
   losses: z.record(z.string(), z.object({ train: splitLoss, fitness: splitLoss, report: splitLoss })),
 });
@@ -42,6 +44,8 @@ export interface FoundingPosition {
   readonly founder: number;
   readonly step: number;
   readonly points: readonly LossPoint[];
+  /** Losses of the model in training by split, once it is trained: what is evaluated already. */
+  readonly evaluated: Readonly<Record<string, SplitLoss>>;
 }
 
 /** What a checkpoint brings back. */
@@ -82,6 +86,7 @@ export function encodeFounding(
   const state: z.input<typeof savedState> = {
     ...position,
     points: position.points.map((point) => ({ ...point })),
+    evaluated: { ...position.evaluated },
     losses,
     optimizerStep: learner.optimizer.step,
     cursor: learner.cursor as z.input<typeof cursorState>,
@@ -119,6 +124,7 @@ export async function decodeFounding(checkpoint: Checkpoint, sharedSteps: number
     founder: saved.founder,
     step: saved.step,
     points: saved.points,
+    evaluated: saved.evaluated,
     learner,
     shared:
       shared.size === 0

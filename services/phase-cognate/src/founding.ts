@@ -18,7 +18,7 @@ import { Philox } from '@agentforge/tensor';
 import { type BaseModel, readBaseModel } from './base-model.js';
 import { type CognateConfig, modelConfigOf, totalSteps } from './domain/cognate-config.js';
 import { CurveRecorder } from './domain/curves.js';
-import type { Founder, SplitLoss } from './domain/founder.js';
+import type { Founder, SplitLoss, SplitLosses } from './domain/founder.js';
 import { type FounderPlan, planFounders } from './domain/founder-plan.js';
 import { encodeData, type FoundingData, founderRows, sharedRows } from './domain/founding-data.js';
 import { Learner, type LearnerState } from './domain/learner.js';
@@ -41,7 +41,7 @@ const SHARED = 'shared';
 
 /**
  * Trains the founding models: one initialisation, the shared steps, then each model from there on its own mix.
- * At any moment the state is (model in training, step, tensors, cursor, curves, finished models): all of it goes into a
+ * At any moment the state is (model in training, step, tensors, cursor, curves, its losses, finished models): all of it goes into a
  * checkpoint, and nothing else has an influence on what comes out.
  */
 export class Founding {
@@ -57,6 +57,7 @@ export class Founding {
   private corpusDigest = '';
   private founder = -1;
   private step = 0;
+  private evaluated: Readonly<Record<string, SplitLoss>> = {};
 
   constructor(private readonly context: PhaseContext<CognateConfig>) {
     this.config = context.config;
@@ -80,8 +81,8 @@ export class Founding {
     this.tokenizerFiles = tokenizer.files();
     const data = encodeData(checked.splits, tokenizer, this.config, this.plans, this.rng);
     if (restored) {
-      const { founder, step, points, shared, finished } = restored;
-      Object.assign(this, { founder, step, shared, finished: new Map(finished) });
+      const { founder, step, points, evaluated, shared, finished } = restored;
+      Object.assign(this, { founder, step, evaluated, shared, finished: new Map(finished) });
       this.recorder = new CurveRecorder(this.config.steps, points);
     }
     let saved = restored?.learner;
@@ -177,17 +178,36 @@ export class Founding {
   private async finish(plan: FounderPlan, learner: Learner, tokenizer: Tokenizer, data: FoundingData) {
     this.context.progress(this.fraction(), `evaluating ${plan.name}`);
     const { halt_threshold } = plan.specialisation;
-    if (halt_threshold !== undefined) learner.moveHaltThreshold(halt_threshold);
+    // Once: where something is evaluated already, the weights are those of a checkpoint from behind this line.
+    if (halt_threshold !== undefined && Object.keys(this.evaluated).length === 0)
+      learner.moveHaltThreshold(halt_threshold);
     const losses = {
-      train: this.evaluate(learner, data.train, data.report.tokens.length),
-      fitness: this.evaluate(learner, data.fitness),
-      report: this.evaluate(learner, data.report),
+      train: await this.evaluateOnce(learner, 'train', data.train, data.report.tokens.length),
+      fitness: await this.evaluateOnce(learner, 'fitness', data.fitness),
+      report: await this.evaluateOnce(learner, 'report', data.report),
     };
+    this.evaluated = {};
     const files = new Map<string, StoredBlob>();
     for (const [path, bytes] of encodeModelFiles(learner.model, tokenizer)) {
       files.set(path, await this.context.store(bytes));
     }
     this.finished.set(plan.name, { files, losses, weights: learner.model.exportWeights() });
+  }
+
+  /** The loss of a trained model on a split, with a safe point behind it; what the checkpoint holds is not measured again. */
+  private async evaluateOnce(
+    learner: Learner,
+    split: keyof SplitLosses,
+    stream: TokenStream,
+    maxTokens?: number,
+  ): Promise<SplitLoss> {
+    const { context } = this;
+    const loss = this.evaluated[split] ?? this.evaluate(learner, stream, maxTokens);
+    if (!this.evaluated[split]) {
+      this.evaluated = { ...this.evaluated, [split]: loss };
+      if (context.isSafePointDue()) await context.safePoint(() => this.snapshot(learner));
+    }
+    return loss;
   }
 
   private evaluate(learner: Learner, stream: TokenStream, maxTokens = stream.tokens.length): SplitLoss {
@@ -207,6 +227,7 @@ export class Founding {
       founder: this.founder,
       step: this.step,
       points: this.recorder.saved(),
+      evaluated: this.evaluated,
     };
     return encodeFounding(position, learner.state(), {
       shared: this.shared?.files ?? new Map(),
