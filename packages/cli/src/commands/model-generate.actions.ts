@@ -1,5 +1,6 @@
 import { type Generation, generate, generateBatch, type LoadedModel } from '@agentforge/model';
 import { type OpenModel, openModel } from '../api/open-model.js';
+import { UsageError } from '../errors.js';
 import { formatNumber } from '../output/units.js';
 import type { Session } from '../session.js';
 import { loadThinking, type ThinkOptions, thinkOnce, wantsThoughts } from './model-think.actions.js';
@@ -13,6 +14,8 @@ export interface GenerateCommandOptions extends ThinkOptions {
   readonly topP?: number;
   readonly stop?: readonly string[];
   readonly seed: number;
+  /** Supervision steps of a model with recursion. */
+  readonly ponderSteps?: number;
 }
 
 /** Continues a prompt, once or several times, printing as it goes. */
@@ -24,6 +27,8 @@ export async function modelGenerate(
   const prompt = options.prompt === '-' ? await session.io.readStdin() : options.prompt;
   const format = await session.format();
   const isThinking = wantsThoughts(options, format);
+  if (isThinking && options.ponderSteps !== undefined)
+    throw new UsageError('--ponder-steps is for models with recursion, which cannot think between tokens');
   const signal = session.io.interruption();
   const opened = await openModel(session, where);
   try {
@@ -55,11 +60,21 @@ async function continueAll(
   signal: AbortSignal,
   print: (text: string) => void,
 ): Promise<Generation[]> {
-  const loaded = await opened.load();
+  const loaded = pondering(await opened.load(), options.ponderSteps);
   try {
     return options.samples === 1
       ? [await continueOnce(loaded, prompt, options, signal, print)]
       : await continueOften(loaded, prompt, options, signal);
+  } finally {
+    loaded.model.dispose();
+  }
+}
+
+/** The model with as many supervision steps as are asked for; the one that was loaded is freed. */
+function pondering(loaded: LoadedModel, steps: number | undefined): LoadedModel {
+  if (steps === undefined) return loaded;
+  try {
+    return { ...loaded, model: loaded.model.reasoningFor(steps) };
   } finally {
     loaded.model.dispose();
   }

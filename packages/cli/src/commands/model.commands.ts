@@ -86,6 +86,11 @@ Examples:
       1,
     )
     .option('--seed <seed>', 'same seed, same text', wholeNumber(0), 0)
+    .option(
+      '--ponder-steps <count>',
+      'supervision steps per token of a model with recursion; default: as trained',
+      wholeNumber(1, 64),
+    )
     .option('--think', 'think before every token; thoughts are not part of the text')
     .option('--show-thoughts', 'think, and print each thought before its token')
     .option('--thought-length <tokens>', 'of each thought; default: as learnt', wholeNumber(1, 1024))

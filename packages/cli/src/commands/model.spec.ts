@@ -14,7 +14,7 @@ import {
   ThinkingModel,
   trainBpe,
 } from '@agentforge/model';
-import { Philox } from '@agentforge/tensor';
+import { Philox, uniform } from '@agentforge/tensor';
 import { InterruptedError } from '../errors.js';
 import { runCommand } from '../run-command.js';
 import { fakeIo } from '../testing/fake-io.js';
@@ -50,6 +50,40 @@ async function forge(args: string[], stdin = '') {
 
 describe('forge model generate', () => {
   const options = ['generate', 'model', '-p', 'the cat', '-n', '12', '--seed', '4'];
+
+  it('reasons for fewer steps when asked to, and refuses steps that there are not', async () => {
+    const recursion = { latentSteps: 1, cycles: 1, supervisionSteps: 3, haltThreshold: 0.9 };
+    const recursive = LlamaModel.init({ ...CONFIG, recursion }, new Philox(2));
+    const sharp = new Philox(3);
+    for (const parameter of recursive.parameters())
+      if (parameter.shape.length > 1)
+        parameter.write(uniform(sharp, parameter.shape, -0.5, 0.5).toFloat32Array());
+    await saveModel(join(cwd, 'recursive'), recursive, tokenizer);
+    const fewer = recursive.reasoningFor(1);
+    const texts = await Promise.all(
+      [recursive, fewer].map((one) =>
+        generateText(one, tokenizer, 'the cat', { maxTokens: 12, temperature: 0 }),
+      ),
+    );
+    expect(texts[0]?.text).not.toBe(texts[1]?.text);
+    const greedy = ['-p', 'the cat', '-n', '12', '-t', '0'];
+    for (const [args, expected] of [
+      [[], texts[0]],
+      [['--ponder-steps', '1'], texts[1]],
+    ] as const)
+      expect((await forge(['generate', 'recursive', ...greedy, ...args])).out).toBe(
+        `the cat${expected?.text}\n`,
+      );
+    for (const where of ['recursive', 'model']) {
+      const { code, err } = await forge(['generate', where, ...greedy, '--ponder-steps', '4']);
+      expect(code).not.toBe(0);
+      expect(err).toMatch(/steps is 4/);
+    }
+    expect((await forge(['generate', 'model', '--think', '--ponder-steps', '1'])).err).toMatch(
+      /cannot think/,
+    );
+    for (const one of [recursive, fewer]) one.dispose();
+  });
 
   it('prints the text as it comes, and what it took on standard error', async () => {
     const expected = await generateText(model, tokenizer, 'the cat', {

@@ -217,6 +217,19 @@ export class LlamaModel extends Module {
     return weights;
   }
 
+  /**
+   * A second model with equal weights that takes fewer supervision steps for every token, and keeps less in its caches. Each step
+   * was trained to answer, so an earlier one does too.
+   * @param steps  1 to the supervision steps of this model
+   * @throws ArgumentError  INVALID_ARGUMENT: out of range, or a model without recursion
+   */
+  reasoningFor(steps: number): LlamaModel {
+    this.checkSteps({ steps });
+    const { recursion, ...config } = this.config;
+    const shorter = recursion && { recursion: { ...recursion, supervisionSteps: steps } };
+    return LlamaModel.fromState({ ...config, ...shorter }, this.exportWeights());
+  }
+
   /** A second model with equal weights. */
   clone(): LlamaModel {
     return LlamaModel.fromState(this.config, this.exportWeights());

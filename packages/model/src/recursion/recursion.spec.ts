@@ -144,18 +144,26 @@ describe('a model with recursion', () => {
 
   it('takes fewer steps when asked to, and refuses what it does not have', () => {
     const ids = tensor(randomTokens(8, 2), [1, 8]);
-    const fewer = LlamaModel.fromState(withRecursion({ supervisionSteps: 2 }), model.exportWeights());
+    const fewer = model.reasoningFor(2);
+    const ownCache = new KvCache(fewer.config, { capacity: 8 });
     noGrad(() =>
       scope(() => {
         expect(model.forward(ids, { steps: 2 }).toFloat32Array()).toEqual(
           fewer.forward(ids).toFloat32Array(),
         );
+        expectClose(
+          fewer.forward(ids, { cache: ownCache }).toFloat32Array(),
+          model.forward(ids, { steps: 2 }).toFloat32Array(),
+        );
       }),
     );
     for (const steps of [0, 4, 1.5]) expect(() => model.forward(ids, { steps })).toThrow(/steps is/);
+    for (const steps of [0, 4, 1.5]) expect(() => model.reasoningFor(steps)).toThrow(/steps is/);
+    expect(run(fewer, randomTokens(64, 2)).ponder.meanSteps).toBeLessThanOrEqual(2);
     const cache = new KvCache(CONFIG, { capacity: 8 });
     expect(() => model.forward(ids, { steps: 2, cache })).toThrow(/with a cache/);
     cache.dispose();
+    ownCache.dispose();
     fewer.dispose();
     ids.dispose();
   });
