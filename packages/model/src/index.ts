@@ -74,6 +74,7 @@ export {
   type Accuracy,
   type EvaluateTasksOptions,
   evaluateTasks,
+  oversizedTasks,
   type TaskResult,
   type TasksEvaluation,
 } from './evaluation/evaluate-tasks.js';
@@ -88,7 +89,8 @@ export {
   parseTasks,
   type Task,
 } from './evaluation/task-file.js';
-export { InvalidTaskFileError } from './evaluation/tasks.errors.js';
+export { type TaskText, taskText, unknownTasks } from './evaluation/task-text.js';
+export { InvalidTaskFileError, TasksKnownError } from './evaluation/tasks.errors.js';
 export { DraftFile } from './files/draft-file.js';
 export type { FilePlan } from './files/file-plan.js';
 export { directorySource, type FileSource, memorySource } from './files/file-source.js';

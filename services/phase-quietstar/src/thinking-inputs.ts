@@ -12,12 +12,14 @@ import {
   splitDisjoint,
   type Tokenizer,
   type TokenStream,
+  taskText,
+  unknownTasks,
   unthinkable,
 } from '@agentforge/model';
 import type { InputArtifact, PhaseContext } from '@agentforge/phase-runtime/worker';
-import { TasksKnownError, ThoughtsTooLongError, UnfitModelError } from './domain/quietstar.errors.js';
+import { ThoughtsTooLongError, UnfitModelError } from './domain/quietstar.errors.js';
 import { positionsOf, type QuietstarConfig } from './domain/quietstar-config.js';
-import { taskRows, taskText } from './domain/scored-rows.js';
+import { taskRows } from './domain/scored-rows.js';
 import type { ThinkerWeights } from './domain/thinker.js';
 
 /** Everything the phase reads. */
@@ -105,12 +107,9 @@ async function readTasks(
 ): Promise<{ tasks: ScoredRow[] | null; knownTasks: number }> {
   const [artifact] = context.inputs('tasks');
   if (!artifact) return { tasks: null, knownTasks: 0 };
-  const texts = parseTasks(new TextDecoder().decode(await artifact.bytes()), artifact.name).map(taskText);
-  const unknown = texts.filter(
-    ({ prompt, answer }) => !splits.train.documents.some((text) => text.includes(prompt + answer)),
-  );
-  if (unknown.length === 0) throw new TasksKnownError(texts.length);
-  return { tasks: taskRows(unknown, tokenizer), knownTasks: texts.length - unknown.length };
+  const tasks = parseTasks(new TextDecoder().decode(await artifact.bytes()), artifact.name);
+  const unknown = unknownTasks(tasks, splits.train.documents);
+  return { tasks: taskRows(unknown.map(taskText), tokenizer), knownTasks: tasks.length - unknown.length };
 }
 
 function requireFit(

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { FieldViolation } from '@agentforge/errors';
+import type { ModelConfig } from '../config/model-config.js';
 import { resultOf } from '../generation/generate.js';
 import { generateBatch } from '../generation/generate-batch.js';
 import type { LlamaModel } from '../llama/llama-model.js';
@@ -17,6 +18,8 @@ export interface EvaluateTasksOptions {
   readonly oracle?: Oracle;
   /** Stops with its reason. */
   readonly signal?: AbortSignal;
+  /** Called before each forward pass; throw from it to stop. */
+  readonly checkCancelled?: () => void;
   /** Called after every task, in no certain order. */
   readonly onTask?: (result: TaskResult) => void;
 }
@@ -69,8 +72,7 @@ export async function evaluateTasks(
   const started = performance.now();
   const choices = tasks.filter((task) => task.type === 'choice');
   const questions = tasks.filter((task) => task.type === 'generate');
-  const startId = model.config.bosTokenId ?? model.config.eosTokenId ?? tokenizer.eosId ?? 0;
-  const rows = choices.flatMap((task) => task.choices.map((_, i) => choiceRow(tokenizer, task, i, startId)));
+  const rows = choiceRows(model.config, tokenizer, choices);
   check(model, tokenizer, rows, questions, options);
   const results = new Map<string, TaskResult>();
   const add = (result: TaskResult): void => {
@@ -87,18 +89,29 @@ export async function evaluateTasks(
   };
 }
 
-function check(
-  model: LlamaModel,
+/** Tasks that are too long for the context of a model; fields are their ids. */
+export function oversizedTasks(
+  config: ModelConfig,
+  tokenizer: Tokenizer,
+  tasks: readonly Task[],
+): FieldViolation[] {
+  const choices = tasks.filter((task) => task.type === 'choice');
+  const questions = tasks.filter((task) => task.type === 'generate');
+  return oversized(config, tokenizer, choiceRows(config, tokenizer, choices), questions);
+}
+
+function choiceRows(config: ModelConfig, tokenizer: Tokenizer, choices: readonly ChoiceTask[]): ChoiceRow[] {
+  const startId = config.bosTokenId ?? config.eosTokenId ?? tokenizer.eosId ?? 0;
+  return choices.flatMap((task) => task.choices.map((_, i) => choiceRow(tokenizer, task, i, startId)));
+}
+
+function oversized(
+  { contextLength }: ModelConfig,
   tokenizer: Tokenizer,
   rows: readonly ChoiceRow[],
   questions: readonly GenerateTask[],
-  { batchSize = DEFAULT_BATCH }: EvaluateTasksOptions,
-): void {
-  const { contextLength } = model.config;
+): FieldViolation[] {
   const violations: FieldViolation[] = [];
-  if (!Number.isInteger(batchSize) || batchSize < 1) {
-    violations.push({ field: 'batchSize', description: `is ${batchSize}; must be a whole number ≥ 1` });
-  }
   const tooLong = (id: string, tokens: number, room: number): void => {
     if (tokens <= room) return;
     violations.push({ field: id, description: `has ${tokens} tokens, but there is room for ${room}` });
@@ -106,6 +119,21 @@ function check(
   // The last token of a choice is predicted, not read.
   for (const { task, ids } of rows) tooLong(task.id, ids.length - 1, contextLength);
   for (const { id, prompt } of questions) tooLong(id, tokenizer.encode(prompt).length, contextLength - 1);
+  return violations;
+}
+
+function check(
+  model: LlamaModel,
+  tokenizer: Tokenizer,
+  rows: readonly ChoiceRow[],
+  questions: readonly GenerateTask[],
+  { batchSize = DEFAULT_BATCH }: EvaluateTasksOptions,
+): void {
+  const violations: FieldViolation[] = [];
+  if (!Number.isInteger(batchSize) || batchSize < 1) {
+    violations.push({ field: 'batchSize', description: `is ${batchSize}; must be a whole number ≥ 1` });
+  }
+  violations.push(...oversized(model.config, tokenizer, rows, questions));
   if (violations.length > 0) throw new InvalidEvaluationError(violations);
 }
 
@@ -113,7 +141,7 @@ async function runChoices(
   model: LlamaModel,
   tasks: readonly ChoiceTask[],
   rows: readonly ChoiceRow[],
-  { batchSize = DEFAULT_BATCH, signal }: EvaluateTasksOptions,
+  { batchSize = DEFAULT_BATCH, signal, checkCancelled }: EvaluateTasksOptions,
   add: (result: TaskResult) => void,
 ): Promise<void> {
   const scores = new Map<string, { nats: number[]; perByte: number[] }>(
@@ -123,6 +151,7 @@ async function runChoices(
   const byLength = [...rows].sort((a, b) => b.ids.length - a.ids.length);
   for (let at = 0; at < byLength.length; at += batchSize) {
     signal?.throwIfAborted();
+    checkCancelled?.();
     const batch = byLength.slice(at, at + batchSize);
     logLikelihoods(model, batch).forEach((nats, i) => {
       const { task, choice, bytes } = batch[i] as ChoiceRow;
@@ -151,7 +180,7 @@ async function runQuestions(
   model: LlamaModel,
   tokenizer: Tokenizer,
   tasks: readonly GenerateTask[],
-  { batchSize = DEFAULT_BATCH, oracle, signal }: EvaluateTasksOptions,
+  { batchSize = DEFAULT_BATCH, oracle, signal, checkCancelled }: EvaluateTasksOptions,
   add: (result: TaskResult) => void,
 ): Promise<void> {
   for (const group of sameSettings(tasks)) {
@@ -165,6 +194,7 @@ async function runQuestions(
         concurrency: batchSize,
         ...(signal === undefined ? {} : { signal }),
       }),
+      checkCancelled,
     );
     signal?.throwIfAborted();
     generations.forEach(({ text }, i) => {

@@ -3,10 +3,12 @@ import { presetConfig } from '../config/model-config.js';
 import { generateText } from '../generation/generate.js';
 import { LlamaModel } from '../llama/llama-model.js';
 import { trainBpe } from '../tokenizer/bpe-trainer.js';
-import { evaluateTasks } from './evaluate-tasks.js';
+import { evaluateTasks, oversizedTasks } from './evaluate-tasks.js';
 import { ORACLES } from './oracles.js';
 import { choiceRow } from './score-choices.js';
 import { type ChoiceTask, type GenerateTask, parseTasks, type Task } from './task-file.js';
+import { unknownTasks } from './task-text.js';
+import { TasksKnownError } from './tasks.errors.js';
 
 const tokenizer = trainBpe(['the cat sat on the mat and the dog sat on the log '.repeat(4)], {
   vocabSize: 290,
@@ -91,6 +93,27 @@ describe('parseTasks()', () => {
       );
     }
     expect(() => parseTasks('\n\n', 'f')).toThrow(/no tasks/);
+  });
+});
+
+describe('unknownTasks()', () => {
+  const tasks = parseTasks(
+    lines(
+      { type: 'choice', id: 'a', prompt: '2 + 2 =', choices: [' 3', ' 4'], answer: 1 },
+      { type: 'generate', id: 'b', prompt: '1+2=', answer: ['3', '03'] },
+    ),
+    'f',
+  );
+
+  it('leaves out those that a text gives away with the right answer', () => {
+    const left = (...documents: string[]) => unknownTasks(tasks, documents).map(({ id }) => id);
+    expect(left('so 2 + 2 = 4 is')).toEqual(['b']);
+    expect(left('so 2 + 2 = 3 is', '1+2=33\n')).toEqual(['a', 'b']);
+    expect(left('x', '1+2=3\n')).toEqual(['a']);
+  });
+
+  it('refuses a file of which nothing is left', () => {
+    expect(() => unknownTasks(tasks, ['2 + 2 = 4', '1+2=3\n'])).toThrow(TasksKnownError);
   });
 });
 
@@ -202,6 +225,30 @@ describe('evaluateTasks()', () => {
       name: 'InvalidEvaluationError',
       fieldViolations: ['batchSize', 'a', 'a', 'b'].map((field) => expect.objectContaining({ field })),
     });
+    expect(oversizedTasks(model.config, tokenizer, tasks).map(({ field }) => field)).toEqual(['a', 'a', 'b']);
+  });
+
+  it('asks before every forward pass whether to go on, and leaves nothing behind when not', async () => {
+    const before = memoryStats().liveTensors;
+    const question = parseTasks(
+      lines({ type: 'generate', prompt: 'the', answer: 'x', stop: ['never'], max_tokens: 6 }),
+      'f',
+    );
+    for (const [tasks, passes] of [
+      [CHOICES, 2],
+      [question, 3],
+    ] as const) {
+      let asked = 0;
+      const checkCancelled = () => {
+        asked += 1;
+        if (asked === passes) throw new Error('enough');
+      };
+      await expect(evaluateTasks(model, tokenizer, tasks, { batchSize: 1, checkCancelled })).rejects.toThrow(
+        'enough',
+      );
+      expect(asked).toBe(passes);
+    }
+    expect(memoryStats().liveTensors).toBe(before);
   });
 
   it('stops when aborted', async () => {

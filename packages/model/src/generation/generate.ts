@@ -53,11 +53,23 @@ export async function generateText(
   return resultOf(generate(model, tokenizer, prompt, options));
 }
 
-/** Runs a generator to its end and gives what it returns. */
-export async function resultOf<T>(pieces: AsyncGenerator<unknown, T>): Promise<T> {
-  for (;;) {
-    const step = await pieces.next();
-    if (step.done) return step.value;
+/**
+ * Runs a generator to its end and gives what it returns.
+ * @param checkCancelled  called before each piece; throw from it to stop: the generator is closed
+ */
+export async function resultOf<T>(
+  pieces: AsyncGenerator<unknown, T>,
+  checkCancelled?: () => void,
+): Promise<T> {
+  try {
+    for (;;) {
+      checkCancelled?.();
+      const step = await pieces.next();
+      if (step.done) return step.value;
+    }
+  } finally {
+    // Ends one that is not at its end; `T` is what nobody asks for any more.
+    await pieces.return(undefined as T);
   }
 }
 

@@ -1,8 +1,8 @@
-import { byteTokenizer, type ScoredRow, type ThinkingPoint, trainBpe } from '@agentforge/model';
+import { byteTokenizer, type ScoredRow, type ThinkingPoint, taskText, trainBpe } from '@agentforge/model';
 import { Philox } from '@agentforge/tensor';
 import { curvesOf, isKept } from './curves.js';
 import { checkQuietstarConfig, quietstarConfig, thoughtLengthAt } from './quietstar-config.js';
-import { taskRows, taskText, textRows } from './scored-rows.js';
+import { taskRows, textRows } from './scored-rows.js';
 import { bootstrapMean, correlation } from './statistics.js';
 import { accuracyOf, judge, measureTests } from './verdict.js';
 

@@ -31,13 +31,3 @@ export class ThoughtsTooLongError extends AppError {
     });
   }
 }
-
-/** Every task is part of the text that is learnt from: nothing is left to judge by. */
-export class TasksKnownError extends AppError {
-  constructor(tasks: number) {
-    super('INVALID_ARGUMENT', `all ${tasks} tasks occur in the train split of the corpus, answers included`, {
-      reason: 'TASKS_KNOWN',
-      fieldViolations: [{ field: 'inputs.tasks', description: 'must have a task that the corpus lacks' }],
-    });
-  }
-}

@@ -1,7 +1,7 @@
 import {
   countPromptTokens,
   type ScoredRow,
-  type Task,
+  type TaskText,
   type Tokenizer,
   type TokenStream,
 } from '@agentforge/model';
@@ -25,21 +25,6 @@ export function textRows({ tokens }: TokenStream, length: number, maxTokens: num
     rows.push({ inputs, targets });
   }
   return rows;
-}
-
-/** A task as text: what is given, and what is to be said. */
-export interface TaskText {
-  readonly id: string;
-  readonly prompt: string;
-  /** With what ends it: greedy decoding that is right about all of its tokens stops after exactly this. */
-  readonly answer: string;
-}
-
-/** Text of a task: its first answer and its first stop string, or its right choice. */
-export function taskText(task: Task): TaskText {
-  const { id, prompt } = task;
-  if (task.type === 'choice') return { id, prompt, answer: task.choices[task.answer] ?? '' };
-  return { id, prompt, answer: `${task.answer[0] ?? ''}${task.stop[0] ?? ''}` };
 }
 
 /**
