@@ -5,7 +5,7 @@ import type { EvolutionState } from './domain/evolution.js';
 const STATE_FILE = 'evolution.json';
 
 const saved = z.object({
-  /** Digests of the parents. */
+  /** Digests of the parents, and of the tasks. */
   parents: z.array(z.string()),
   state: z.object({
     individuals: z.array(z.looseObject({ id: z.string(), generation: z.int(), origin: z.string() })).min(1),
@@ -29,6 +29,6 @@ export async function decodeEvolution(
   const { state, parents: of } = saved.parse(
     JSON.parse(new TextDecoder().decode(await checkpoint.read(STATE_FILE))),
   );
-  if (of.join() !== parents.join()) throw new Error('it was made from other models');
+  if (of.join() !== parents.join()) throw new Error('it was made from other models or tasks');
   return state as unknown as EvolutionState;
 }

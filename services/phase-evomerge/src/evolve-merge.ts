@@ -16,7 +16,7 @@ import { layersOf, type Weights } from './domain/layout.js';
 import { recipeYaml } from './domain/recipe-yaml.js';
 import { judge, OUTCOMES, type Outcome } from './domain/verdict.js';
 import { SpreadEvaluator } from './evaluation/spread-evaluator.js';
-import { Evolving, uniformAverage } from './evolving.js';
+import { Evolving, requireSearchable, uniformAverage } from './evolving.js';
 import { mergeMetrics, mergeReport, type SplitEvaluations } from './evolving-report.js';
 import { type MergeInputs, type Parent, readInputs } from './merge-inputs.js';
 
@@ -29,8 +29,10 @@ const UNIFORM = 'uniform-average';
 /** Evolves a merge, or makes the uniform average when the fallback is asked for: the work of the phase. */
 export async function evolveMerge(context: PhaseContext<EvomergeConfig>): Promise<PhaseResult> {
   selectDevice(context.device, { threads: context.threads });
-  const inputs = await readInputs(context);
-  const meter = new CandidateMeter(inputs.config, context);
+  const inputs = await readInputs(context, (config, models) => {
+    if (context.fallback === '') requireSearchable(context.config, models, config.numLayers);
+  });
+  const meter = new CandidateMeter(inputs, context);
   const uniform = uniformAverage(inputs.parents.map(({ weights }) => weights));
   if (context.fallback !== '') return deliver(context, inputs, meter, { best: uniform, uniform });
   const evaluator = new SpreadEvaluator(context, inputs, meter);
@@ -52,7 +54,7 @@ async function deliver(
   { best, uniform, state }: Candidates,
 ): Promise<PhaseResult> {
   context.progress(0.95, 'measuring on the report split');
-  const evaluations = evaluateAll(inputs, meter, best, uniform);
+  const evaluations = await evaluateAll(inputs, meter, best, uniform);
   const lossOf = (name: string) => (evaluations.get(name) as SplitEvaluations).report.lossNats;
   const outcome: Outcome = state
     ? judge({
@@ -129,19 +131,21 @@ function recipeOf(
   return new TextEncoder().encode(yaml);
 }
 
-/** Losses of best, parents and uniform average on the whole fitness and report splits. */
-function evaluateAll(inputs: MergeInputs, meter: CandidateMeter, best: Weights, uniform: Weights) {
+/** Losses of best, parents and uniform average on the whole fitness and report splits, and what they solve of the tasks. */
+async function evaluateAll(inputs: MergeInputs, meter: CandidateMeter, best: Weights, uniform: Weights) {
   const subjects: [string, Weights][] = [
     [BEST, best],
     [UNIFORM, uniform],
     ...inputs.parents.map(({ name, weights }): [string, Weights] => [name, weights]),
   ];
-  return new Map<string, Record<'fitness' | 'report', Evaluation>>(
-    subjects.map(([name, weights]) => [
-      name,
-      { fitness: meter.evaluate(weights, inputs.fitness), report: meter.evaluate(weights, inputs.report) },
-    ]),
-  );
+  const evaluations = new Map<string, SplitEvaluations>();
+  for (const [name, weights] of subjects) {
+    const [fitness, report] = [inputs.fitness, inputs.report].map((split) =>
+      meter.evaluate(weights, split),
+    ) as [Evaluation, Evaluation];
+    evaluations.set(name, { fitness, report, taskAccuracy: await meter.taskAccuracy(weights) });
+  }
+  return evaluations;
 }
 
 /** The parent that the report split ranks first; the first of equals. */

@@ -1,14 +1,24 @@
 import type { Evaluation } from '@agentforge/model';
 import type { PhaseContext, PhaseMetricValue } from '@agentforge/phase-runtime/worker';
-import { bestOf, chosenOf, type EvolutionState, paretoFrontOf } from './domain/evolution.js';
+import {
+  bestOf,
+  chosenOf,
+  type EvolutionState,
+  type GenerationRecord,
+  paretoFrontOf,
+} from './domain/evolution.js';
 import type { EvomergeConfig } from './domain/evomerge-config.js';
 import type { Individual } from './domain/individual.js';
 import type { Outcome } from './domain/verdict.js';
 import { ContentNames } from './evaluation/content.js';
 import type { MergeInputs } from './merge-inputs.js';
 
-/** A model measured on both held-out splits. */
-export type SplitEvaluations = Readonly<Record<'fitness' | 'report', Evaluation>>;
+/** A model measured on both held-out splits, and on the tasks where there are some. */
+export interface SplitEvaluations {
+  readonly fitness: Evaluation;
+  readonly report: Evaluation;
+  readonly taskAccuracy: number | undefined;
+}
 
 /**
  * The metrics of the step.
@@ -26,7 +36,8 @@ export function mergeMetrics(
   const metrics: PhaseMetricValue[] = [];
   const add = (name: string, value: number, unit: string, split = '', subject = '') =>
     metrics.push({ name, value, unit, split, subject });
-  for (const [subject, bySplit] of evaluations) {
+  for (const [subject, { taskAccuracy, ...bySplit }] of evaluations) {
+    if (taskAccuracy !== undefined) add('task_accuracy', taskAccuracy, '1', '', subject);
     for (const [split, { lossNats, perplexity, bitsPerByte }] of Object.entries(bySplit)) {
       add('loss', lossNats, 'nats/token', split, subject);
       add('perplexity', perplexity, '1', split, subject);
@@ -70,10 +81,10 @@ export interface ReportFacts {
 /** The report of the phase: JSON, the same bytes for the same configuration, inputs and seed. */
 export function mergeReport(
   context: PhaseContext<EvomergeConfig>,
-  { parents, corpus, fitness, report, config }: MergeInputs,
+  { parents, corpus, fitness, report, config, tasks, knownTasks }: MergeInputs,
   { outcome, metrics, state, handedOn }: ReportFacts,
 ): Uint8Array {
-  const curve = (series: string, value: (record: EvolutionState['history'][number]) => number) => ({
+  const curve = (series: string, value: (record: GenerationRecord) => number) => ({
     series,
     subject: '',
     points: (state?.history ?? []).map((record) => [record.generation, value(record)]),
@@ -89,20 +100,23 @@ export function mergeReport(
       selected_by: {
         split: 'fitness',
         tokens: Math.min(fitness.tokens.length, context.config.fitness_tokens),
+        ...(tasks ? { tasks: tasks.length } : {}),
       },
       judged_by: { split: 'report', tokens: report.tokens.length },
+      ...(tasks ? { tasks_left_out: knownTasks } : {}),
       held_out_bytes_removed: corpus.removedBytes,
       held_out_13gram_overlap: corpus.overlap,
     },
     ...(handedOn === undefined ? {} : { handed_on: handedOn }),
     ...(state ? { best: chosenOf(state).id, fittest: bestOf(state).id, ended: state.ended } : {}),
-    ...(state && isMultiObjective(state) ? { pareto_front: frontOf(state) } : {}),
+    ...(state && isMultiObjective(state) ? { pareto_front: frontOf(state, tasks !== null) } : {}),
     metrics,
     curves: state
       ? [
           curve('fitness/best', ({ best }) => best),
           curve('fitness/mean', ({ mean }) => mean),
           curve('diversity', ({ diversity }) => diversity),
+          ...(tasks ? [curve('task_accuracy/best', ({ taskAccuracy = 0 }) => taskAccuracy)] : []),
         ]
       : [],
     history: state?.history ?? [],
@@ -116,10 +130,10 @@ function isMultiObjective({ memory }: EvolutionState): boolean {
 }
 
 /** The trade-offs found: each is better than every other individual in something, lowest loss first. */
-function frontOf(state: EvolutionState) {
+function frontOf(state: EvolutionState, hasTasks: boolean) {
   const chosen = chosenOf(state).id;
   return {
-    objectives: ['loss', 'flop_per_token', 'parameters', 'task_error'],
+    objectives: ['loss', 'flop_per_token', 'parameters', ...(hasTasks ? ['task_error'] : [])],
     handed_on_rule:
       'the fittest of those with a lower loss than every parent and the uniform average on the fitness split; where there is none, the lowest loss',
     individuals: paretoFrontOf(state).map(({ id, measured, fitness, layers }) => ({

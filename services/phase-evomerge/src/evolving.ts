@@ -64,15 +64,15 @@ export class Evolving {
       shapesOf(parameterShapes(inputs.config)),
       config.max_memory_mib * 2 ** 20,
     );
-    const genes = geneCount(this.options, this.rng);
-    if (genes > MAX_GENES) throw new TooManyGenesError(genes, MAX_GENES);
     this.state = beginEvolution(this.options, this.rng);
     this.enter(this.state);
   }
 
   /** Searches until generations or patience run out. */
   async run(): Promise<Evolved> {
-    const identity = this.inputs.parents.map(({ artifact }) => artifact.ref.digest);
+    const identity = ['models', 'tasks'].flatMap((port) =>
+      this.context.inputs(port).map(({ ref }) => ref.digest),
+    );
     const restored = await this.context.restore((checkpoint) => decodeEvolution(checkpoint, identity));
     if (restored) this.enter(restored);
     const save = async () => {
@@ -126,11 +126,14 @@ export class Evolving {
     this.pool.dropBefore(this.state.generation - 2);
     const last = this.state.history.at(-1);
     if (!last) return;
-    const { generation: step, best, mean, diversity } = last;
+    const { generation: step, best, mean, diversity, taskAccuracy } = last;
     this.context.progress((0.95 * (step + 1)) / (this.options.generations + 1), `generation ${step}`, [
       { series: 'fitness/best', subject: '', step, value: best },
       { series: 'fitness/mean', subject: '', step, value: mean },
       { series: 'diversity', subject: '', step, value: diversity },
+      ...(taskAccuracy === undefined
+        ? []
+        : [{ series: 'task_accuracy/best', subject: '', step, value: taskAccuracy }]),
     ]);
   }
 
@@ -148,6 +151,17 @@ export class Evolving {
     this.state = state;
     this.byId = new Map(state.individuals.map((individual) => [individual.id, individual]));
   }
+}
+
+/**
+ * Checks that the genes of a search can be learnt.
+ * @throws TooManyGenesError  INVALID_ARGUMENT
+ */
+export function requireSearchable(config: EvomergeConfig, models: number, layers: number): void {
+  const parents = Array.from({ length: models }, (_, i) => `p${i}`);
+  // Their number does not depend on the seed.
+  const genes = geneCount(optionsOf(config, parents, layers), new Philox(0));
+  if (genes > MAX_GENES) throw new TooManyGenesError(genes, MAX_GENES);
 }
 
 function optionsOf(config: EvomergeConfig, parents: readonly SourceId[], layers: number): EvolutionOptions {

@@ -4,7 +4,7 @@ import { checkEvomergeConfig, estimateEvomerge, evomergeConfig } from './domain/
 /** What the phase is: its name, ports, configuration and metrics, and the module that computes it. */
 export const evomergePhase = definePhase({
   name: 'evomerge',
-  version: '1.1.0',
+  version: '1.2.0',
   summary: 'Evolves a merge of models that have one ancestor.',
   inputs: [
     {
@@ -20,6 +20,14 @@ export const evomergePhase = definePhase({
       minCount: 1,
       maxCount: 1,
       summary: 'The text the parents learnt from; only its held-out parts are read.',
+    },
+    {
+      name: 'tasks',
+      artifactType: 'tasks',
+      minCount: 0,
+      maxCount: 1,
+      summary:
+        'Questions with answers as JSON lines: what candidates solve of them is part of their fitness.',
     },
   ],
   outputs: [
@@ -66,6 +74,11 @@ export const evomergePhase = definePhase({
       name: 'bits_per_byte',
       unit: 'bit/byte',
       summary: 'Loss per byte of text: independent of the vocabulary.',
+    },
+    {
+      name: 'task_accuracy',
+      unit: '1',
+      summary: 'Share of the tasks that are solved, by subject; candidates are selected by it.',
     },
     { name: 'parameters', unit: '1', summary: 'Parameters of the model that is handed on.' },
     { name: 'fitness', unit: '1', summary: 'Fitness of the best individual; the best parent has 1.' },

@@ -3,7 +3,7 @@ import { digestsOfResumedWork, digestsOfWork, PhaseBench } from '@agentforge/pha
 import { evomergeConfig } from '../src/domain/evomerge-config.js';
 import { evolveMerge } from '../src/evolve-merge.js';
 import { evomergePhase } from '../src/evomerge.phase.js';
-import { putParents, text, trainedWeights } from './parents.js';
+import { putParents, putTasks, text, trainedWeights } from './parents.js';
 
 /** Real searches, on machines that may be busy: ms. */
 const SLOW = 240_000;
@@ -46,9 +46,14 @@ function searchWith(early_stop_margin: number, seed: bigint) {
 }
 
 describe('early stop', () => {
-  it.each([1n, 2n])(
-    'saves tokens and changes neither the winner nor what was measured of it: seed %p',
-    async (seed) => {
+  it.each([
+    [1n, ''],
+    [2n, ''],
+    [1n, 'with tasks'],
+  ])(
+    'saves tokens and changes neither the winner nor what was measured of it: seed %p %s',
+    async (seed, tasks) => {
+      if (tasks) inputs.push({ port: 'tasks', artifacts: [await putTasks(bench.store)] });
       const [model, report = ''] = await digestsOfWork(searchWith(0.05, seed));
       const [fullModel, fullReport = ''] = await digestsOfWork(searchWith(0, seed));
       expect(model).toBe(fullModel);

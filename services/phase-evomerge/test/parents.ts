@@ -105,3 +105,18 @@ export async function filesOf(store: ArtifactStore, digest: string): Promise<Map
   }
   return files;
 }
+
+/** Questions that no text here answers; models of one kind give different answers to them. */
+const QUESTIONS = Array.from({ length: 12 }, (_, i) => ({
+  type: 'choice',
+  prompt: `in year ${'98'.repeat(2)}${i}`,
+  choices: ['1', '5', '8'],
+  answer: i % 3,
+}));
+
+/** Stores questions, more of them when wanted. */
+export function putTasks(store: ArtifactStore, more: readonly object[] = []): Promise<ArtifactRef> {
+  const lines = [...QUESTIONS, ...more].map((task) => `${JSON.stringify(task)}\n`).join('');
+  const label = { name: 'tasks.jsonl', type: 'tasks', mediaType: MEDIA_TYPES.jsonl };
+  return store.put(new TextEncoder().encode(lines), label);
+}

@@ -9,9 +9,10 @@ import {
 } from '@agentforge/phase-runtime/testing';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { evomergeConfig } from '../src/domain/evomerge-config.js';
+import { fitnessOf, type Measured } from '../src/domain/fitness.js';
 import { evolveMerge } from '../src/evolve-merge.js';
 import { evomergePhase } from '../src/evomerge.phase.js';
-import { filesOf, putModel, putParents, TINY, text, trainedWeights } from './parents.js';
+import { filesOf, putModel, putParents, putTasks, TINY, text, trainedWeights } from './parents.js';
 import { expectSameModel } from './same-model.js';
 
 /** Real searches, on machines that may be busy: ms. */
@@ -42,10 +43,11 @@ afterEach(async () => {
   await bench.close();
 });
 
-function inputsOf(models: ArtifactRef[]) {
+function inputsOf(models: ArtifactRef[], tasks?: ArtifactRef) {
   return [
     { port: 'models', artifacts: models },
     { port: 'corpus', artifacts: [corpus] },
+    ...(tasks ? [{ port: 'tasks', artifacts: [tasks] }] : []),
   ];
 }
 
@@ -92,6 +94,52 @@ describe('phase-evomerge', () => {
   );
 
   it(
+    'selects by what is solved of the tasks that the corpus does not give away, wherever it is stopped',
+    async () => {
+      const given = {
+        type: 'generate',
+        prompt: 'The keeper counted the',
+        answer: ' lamps',
+        stop: [' in'],
+        max_tokens: 6,
+      };
+      const asked = { ...given, id: 'asked', prompt: 'My keeper counted the' };
+      const tasks = await putTasks(bench.store, [given, asked, { ...asked, id: 'beyond' }]);
+      const config = evomergeConfig.parse({ ...CONFIG, generations: 2, fitness_tasks: 13 });
+      const test = { bench, work: evolveMerge, config, seed: 3n, inputs: inputsOf(parents, tasks) };
+      const whole = await digestsOfWork(test);
+      const report = (await bench.store.readJson(whole[1] ?? '')) as unknown as {
+        data: { selected_by: object; tasks_left_out: number };
+        metrics: { name: string; subject: string; value: number }[];
+        curves: { series: string; points: [number, number][] }[];
+        best: string;
+        lineage: { id: string; origin: string; fitness: number; measured: Measured }[];
+      };
+      expect(report.data).toMatchObject({ selected_by: { tasks: 13 }, tasks_left_out: 1 });
+      const { lineage, metrics, curves } = report;
+      const accuracies = lineage.map(({ measured }) => measured.taskAccuracy ?? Number.NaN);
+      for (const accuracy of accuracies)
+        expect(Number.isInteger(Math.round(1e9 * accuracy * 13) / 1e9)).toBe(true);
+      expect(new Set(accuracies).size).toBeGreaterThan(1);
+      const reference = lineage
+        .filter(({ origin }) => origin === 'parent')
+        .toSorted((a, b) => a.measured.lossNats - b.measured.lossNats)[0]?.measured as Measured;
+      for (const { fitness, measured } of lineage)
+        expect(fitness).toBe(fitnessOf(measured, reference, config.fitness_weights));
+      const solved = lineage.find(({ id }) => id === report.best)?.measured.taskAccuracy;
+      const said = metrics.filter(({ name }) => name === 'task_accuracy');
+      expect(said.map(({ subject }) => subject)).toEqual(['best', 'uniform-average', 'a', 'b', 'c']);
+      expect(said[0]?.value).toBe(solved);
+      expect(curves.find(({ series }) => series === 'task_accuracy/best')?.points.at(-1)).toEqual([
+        2,
+        solved,
+      ]);
+      expect(await digestsOfResumedWork(test, 12)).toEqual(whole);
+    },
+    SLOW,
+  );
+
+  it(
     'hands the best parent on when nothing is gained',
     async () => {
       await bench.startService();
@@ -130,6 +178,41 @@ describe('phase-evomerge', () => {
       ]);
       const { failure: tooLong } = await bench.report(await submit({ sequence_length: 64 }), 'failed');
       expect(tooLong?.fieldViolations[0]?.field).toBe('config.sequence_length');
+    },
+    SLOW,
+  );
+
+  it(
+    'refuses for every reason at once',
+    async () => {
+      await bench.startService();
+      const [first] = parents as [ArtifactRef];
+      const other = await putModel(bench.store, 'other', trained, { ...TINY, rmsNormEps: 1e-6 });
+      const models = [other, ...Array.from({ length: 15 }, () => first)];
+      const question = { type: 'generate', prompt: 'x'.repeat(40), answer: 'y' };
+      corpus = await bench.putCorpus(text(8));
+      const config = {
+        strategy: 'cma-es',
+        vector: { operator: 'dfs', dfs_scaling: 'pair' },
+        sequence_length: 64,
+      };
+      const tasks = await putTasks(bench.store, [question]);
+      const { failure } = await bench.report(
+        await bench.submit(config, { seed: 3n, fallback: '', inputs: inputsOf(models, tasks) }),
+        'failed',
+      );
+      expect(failure).toMatchObject({ failureClass: FailureClass.PERMANENT, reason: 'UNUSABLE_INPUTS' });
+      const fields = new Set(failure?.fieldViolations.map(({ field }) => field));
+      for (const field of [
+        'inputs.models[1].config.rmsNormEps',
+        'inputs.models[15].config.rmsNormEps',
+        'config.sequence_length',
+        'config.vector',
+        'corpus.fitness',
+        'corpus.report',
+        'inputs.tasks',
+      ])
+        expect(fields).toContain(field);
     },
     SLOW,
   );

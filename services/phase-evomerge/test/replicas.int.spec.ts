@@ -8,7 +8,7 @@ import { GENOME_OPERATORS } from '../src/domain/recipe.js';
 import { measureSubtask } from '../src/evaluation/measure-subtask.js';
 import { evolveMerge } from '../src/evolve-merge.js';
 import { evomergePhase } from '../src/evomerge.phase.js';
-import { putParents, text, trainedWeights } from './parents.js';
+import { putParents, putTasks, text, trainedWeights } from './parents.js';
 
 /** Real searches, on machines that may be busy: ms. */
 const SLOW = 240_000;
@@ -53,7 +53,7 @@ async function search(helps: boolean): Promise<string[]> {
   const fields = {
     config: evomergeConfig.parse({ ...CONFIG, operators: [...GENOME_OPERATORS] }),
     seed: 3n,
-    inputs,
+    inputs: [...inputs, { port: 'tasks', artifacts: [await putTasks(bench.store)] }],
     artifactDirectory: bench.directory,
     device: 'cpu' as const,
     threads: availableParallelism(),

@@ -3,7 +3,7 @@ import { digestsOfResumedWork, digestsOfWork, PhaseBench } from '@agentforge/pha
 import { evomergeConfig } from '../src/domain/evomerge-config.js';
 import { evolveMerge } from '../src/evolve-merge.js';
 import { evomergePhase } from '../src/evomerge.phase.js';
-import { filesOf, putParents, text, trainedWeights } from './parents.js';
+import { filesOf, putParents, putTasks, text, trainedWeights } from './parents.js';
 import { expectSameModel } from './same-model.js';
 
 /** Real searches, on machines that may be busy: ms. */
@@ -43,7 +43,8 @@ interface Report {
   readonly best: string;
   readonly lineage: { id: string; origin: string; diversity: number; bredFrom?: string[] }[];
   readonly pareto_front?: {
-    individuals: { id: string; layers: number; loss: number; is_chosen?: boolean }[];
+    objectives: string[];
+    individuals: { id: string; layers: number; loss: number; task_error?: number; is_chosen?: boolean }[];
   };
 }
 
@@ -79,9 +80,26 @@ describe('searches of vectors', () => {
       const { pareto_front: front, best } = (await bench.store.readJson(whole[1] ?? '')) as unknown as Report;
       const losses = (front?.individuals ?? []).map(({ loss }) => loss);
       expect(losses.length).toBeGreaterThan(0);
+      expect(front?.objectives).toEqual(['loss', 'flop_per_token', 'parameters']);
       expect(losses).toEqual(losses.toSorted((a, b) => a - b));
       expect(front?.individuals.filter((one) => one.is_chosen).map(({ id }) => id)).toEqual([best]);
       for (const releaseAt of [5, 25]) expect(await digestsOfResumedWork(test, releaseAt)).toEqual(whole);
+    },
+    SLOW,
+  );
+
+  it(
+    'nsga2 minimises errors in tasks where there are tasks',
+    async () => {
+      const plain = search({ strategy: 'nsga2', extra_layers: 1, generations: 2, vector: { sigma: 0.15 } });
+      const tasks = { port: 'tasks', artifacts: [await putTasks(bench.store)] };
+      const [, report = ''] = await digestsOfWork({ ...plain, inputs: [...plain.inputs, tasks] });
+      const { pareto_front: front } = (await bench.store.readJson(report)) as unknown as Report;
+      expect(front?.objectives).toEqual(['loss', 'flop_per_token', 'parameters', 'task_error']);
+      for (const { task_error } of front?.individuals ?? []) {
+        expect(task_error).toBeGreaterThanOrEqual(0);
+        expect(task_error).toBeLessThanOrEqual(1);
+      }
     },
     SLOW,
   );

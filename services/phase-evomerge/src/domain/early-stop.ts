@@ -14,6 +14,8 @@ export interface Reference {
   readonly lossNats: number;
   readonly flopPerToken: number;
   readonly parameters: number;
+  /** Absent when there are no tasks. */
+  readonly taskAccuracy?: number;
   /** Its losses at the looks. */
   readonly prefixes: readonly PrefixLoss[];
 }

@@ -27,6 +27,8 @@ export interface GenerationRecord {
   /** Mean fitness of the population. */
   readonly mean: number;
   readonly diversity: number;
+  /** Share of the tasks that the fittest solves; absent when there are none. */
+  readonly taskAccuracy?: number;
   /** Newcomers that replaced mutants in this generation. */
   readonly reseeded: number;
 }
@@ -141,11 +143,13 @@ export function advance(
   const ranked = populationOf(rated).toSorted(byFitness).slice(0, options.population);
   const isReseeded = options.strategy === 'tournament' && diversity < options.diversityFloor;
   const reseeded = isReseeded ? Math.max(1, Math.floor(options.population / 4)) : 0;
+  const { fitness: best = 0, measured } = bestOf(rated);
   const record: GenerationRecord = {
     generation: state.generation,
-    best: bestOf(rated).fitness ?? 0,
+    best,
     mean: ranked.reduce((sum, { fitness = 0 }) => sum + fitness, 0) / ranked.length,
     diversity,
+    ...(measured?.taskAccuracy === undefined ? {} : { taskAccuracy: measured.taskAccuracy }),
     reseeded,
   };
   const history = [...state.history, record];

@@ -105,6 +105,12 @@ export const evomergeConfig = z.strictObject({
     .max(100_000_000)
     .default(16_384)
     .describe('Tokens of the fitness split that individuals are measured on'),
+  fitness_tasks: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(128)
+    .describe('Tasks that individuals are measured on, where there are tasks: the first of them'),
   sequence_length: z
     .int()
     .min(8)
@@ -171,7 +177,41 @@ export function checkEvomergeConfig(config: EvomergeConfig): ConfigViolation[] {
       'nsga2 needs models of different sizes: operator dfs, and extra_layers or vector.dropped_layers above 0';
     violations.push({ field: 'strategy', description });
   }
-  return violations;
+  return [...violations, ...ineffective(config)];
+}
+
+/** Fields of `vector`. */
+const VECTOR_FIELDS = ['operator', 'sigma', 'dfs_repeats', 'dfs_scaling', 'dropped_layers'] as const;
+
+/** Settings of other strategies and operators. Defaults are filled in by now: what differs from them was asked for. */
+function ineffective(config: EvomergeConfig): ConfigViolation[] {
+  const defaults = evomergeConfig.parse({});
+  const { strategy, vector } = config;
+  const changed = <Part extends object>(path: string, part: Part, of: Part, names: readonly (keyof Part)[]) =>
+    names
+      .filter((name) => JSON.stringify(part[name]) !== JSON.stringify(of[name]))
+      .map((name) => path + String(name));
+  const refuse = (fields: readonly string[], description: string) =>
+    fields.map((field) => ({ field, description }));
+  if (strategy === 'tournament') {
+    return refuse(
+      changed('vector.', vector, defaults.vector, VECTOR_FIELDS),
+      'has no effect on a tournament: leave it out, or set strategy to cma-es or nsga2',
+    );
+  }
+  const own = refuse(
+    changed('', config, defaults, ['operators', 'mutation_sigma', 'diversity_floor']),
+    `has no effect on ${strategy}, which searches vector.operator: leave it out, or set strategy to tournament`,
+  );
+  if (vectorOperatorOf(config) === 'dfs') return own;
+  const dfs = changed('vector.', vector, defaults.vector, ['dfs_repeats', 'dfs_scaling', 'dropped_layers']);
+  return [
+    ...own,
+    ...refuse(
+      dfs,
+      `has no effect on ${vectorOperatorOf(config)}: leave it out, or set vector.operator to dfs`,
+    ),
+  ];
 }
 
 /** Whether candidates differ in speed and size, and not in their losses only. */

@@ -21,6 +21,17 @@ export class SequenceTooLongError extends AppError {
   }
 }
 
+/** Tasks that do not fit the positions of the models; one violation each. */
+export class TasksTooLongError extends AppError {
+  constructor(tasks: readonly FieldViolation[]) {
+    const named = tasks.map(({ field, description }) => `task ${field} ${description}`);
+    super('INVALID_ARGUMENT', `the models have no room for the tasks: ${named.join('; ')}`, {
+      reason: 'TASKS_TOO_LONG',
+      fieldViolations: named.map((description) => ({ field: 'inputs.tasks', description })),
+    });
+  }
+}
+
 /** More numbers than a covariance matrix of them can be learnt for. */
 export class TooManyGenesError extends AppError {
   constructor(genes: number, most: number) {

@@ -16,6 +16,7 @@ describe('a candidate as JSON', () => {
       lossNats: 3,
       flopPerToken: 10,
       parameters: 5,
+      taskAccuracy: 0.25,
       prefixes: [{ tokens: 4, lossNats: 2 }],
     };
     const message = { candidate: NAME, recipes: new Map([[NAME, recipe]]), notesPrefixes: false, reference };

@@ -62,6 +62,7 @@ const reference = z.strictObject({
   lossNats: number,
   flopPerToken: number.positive(),
   parameters: z.int().positive(),
+  taskAccuracy: number.min(0).max(1).optional(),
   prefixes: z.array(prefix).max(4),
 });
 
@@ -103,7 +104,7 @@ export function decodeCandidate(value: JsonValue, parents: ReadonlySet<SourceId>
     known.add(name);
   }
   if (!known.has(candidate)) throw new TypeError(`nothing explains ${candidate}`);
-  return { ...rest, recipes: new Map(recipes as [SourceId, Recipe][]) };
+  return { ...rest, recipes: new Map(recipes as [SourceId, Recipe][]) } as CandidateMessage;
 }
 
 /** JSON has no number for a loss that is none. */

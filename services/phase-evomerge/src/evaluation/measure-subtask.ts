@@ -39,15 +39,23 @@ export async function measureSubtask(
     ...how
   } = decodeCandidate(subtask, new Set(inputs.parents.map(({ id }) => id)));
   for (const [name, recipe] of closure) recipes.set(name, recipe);
-  const meter = new CandidateMeter(inputs.config, context);
-  return encodeMeasured(meter.measure(pool.get(candidate), inputs.fitness, how));
+  const meter = new CandidateMeter(inputs, context);
+  return encodeMeasured(await meter.measure(pool.get(candidate), inputs.fitness, how));
 }
 
 /** Everything that inputs and weights depend on. */
 function keyOf(context: SubtaskContext<EvomergeConfig>): string {
   const { config } = context;
-  const digests = ['models', 'corpus'].map((port) => context.inputs(port).map(({ ref }) => ref.digest));
-  return JSON.stringify([digests, config.base, config.sequence_length, config.max_memory_mib]);
+  const digests = ['models', 'corpus', 'tasks'].map((port) =>
+    context.inputs(port).map(({ ref }) => ref.digest),
+  );
+  return JSON.stringify([
+    digests,
+    config.base,
+    config.sequence_length,
+    config.fitness_tasks,
+    config.max_memory_mib,
+  ]);
 }
 
 async function open(context: SubtaskContext<EvomergeConfig>): Promise<HelpedStep> {

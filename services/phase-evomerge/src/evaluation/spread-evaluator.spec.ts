@@ -1,3 +1,4 @@
+import type { Task } from '@agentforge/model';
 import type { PhaseContext, SpreadWork, StepPart } from '@agentforge/phase-runtime/worker';
 import type { JsonValue } from '@bufbuild/protobuf';
 import type { CandidateMeter } from '../candidate-meter.js';
@@ -16,7 +17,9 @@ const slerp = (t: number): Recipe => ({ operator: 'slerp', sources: ['p0', 'p1']
 const RECIPES = { p0: null, p1: null, a: slerp(0.1), b: slerp(0.2), c: slerp(0.1) };
 const LOSSES: Readonly<Record<string, number>> = { p0: 3, p1: 2, a: 4, b: 5, c: 4 };
 
-function search(config: Partial<EvomergeConfig> = {}) {
+const task = (id: string): Task => ({ type: 'choice', id, prompt: '', choices: ['a', 'b'], answer: 0 });
+
+function search(config: Partial<EvomergeConfig> = {}, tasks: MergeInputs['tasks'] = null) {
   const batches: (readonly StepPart[])[] = [];
   const asked: unknown[] = [];
   const measured = new Map<string, Measured>();
@@ -45,11 +48,12 @@ function search(config: Partial<EvomergeConfig> = {}) {
     artifact: { ref: { digest: `sha256:${id}` } },
   }));
   const fitness = { tokens: Int32Array.of(1, 2, 3) };
-  const inputs = { parents, fitness, config: { vocabSize: 3 } } as unknown as MergeInputs;
+  const inputs = { parents, fitness, tasks, config: { vocabSize: 3 } } as unknown as MergeInputs;
   const meter = {
-    measure: (weights: Weights, _: unknown, how: unknown): Measured => {
+    measure: async (weights: Weights, _: unknown, how: unknown): Promise<Measured> => {
       asked.push(how);
-      return { lossNats: weights.get('x')?.[0] ?? 0, flopPerToken: 1, parameters: 1 };
+      const lossNats = weights.get('x')?.[0] ?? 0;
+      return { lossNats, flopPerToken: 1, parameters: 1, ...(tasks ? { taskAccuracy: 1 / lossNats } : {}) };
     },
   } as unknown as CandidateMeter;
   const evaluator = new SpreadEvaluator(context, inputs, meter);
@@ -86,6 +90,12 @@ describe('SpreadEvaluator', () => {
     expect(asked).toEqual([{ notesPrefixes: true }, { notesPrefixes: true }, { reference }]);
   });
 
+  it('compares what is solved of the tasks, too', async () => {
+    const { measure, asked } = search({ early_stop_margin: 0.5 }, [task('q')]);
+    await measure('a', 'p0', 'p1');
+    expect(asked.at(-1)).toMatchObject({ reference: { lossNats: 2, taskAccuracy: 0.5 } });
+  });
+
   it.each<Partial<EvomergeConfig>>([
     { fitness_weights: { perplexity: 0, tasks: 0, speed: 1, size: 0 } },
     { strategy: 'nsga2' },
@@ -97,8 +107,8 @@ describe('SpreadEvaluator', () => {
   });
 
   it('gives other keys to what is measured otherwise', async () => {
-    const keysOf = async (config: Partial<EvomergeConfig>) => {
-      const { measure, batches } = search(config);
+    const keysOf = async (config: Partial<EvomergeConfig>, tasks: MergeInputs['tasks'] = null) => {
+      const { measure, batches } = search(config, tasks);
       await measure('p0', 'a');
       return batches.flat().map(({ key }) => key);
     };
@@ -109,9 +119,10 @@ describe('SpreadEvaluator', () => {
         { sequence_length: 8 },
         { base: 'first' as const },
         { early_stop_margin: 0 },
-      ].map(keysOf),
+      ].map((config) => keysOf(config)),
     );
-    expect(new Set(keys.flat()).size).toBe(10);
+    keys.push(await keysOf({}, [task('q')]), await keysOf({}, [task('q'), task('r')]));
+    expect(new Set(keys.flat()).size).toBe(14);
     expect(await keysOf({ generations: 3 })).toEqual(keys[0]);
   });
 });

@@ -75,7 +75,7 @@ export class SpreadEvaluator implements Evaluator {
       memoryBytes: this.memoryBytes(),
       compute: async (_, index) => {
         const [, [candidate]] = contents[index] as readonly [SourceId, readonly [Candidate]];
-        return encodeMeasured(this.meter.measure(candidate.weights(), this.inputs.fitness, how));
+        return encodeMeasured(await this.meter.measure(candidate.weights(), this.inputs.fitness, how));
       },
       accept: async (index, answer) => {
         const measured = decodeMeasured(answer);
@@ -94,19 +94,25 @@ export class SpreadEvaluator implements Evaluator {
     for (const { id } of this.inputs.parents) {
       const { measured } = sourceOf(id);
       if (!measured || !Number.isFinite(measured.lossNats)) continue;
-      const { lossNats, flopPerToken, parameters, prefixes = [] } = measured;
-      if (!best || lossNats < best.lossNats) best = { lossNats, flopPerToken, parameters, prefixes };
+      const { stoppedEarly: _, prefixes = [], ...rest } = measured;
+      if (!best || rest.lossNats < best.lossNats) best = { ...rest, prefixes };
     }
     return best;
   }
 
-  /** Parents, base and model; two generations of weights as far as they may be kept; the logits of a batch, twice. */
+  /**
+   * Parents, base and model; two generations of weights as far as they may be kept; the logits of a batch, twice. Tasks may
+   * take all positions, and answers to them are generated with a cache of keys and values.
+   */
   private memoryBytes(): number {
     const { population, max_memory_mib, batch_size, sequence_length } = this.context.config;
-    const { parents, config } = this.inputs;
+    const { parents, config, tasks } = this.inputs;
     const model = Math.max(...parents.map(({ weights }) => sizeBytesOf(weights)));
     const kept = Math.min(2 * population * model, max_memory_mib * 2 ** 20);
-    return (parents.length + 3) * model + kept + 8 * batch_size * sequence_length * config.vocabSize;
+    const { contextLength, vocabSize, numLayers, numKvHeads, headDim } = config;
+    const length = tasks ? contextLength : sequence_length;
+    const perToken = 8 * vocabSize + (tasks ? 8 * numLayers * numKvHeads * headDim : 0);
+    return (parents.length + 3) * model + kept + batch_size * length * perToken;
   }
 }
 
@@ -115,8 +121,8 @@ function stopsEarly({ early_stop_margin: margin, fitness_weights, strategy }: Ev
   return margin > 0 && fitness_weights.perplexity > 0 && strategy !== 'nsga2';
 }
 
-/** The parents, the tokens that are looked at, and how: all that a measurement of a recipe depends on. */
-function basisOf(config: EvomergeConfig, { parents, fitness }: MergeInputs): string {
+/** The parents, the tokens and tasks that are looked at, and how: all that a measurement of a recipe depends on. */
+function basisOf(config: EvomergeConfig, { parents, fitness, tasks }: MergeInputs): string {
   const { base, fitness_tokens, sequence_length, batch_size, early_stop_margin } = config;
   const { buffer, byteOffset, byteLength } = fitness.tokens.subarray(0, fitness_tokens);
   const tokens = createHash('sha256')
@@ -131,5 +137,6 @@ function basisOf(config: EvomergeConfig, { parents, fitness }: MergeInputs): str
     sequence_length,
     batch_size,
     early_stop_margin,
+    ...(tasks ? [createHash('sha256').update(JSON.stringify(tasks)).digest('hex')] : []),
   ]);
 }
