@@ -135,7 +135,9 @@ class RecipeWriter {
       };
       if (ofFrame.length === 0) return { sources: [own] };
       const weight = [...ofFrame.map((filter) => ({ filter, value: 1 })), { value: 0 }];
-      return { sources: [own, { model: frame, layer_range: [0, 1] as const, parameters: { weight } }] };
+      const beside = { model: frame, layer_range: [0, 1] as const, parameters: { weight } };
+      // For norm and head mergekit takes as many sources of the last slice as the first slice has.
+      return { sources: layer === 0 ? [own, beside] : [beside, own] };
     });
     if (isPlain) return { merge_method: 'passthrough', slices };
     return { merge_method: 'linear', slices, parameters: { normalize: false } };
