@@ -28,6 +28,15 @@ export function alone({ name, shape, unit }, value) {
   return { name, shape, value, unit, reference: null, referenceValue: null, ratio: null };
 }
 
+/**
+ * How a step of a precision is called; the targets are for f32. A processor without products of bf16 multiplies the rounded numbers
+ * as f32, which the table has to tell from a measurement of bf16.
+ */
+export function labelled(shape, precision, isa) {
+  if (precision === 'f32') return { suffix: '', shape };
+  return { suffix: ` ${precision}`, shape: isa === 'avx512bf16' ? shape : `${shape}, emulated` };
+}
+
 /** One line of the table. */
 export function lineOf({ name, shape, value, unit, reference, ratio, target, met }) {
   const beside = reference === null ? '' : `${ratio.toFixed(2).padStart(6)} x ${reference}`;

@@ -1,27 +1,12 @@
 // pnpm bench:compute: what the compute core does in a second, beside its bounds and its peers. See README.md.
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
-import { parseArgs } from 'node:util';
+import { fileURLToPath } from 'node:url';
 import { lineOf } from './figures.mjs';
 import { rooflineSvg } from './roofline.mjs';
+import { HELP, SECTIONS, settingsOf } from './settings.mjs';
 import { judged } from './targets.mjs';
-
-/** By name, in the order they run. Each runs in turn, so that nothing else computes meanwhile. */
-const SECTIONS = ['native', 'merging', 'merging-files', 'training', 'generation', 'addon'];
-
-const HELP = `Usage: pnpm bench:compute [options]
-  --only a,b        sections to run: ${SECTIONS.join(', ')} (default all)
-  --threads N       compute threads of every side (default ${availableParallelism()})
-  --torch PYTHON    python with torch, to measure training steps beside it
-  --mergekit PYTHON python with mergekit, to measure merges beside it
-  --methods a,b     methods that the section merging-files measures (default all of it)
-  --checkpoints DIR where that section keeps its checkpoints, 0.8 GB (default made anew)
-  --llama DIR       folder whose node_modules has node-llama-cpp, to measure generation beside it
-  --models a,b      presets for training and generation (default pico,nano,small)
-  --rounds N        interleaved rounds of a comparison (default 6)
-  --json FILE       write machine and figures as JSON; - is the standard output
-  --svg FILE        write the roofline
-`;
 
 function fail(message) {
   console.error(`bench:compute: ${message}\n\n${HELP}`);
@@ -29,49 +14,30 @@ function fail(message) {
 }
 
 function settings() {
-  let values;
   try {
-    ({ values } = parseArgs({
-      options: {
-        only: { type: 'string', default: SECTIONS.join(',') },
-        threads: { type: 'string', default: String(availableParallelism()) },
-        torch: { type: 'string' },
-        mergekit: { type: 'string' },
-        methods: { type: 'string' },
-        checkpoints: { type: 'string' },
-        llama: { type: 'string' },
-        models: { type: 'string', default: 'pico,nano,small' },
-        rounds: { type: 'string', default: '6' },
-        json: { type: 'string' },
-        svg: { type: 'string' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    }));
+    const asked = settingsOf(process.argv.slice(2));
+    if (!asked.help) return asked;
   } catch (error) {
     fail(error.message);
   }
-  if (values.help) {
-    console.log(HELP);
-    process.exit(0);
+  console.log(HELP);
+  process.exit(0);
+}
+
+/** What git says of this checkout in one line; null outside one. */
+function git(...args) {
+  try {
+    const cwd = fileURLToPath(new URL('.', import.meta.url));
+    return execFileSync('git', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  } catch {
+    return null;
   }
-  const sections = values.only.split(',');
-  const models = values.models.split(',');
-  const wrong = [
-    ...sections
-      .filter((name) => !SECTIONS.includes(name))
-      .map((name) => `--only: there is no section ${name}`),
-    ...models
-      .filter((name) => !['pico', 'nano', 'small'].includes(name))
-      .map((name) => `--models: ${name} is not pico, nano or small`),
-    ...['threads', 'rounds']
-      .filter((name) => !/^[1-9]\d{0,2}$/.test(values[name]))
-      .map((name) => `--${name}: ${values[name]} is not a number from 1 to 999`),
-  ];
-  if (wrong.length > 0) fail(wrong.join('\n  '));
-  return { ...values, sections, models, threads: Number(values.threads), rounds: Number(values.rounds) };
 }
 
 const options = settings();
+const date = new Date().toISOString();
+const commit = git('rev-parse', 'HEAD');
+const isChanged = commit === null ? null : git('status', '--porcelain') !== '';
 const machine = {
   cpu: cpus()[0]?.model ?? 'unknown',
   logicalCpus: availableParallelism(),
@@ -107,7 +73,7 @@ for (const name of SECTIONS.filter((section) => options.sections.includes(sectio
 }
 
 const publicFigures = figures.map(({ intensity, ...figure }) => figure);
-const document = `${JSON.stringify({ machine, figures: publicFigures }, null, 1)}\n`;
+const document = `${JSON.stringify({ commit, isChanged, date, machine, figures: publicFigures }, null, 1)}\n`;
 if (options.json === '-') process.stdout.write(document);
 else if (options.json !== undefined) writeFileSync(options.json, document);
 if (options.svg !== undefined) {

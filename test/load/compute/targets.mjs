@@ -12,6 +12,7 @@ const TARGETS = [
   { name: /^merge (?!files )/, reference: 'mergekit', leastRatio: 5 },
   { name: /^seedlm encode M4$/, reference: 'multiply-add peak', leastRatio: 0.5 },
   { name: /^ternary row$/, reference: 'llama.cpp TQ2_0', leastRatio: 1.2 },
+  { name: /^quality$/, shape: /^pico, 90 s$/, mostValue: 2.45 },
   { name: /^generation$/, reference: 'llama.cpp F16', leastRatio: 1 },
   { name: /^op call from JavaScript$/, mostValue: 2 },
 ];

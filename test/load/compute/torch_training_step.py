@@ -1,7 +1,7 @@
 """The training step of a preset in eager PyTorch, for sections/training.mjs.
 
 Reads a number of steps per line; answers with tokens per second and the growth of peak resident memory since torch was
-imported, as JSON. Same shapes, loss, clipping and AdamW as training-worker.mjs.
+imported, as JSON. Same shapes, loss, clipping, AdamW and precision of dense products as training-worker.mjs.
 """
 import json
 import os
@@ -47,7 +47,7 @@ class Block(nn.Module):
     def forward(self, x):
         n = self.n1(x)
         q, k, v = (p(n).view(B, T, -1, W).transpose(1, 2) for p in (self.q, self.k, self.v))
-        o = F.scaled_dot_product_attention(rope(q), rope(k), v, is_causal=True, enable_gqa=True)
+        o = F.scaled_dot_product_attention(rope(q).to(v.dtype), rope(k).to(v.dtype), v, is_causal=True, enable_gqa=True)
         x = x + self.o(o.transpose(1, 2).reshape(B, T, H * W))
         n = self.n2(x)
         return x + self.down(F.silu(self.gate(n)) * self.up(n))
@@ -81,7 +81,9 @@ def step():
     rows = torch.randint(V, (B * T + 1,))
     start = time.perf_counter()
     optimizer.zero_grad(set_to_none=True)
-    loss = F.cross_entropy(model(rows[:-1].view(B, T)).view(-1, V), rows[1:])
+    with torch.autocast("cpu", torch.bfloat16, enabled=work["precision"] == "bf16"):
+        logits = model(rows[:-1].view(B, T))
+    loss = F.cross_entropy(logits.float().view(-1, V), rows[1:])
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()

@@ -4,7 +4,7 @@ import { LlamaModel, trainStep } from '@agentforge/model';
 import { AdamW, backendInfo, decayGroups, Philox, selectDevice } from '@agentforge/tensor';
 import { median } from './figures.mjs';
 
-const { config, batch, length, threads } = JSON.parse(process.argv[2]);
+const { config, batch, length, threads, precision } = JSON.parse(process.argv[2]);
 selectDevice('cpu', { threads });
 const rng = new Philox(1);
 const residentBefore = process.memoryUsage().rss;
@@ -22,7 +22,7 @@ function step() {
     bytes: 0,
   };
   const started = performance.now();
-  trainStep(model, optimizer, tokens);
+  trainStep(model, optimizer, tokens, { precision });
   return (1000 * batch * length) / (performance.now() - started);
 }
 

@@ -1,0 +1,44 @@
+import { alone, compared, labelled, lineOf } from './figures.mjs';
+import { judged } from './targets.mjs';
+
+const step = (precision: string, isa: string) => {
+  const { suffix, shape } = labelled('pico 16x128', precision, isa);
+  const of = { name: `training step${suffix}`, shape, unit: 'tokens/s', reference: 'PyTorch' };
+  return judged(compared(of, [[8000, 4000]]));
+};
+
+const quality = (bitsPerByte: number) =>
+  judged(alone({ name: 'quality', shape: 'pico, 90 s', unit: 'bits/byte' }, bitsPerByte));
+
+describe('figures of the compute core', () => {
+  it('compare by the median of the ratios of the rounds', () => {
+    const of = { name: 'x', shape: 'y', unit: 'z', reference: 'r' };
+    expect(
+      compared(of, [
+        [10, 5],
+        [30, 10],
+        [20, 20],
+      ]),
+    ).toMatchObject({ value: 20, referenceValue: 10, ratio: 2 });
+    expect(compared(of, [[10, undefined]])).toEqual(alone(of, 10));
+  });
+
+  it('meet a target of quality with fewer bits, not with more', () => {
+    expect(quality(2.45)).toMatchObject({ target: 2.45, met: true });
+    expect(quality(2.46)).toMatchObject({ target: 2.45, met: false });
+    expect(lineOf(quality(2.46))).toContain('(target 2.45: NOT met)');
+  });
+
+  it('keep bf16 apart from f32, and say where it is emulated', () => {
+    expect(step('f32', 'avx2')).toMatchObject({ name: 'training step', shape: 'pico 16x128', target: 1.5 });
+    const bf16 = { name: 'training step bf16', target: null };
+    expect(step('bf16', 'avx512bf16')).toMatchObject({ ...bf16, shape: 'pico 16x128' });
+    expect(step('bf16', 'avx512vnni')).toMatchObject({ ...bf16, shape: 'pico 16x128, emulated' });
+  });
+
+  it('have lines without a reference when nothing is beside them', () => {
+    expect(lineOf(judged(alone({ name: 'svd', shape: '256 x 256', unit: 'ms' }, 12.34)))).toMatch(
+      /^svd +256 x 256 +12\.34 ms\s*$/,
+    );
+  });
+});
