@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -56,8 +54,7 @@ std::string number(double value) {
 std::string record(const Backend& device, const std::vector<Result>& results, double seconds, int64_t failed) {
   DeviceDescription description{};
   device.describe(&description);
-  char host[128] = "", time[32];
-  gethostname(host, sizeof host - 1);
+  char time[32];
   const std::time_t now = std::time(nullptr);
   std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
   std::string json = "{\n";
@@ -65,7 +62,6 @@ std::string record(const Backend& device, const std::vector<Result>& results, do
   field("commit", quoted(line_of("git rev-parse HEAD 2>/dev/null")));
   field("changedFiles", quoted(line_of("git status --porcelain 2>/dev/null | wc -l")));
   field("time", quoted(time));
-  field("host", quoted(host));
   field("device", quoted(device.device));
   field("name", quoted(description.name));
   field("driver", quoted(description.driver));

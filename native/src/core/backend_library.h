@@ -36,7 +36,6 @@ extern "C" {
 uint64_t forge_backend_version();
 /** How good the device is, from 1; 0, and the reason, when it cannot be used. */
 int32_t forge_backend_score(char* reason, size_t size);
-/** The device, for the life of the process or until destroy; null, and the reason, when it fails. */
+/** The device, for the life of the process: threads may use it until then. Null, and the reason, when it fails. */
 const forge::Backend* forge_backend_create(char* reason, size_t size);
-void forge_backend_destroy(const forge::Backend* backend);
 }

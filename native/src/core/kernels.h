@@ -89,10 +89,10 @@ struct Permutation {
 /** `exception` of first_outside: no value but the range is allowed. */
 constexpr int64_t no_exception = INT64_MIN;
 
-/** Block formats of GGUF files, with the codes that addon-quantize.ts declares. */
-/** Types that files keep weights in. Codes of addon-types.ts. */
+// Codes are those of addon-types.ts and addon-quantize.ts.
+/** Types that files keep weights in. */
 enum class StoredWeights : uint8_t { f32 = 0, f16 = 1, bf16 = 2 };
-
+/** Block formats of GGUF files. */
 enum class BlockFormat : uint8_t { f16 = 0, q8_0 = 1, tq1_0 = 2, tq2_0 = 3 };
 /** Elements and bytes of one block. */
 struct BlockSize {

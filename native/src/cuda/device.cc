@@ -378,6 +378,4 @@ extern "C" {
   }
   return &cuda_backend;
 }
-
-[[gnu::visibility("default")]] void forge_backend_destroy(const forge::Backend*) { cudaDeviceSynchronize(); }
 }

@@ -28,5 +28,4 @@ extern "C" {
 [[gnu::visibility("default")]] uint64_t forge_backend_version() { return forge::backend_version; }
 [[gnu::visibility("default")]] int32_t forge_backend_score(char*, size_t) { return 1; }
 [[gnu::visibility("default")]] const forge::Backend* forge_backend_create(char*, size_t) { return &chosen(); }
-[[gnu::visibility("default")]] void forge_backend_destroy(const forge::Backend*) {}
 }
