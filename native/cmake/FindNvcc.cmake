@@ -1,6 +1,9 @@
 # Finds nvcc: CUDACXX, PATH, CUDA_HOME, CUDA_PATH, /usr/local/cuda. Sets FORGE_NVCC when it works with this C++ compiler,
 # and says in one line what is built or why nothing is.
 set(FORGE_CUDA_ARCHITECTURES 80-real 90-real 90-virtual)  # the last is PTX, for what comes after
+if(FORGE_NVCC_PROGRAM AND NOT EXISTS "${FORGE_NVCC_PROGRAM}")
+  unset(FORGE_NVCC_PROGRAM CACHE)  # found once, gone since
+endif()
 if(NOT DEFINED CMAKE_CUDA_COMPILER)
   find_program(FORGE_NVCC_PROGRAM NAMES $ENV{CUDACXX} nvcc PATHS $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
   if(FORGE_NVCC_PROGRAM)

@@ -151,13 +151,14 @@ async function checks() {
 
 async function tests() {
   if (!(await check('build', 'nx', ['run-many', '-t', 'build', '--outputStyle=static']))) return;
+  await runCtest();
+  // The tests were configured and built just now: without nvcc that removes a library of an earlier build.
   const hasCuda = existsSync(join(root, 'native/build/libforge_cuda.so'));
   console.log(
     hasCuda
       ? 'ok     CUDA sources compiled (conformance on hardware: native/build/forge_cuda_conformance)'
       : 'SKIPPED CUDA sources: no working nvcc in CUDACXX, PATH, CUDA_HOME, CUDA_PATH or /usr/local/cuda',
   );
-  await runCtest();
   await runJest('unit and integration', [
     '--maxWorkers=2',
     '--testPathIgnorePatterns',
