@@ -54,19 +54,24 @@ double peak_burst();
 /** Bytes read plus written per second by a parallel copy much larger than the caches. */
 double copy_bandwidth();
 
-/** One figure beside what bounds it or does the same, measured in the same run. */
+/** One figure beside what bounds it or does the same, measured in the same run; or alone, with no reference. */
 struct Figure {
   std::string name, shape;
   double value;
-  std::string unit, reference;
-  double reference_value;
+  std::string unit, reference = "";
+  double reference_value = 0;
   /** value over reference_value, or the median of that over interleaved rounds; above 1 is better than the reference. */
-  double ratio;
+  double ratio = 0;
   /** Floating-point operations per byte that has to move; 0 when the figure is not one of the roofline. */
   double intensity = 0;
 };
 /** Prints the figure as a line of the table and keeps it for --json. */
 void record(const Figure& figure);
+/** Records the GFLOP/s of f(), which does `flop` operations, beside the multiply-add peak right before and after each run. */
+void record_against_peak(const std::string& name, const std::string& shape, double flop, const std::function<void()>& f);
+/** Records the GB/s of f(), which has to read and write `bytes`, beside those of a copy. */
+void record_against_copy(const std::string& name, const std::string& shape, double bytes, double bandwidth,
+                         const std::function<void()>& f);
 
 Tensor random_tensor(const Shape& shape, unsigned seed);
 /** Ends the program with the message of a failed status. */
@@ -75,7 +80,7 @@ void require(const Status& status);
 void bench_matmul();
 void bench_ops(double bandwidth);
 void bench_merge();
-void bench_training_step(double peak);
+void bench_training_step();
 void bench_quantize(double bandwidth);
 
 }  // namespace forge::bench

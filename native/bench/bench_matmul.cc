@@ -85,6 +85,10 @@ void bench_matmul() {
       record({name, shape, gigaflop, "GFLOP/s", "OpenBLAS", gigaflop / median(ratio), median(ratio)});
     }
   }
+  const Tensor a = random_tensor({1024, 1024}, 1), b = random_tensor({1024, 1024}, 2);
+  Tensor y;
+  record_against_peak("matmulBf16", "1024x1024x1024 NN", 2.0 * 1024 * 1024 * 1024,
+                      [&] { require(ops::matmul_bf16(a, b, false, false, nullptr, 0, y)); });
   std::printf("\n");
 }
 

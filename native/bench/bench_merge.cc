@@ -54,6 +54,7 @@ void bench_merge() {
   line("mergeLinear", 4, 4, [&] { require(ops::merge_linear(xs, {0.5, 0.3, 0.2}, true, y)); });
   line("mergeSlerp (2)", 3, 5, [&] { require(ops::merge_slerp(xs[0], xs[1], 0.3, y)); });
   line("mergeNuslerp (2, base)", 4, 7, [&] { require(ops::merge_nuslerp(xs[0], xs[1], &base, 0.3, y)); });
+  line("mergeMultislerp", 4, 7, [&] { require(ops::merge_multislerp(xs, {0.3, 0.3, 0.4}, nullptr, true, y)); });
   line("mergeKarcher", 4, 7, [&] { require(ops::merge_karcher(xs, {0.3, 0.3, 0.4}, 10, 1e-5, y)); });
   line("mergeModelStock", 5, 9, [&] { require(ops::merge_model_stock(base, xs, y)); });
   line("task arithmetic", 5, 5, sparse(0, 1, 0, 0, false));

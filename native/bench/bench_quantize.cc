@@ -129,16 +129,21 @@ void bench_ternary() {
     const std::string shape = std::to_string(c.m) + "x" + std::to_string(c.n) + "x" + std::to_string(c.k);
     if (peer.is_loaded()) record({name, shape, rate, "GOP/s", "llama.cpp TQ2_0", rate / ratio, ratio});
     if (c.m > 1) {
-      if (!peer.is_loaded()) record({name, shape, rate, "GOP/s", "itself", rate, 1});
+      if (!peer.is_loaded()) record({name, shape, rate, "GOP/s"});
       continue;
     }
     const double read = read_bandwidth(packed), bytes = static_cast<double>(packed.bytes()) / seconds;
     record({name + ", weights", shape, bytes / 1e9, "GB/s", "read, one thread", read / 1e9, bytes / read});
+    if (c.n != 2048) continue;
+    Tensor row, row_step, sums;
+    require(ops::absmax_quantize(x, row, row_step));
+    const double whole = median_seconds([&] { require(ops::ternary_accumulate(row, packed, c.n, sums)); });
+    record({"ternaryAccumulate", shape, operations / whole / 1e9, "GOP/s"});
   }
   std::printf("\n");
 }
 
-void bench_seedlm() {
+void bench_seedlm(double bandwidth) {
   struct Case {
     const char* name;
     int64_t block, rank;
@@ -159,7 +164,16 @@ void bench_seedlm() {
     }
     const double rate = median(rates) / 1e9, share = median(shares);
     record({c.name, "4800 blocks", rate, "GFLOP/s", "multiply-add peak", rate / share, share});
-    std::printf("  %.2f G seeds/s, %.0f flop each, %.0f blocks/s\n", rate / flop, flop, 1e9 * rate / flop / 65535);
+    record({std::string(c.name) + ", seeds", "4800 blocks", rate / flop, "G seeds/s"});
+    if (c.block != 8) continue;
+    // Fifty times the same blocks, past the caches.
+    Tensor many_seeds, many_fields, y;
+    require(ops::concat(TensorList(50, seeds), 0, many_seeds));
+    require(ops::concat(TensorList(50, fields), 0, many_fields));
+    const int64_t count = 50 * w.count();
+    const double bytes = 4.0 * static_cast<double>(count) + static_cast<double>(many_seeds.bytes() + many_fields.bytes());
+    record_against_copy("seedlmDecode M4", "240000 blocks", bytes, bandwidth,
+                        [&] { require(ops::seedlm_decode(many_seeds, many_fields, 1, 16, c.block, count, y)); });
   }
   std::printf("\n");
 }
@@ -168,13 +182,12 @@ void bench_seedlm() {
 
 void bench_quantize(double bandwidth) {
   bench_ternary();
-  bench_seedlm();
+  bench_seedlm(bandwidth);
   constexpr int64_t large = int64_t{1} << 24;
   const Tensor x = random_tensor({large / 4096, 4096}, 1), pairs = random_tensor({1 << 18, 4}, 2);
   Tensor y, z, codes, step;
   const auto line = [&](const char* name, double bytes, const std::function<void()>& f) {
-    const double rate = bytes / median_seconds(f);
-    record({name, "2^24", rate / 1e9, "GB/s", "memory copy", bandwidth / 1e9, rate / bandwidth});
+    record_against_copy(name, "2^24", bytes, bandwidth, f);
   };
   line("absmeanQuantize", 9.0 * large, [&] { require(ops::absmean_quantize(x, codes, step)); });
   line("absmeanFakeQuantize", 12.0 * large, [&] { require(ops::absmean_fake_quantize(x, y)); });
@@ -188,13 +201,20 @@ void bench_quantize(double bandwidth) {
     line((std::string("decodeBlocks ") + names[format]).c_str(), bytes, [&] { require(ops::decode_blocks(y, format, z)); });
   }
   const Tensor centroids = random_tensor({256, 4}, 3);
-  const double peak = peak_burst() / 1e9;
   const double flop = 3.0 * 4 * 256 * static_cast<double>(pairs.shape()[0]);
-  const double rate = flop / median_seconds([&] { require(ops::nearest_centroid(pairs, centroids, codes, y)); }) / 1e9;
-  record({"nearestCentroid", "2^18x4, 256", rate, "GFLOP/s", "multiply-add peak", peak, rate / peak});
+  record_against_peak("nearestCentroid", "2^18x4, 256", flop,
+                      [&] { require(ops::nearest_centroid(pairs, centroids, codes, y)); });
+  const Tensor few = random_tensor({1 << 14, 4}, 4);
+  const double seconds = median_seconds([&] { require(ops::kmeans(few, nullptr, 64, 8, 1, 2, y, codes, z)); });
+  record({"kmeans, 8 iterations", "2^14x4, 64", 1e3 * seconds, "ms"});
   line("hyperEncode", 4.0 * large + 2.0 * large, [&] { require(ops::hyper_encode(x, 0.1, 40, 3, codes, step)); });
   line("hyperDecode", 4.0 * large + 2.0 * large,
        [&] { require(ops::hyper_decode(codes, step, 0.1, 40, 3, x.count(), y)); });
+  require(ops::absmean_quantize(x, codes, step));
+  line("ternaryPack", 1.25 * large, [&] { require(ops::ternary_pack(codes, y)); });
+  line("ternaryUnpack", 1.25 * large, [&] { require(ops::ternary_unpack(y, large / 4096, 4096, z)); });
+  line("packBits, 3 of i8", 1.375 * large, [&] { require(ops::pack_bits(codes, 3, true, y)); });
+  line("unpackBits, 3 to i32", 4.375 * large, [&] { require(ops::unpack_bits(y, large, 3, true, z)); });
   std::printf("\n");
 }
 
