@@ -2,11 +2,26 @@ import type { RunEvent } from '@agentforge/contracts';
 import type { JournalLine } from '../probe-phase/journal.mjs';
 import type { Graph } from './graphs.mjs';
 
+/** What a user may ask of a run. */
+export type Command = 'pauseRun' | 'resumeRun' | 'cancelRun';
+
 /** A run that the front door accepted. */
 export interface AcceptedRun {
   readonly name: string;
   readonly runId: string;
   readonly graph: Graph;
+  /** Commands that were sent; absent: none. */
+  readonly asked?: ReadonlySet<Command>;
+  /** Those that were answered with success. */
+  readonly answered?: ReadonlySet<Command>;
+}
+
+/** An error that no fault explains. */
+export interface Surprise {
+  readonly call: string;
+  readonly code: string;
+  readonly message: string;
+  readonly times: number;
 }
 
 /** A batch of a run's log. */
@@ -32,6 +47,8 @@ export interface History {
   readonly journal: readonly JournalLine[];
   /** The unit that a checkpoint goes on with, by digest. */
   readonly checkpointUnits: ReadonlyMap<string, number>;
+  /** Of the front door; absent: none. */
+  readonly surprises?: readonly Surprise[];
 }
 
 /** A promise that was not kept. */
@@ -48,12 +65,19 @@ export interface Findings {
   readonly runs: number;
   readonly steps: number;
   readonly transitionsChecked: number;
+  readonly pauses: number;
+  readonly cancelled: number;
+  readonly fallbacks: number;
+  readonly cacheHits: number;
+  readonly leases: number;
   readonly unitsDone: number;
   readonly unitsRedone: number;
   readonly lost: number;
   readonly doubled: number;
   readonly notTerminal: number;
   readonly digestMismatches: number;
+  readonly unwarranted: number;
+  readonly unexplainedErrors: number;
   readonly redoneBeyondPromise: number;
   readonly violations: readonly Violation[];
 }

@@ -3,10 +3,10 @@
  * that the probes wrote outside of everything under test. Pure; each rule is a function that returns violations.
  */
 
-import { RunState, StepState } from '@agentforge/contracts';
+import { CachePolicy, RunState, StepState } from '@agentforge/contracts';
 import { foldRun, isTerminalRun, stepSeedOf } from '@agentforge/events';
 import { expectedDigest } from '../probe-phase/outcome.mjs';
-import { journalKey } from './graphs.mjs';
+import { isHopeless, journalKey } from './graphs.mjs';
 
 /**
  * How far back a checkpoint must have been committed before an execution began, so that the execution had to know it:
@@ -15,7 +15,10 @@ import { journalKey } from './graphs.mjs';
  */
 const KNOWN_AFTER_MS = { alone: 2_000, beside: 15_000 };
 
-/** @param history  accepted, batches, seen, journal, checkpointUnits; see README.md  @returns the report's figures */
+/** The event that a command leaves in the log. */
+const EVENT_OF = { pauseRun: 'runPaused', resumeRun: 'runResumed', cancelRun: 'runCancelRequested' };
+
+/** @param history  accepted, batches, seen, journal, checkpointUnits, surprises; see README.md  @returns the report's figures */
 export function check(history) {
   const folded = foldAll(history);
   const violations = [
@@ -23,6 +26,11 @@ export function check(history) {
     ...lostRuns(history),
     ...lostEvents(history),
     ...gaps(history),
+    ...lostCommands(history),
+    ...unaskedCommands(history),
+    ...unfoundedHits(history),
+    ...wrongLeases(history),
+    ...unexplainedErrors(history),
     ...doubledBatches(history),
     ...doubledSteps(history),
     ...notTerminal(history, folded.states),
@@ -32,19 +40,27 @@ export function check(history) {
     ...redoneUnits(history),
   ];
   const count = (...rules) => violations.filter(({ rule }) => rules.includes(rule)).length;
+  const events = [...history.batches.values()].flat().flatMap((batch) => batch.events);
+  const countOf = (kind, isMeant = () => true) =>
+    events.filter(({ payload }) => payload.case === kind && isMeant(payload.value)).length;
   const units = history.journal.filter(({ kind }) => kind === 'unit');
   return {
     runs: history.accepted.length,
     steps: [...folded.states.values()].reduce((sum, { steps }) => sum + steps.length, 0),
-    transitionsChecked: [...history.batches.values()]
-      .flat()
-      .reduce((sum, { events }) => sum + events.length, 0),
+    transitionsChecked: events.length,
+    pauses: countOf('runPaused'),
+    cancelled: countOf('runCancelled'),
+    fallbacks: countOf('stepFallbackUsed'),
+    cacheHits: countOf('stepCacheHit'),
+    leases: countOf('stepScheduled', ({ lease }) => lease !== undefined),
     unitsDone: units.length,
     unitsRedone: units.length - new Set(units.map(({ key, unit }) => `${key} ${unit}`)).size,
-    lost: count('lost-run', 'lost-event', 'gap'),
+    lost: count('lost-run', 'lost-event', 'lost-command', 'gap'),
     doubled: count('doubled-batch', 'doubled-step', 'illegal'),
     notTerminal: count('not-terminal'),
     digestMismatches: count('digest', 'wrong-end', 'undone'),
+    unwarranted: count('unasked', 'cache', 'lease'),
+    unexplainedErrors: (history.surprises ?? []).reduce((sum, { times }) => sum + times, 0),
     redoneBeyondPromise: violations.reduce((sum, { redone = 0 }) => sum + redone, 0),
     violations,
   };
@@ -151,13 +167,108 @@ function notTerminal({ accepted }, states) {
   });
 }
 
-/** Left alone, every probe run completes. */
-function wrongEnds(_, states) {
-  return [...states].flatMap(([run, { state, failure }]) =>
-    isTerminalRun(state) && state !== RunState.COMPLETED
-      ? [{ rule: 'wrong-end', run, detail: `${RunState[state]}: ${failure?.message ?? ''}` }]
-      : [],
+/** A command that was answered is in the log. */
+function lostCommands({ accepted, batches }) {
+  return accepted.flatMap(({ name, answered = [] }) => {
+    const known = eventsOf(batches, name);
+    return [...answered]
+      .filter((call) => !known.has(EVENT_OF[call]))
+      .map((call) => ({
+        rule: 'lost-command',
+        run: name,
+        detail: `${call} was answered, and no ${EVENT_OF[call]} is in the log`,
+      }));
+  });
+}
+
+/** Nothing is paused, resumed or cancelled unless its user asked for it. */
+function unaskedCommands({ accepted, batches }) {
+  return accepted.flatMap(({ name, asked = [] }) => {
+    const known = eventsOf(batches, name);
+    const wishes = [...asked];
+    return Object.entries(EVENT_OF)
+      .filter(([call, event]) => known.has(event) && !wishes.includes(call))
+      .map(([call, event]) => ({ rule: 'unasked', run: name, detail: `${event}, and nobody sent ${call}` }));
+  });
+}
+
+const eventsOf = (batches, run) =>
+  new Set((batches.get(run) ?? []).flatMap(({ events }) => events.map(({ payload }) => payload.case)));
+
+/** A step takes a result over only if it may, and only from a step that did the work before. */
+function unfoundedHits({ accepted, batches }) {
+  const mayHit = new Map(
+    accepted.flatMap(({ name, graph }) =>
+      graph.steps.map(({ id, cache }) => [`${name} ${id}`, cache === CachePolicy.READ_WRITE]),
+    ),
   );
+  /** Revision at which a step completed with work of its own. */
+  const completed = new Map();
+  const hits = [];
+  for (const [run, list] of batches)
+    for (const { revision, events } of list)
+      for (const { payload } of events) {
+        if (payload.case === 'stepCompleted') completed.set(`${run} ${payload.value.stepId}`, revision);
+        if (payload.case === 'stepCacheHit') hits.push({ run, revision, ...payload.value });
+      }
+  return hits.flatMap(({ run, revision, stepId, sourceRun, sourceStepId }) => {
+    const violation = (detail) => [{ rule: 'cache', run, detail: `${stepId} ${detail}` }];
+    // What a run asked for whose acceptance its user never learned is not known.
+    if (mayHit.get(`${run} ${stepId}`) === false) return violation('took a result over, and may not');
+    const source = completed.get(`${sourceRun} ${sourceStepId}`);
+    return source !== undefined && source < revision
+      ? []
+      : violation(`took over what ${sourceStepId} of ${sourceRun} had not done`);
+  });
+}
+
+/** An attempt is scheduled with a lease of at least what its step asks for, and without one when it asks for nothing. */
+function wrongLeases({ accepted, batches }) {
+  return accepted.flatMap(({ name, graph }) => {
+    const asked = new Map(graph.steps.map(({ id, resources }) => [id, resources?.cpu ?? 0]));
+    return (batches.get(name) ?? []).flatMap(({ events }) =>
+      events.flatMap(({ payload }) => {
+        if (payload.case !== 'stepScheduled') return [];
+        const { stepId, attemptId, lease } = payload.value;
+        const cpu = asked.get(stepId) ?? 0;
+        const granted = lease?.granted?.cpu ?? 0;
+        const isRight = cpu === 0 ? lease === undefined : granted >= cpu;
+        return isRight
+          ? []
+          : [
+              {
+                rule: 'lease',
+                run: name,
+                detail: `${attemptId} has ${granted} cores, asked for were ${cpu}`,
+              },
+            ];
+      }),
+    );
+  });
+}
+
+/** Whatever is broken, the front door says only what that explains. */
+function unexplainedErrors({ surprises = [] }) {
+  return surprises.map(({ call, code, message, times }) => ({
+    rule: 'unexplained',
+    run: '',
+    detail: `${call} failed with ${code}, ${times} times: ${message}`,
+  }));
+}
+
+/** Every probe run completes, unless its user cancels it; then it is cancelled, if that was in time. */
+function wrongEnds({ accepted }, states) {
+  const users = new Map(accepted.map((run) => [run.name, run]));
+  return [...states].flatMap(([run, { state, failure }]) => {
+    if (!isTerminalRun(state)) return [];
+    const { asked, answered } = users.get(run) ?? {};
+    const allowed = answered?.has('cancelRun')
+      ? [RunState.CANCELLED]
+      : [RunState.COMPLETED, ...(asked?.has('cancelRun') ? [RunState.CANCELLED] : [])];
+    return allowed.includes(state)
+      ? []
+      : [{ rule: 'wrong-end', run, detail: `${RunState[state]}: ${failure?.message ?? ''}` }];
+  });
 }
 
 function wrongDigests({ accepted }, states) {
@@ -168,9 +279,10 @@ function wrongDigests({ accepted }, states) {
         .get(name)
         ?.steps.toArray()
         .find(({ spec }) => spec.id === id);
-    return graph.steps.flatMap(({ id, config, inputs }) => {
+    return graph.steps.flatMap((spec) => {
+      const { id, config, inputs } = spec;
       const sources = inputs.map(({ source }) => outputs.get(source.value.stepId));
-      const expected = expectedDigest(config, stepSeedOf(graph.seed, { id }), sources);
+      const expected = expectedDigest(config, stepSeedOf(graph.seed, spec), sources, isHopeless(spec));
       outputs.set(id, expected);
       const step = of(id);
       if (step?.state !== StepState.COMPLETED) return [];
@@ -182,13 +294,15 @@ function wrongDigests({ accepted }, states) {
   });
 }
 
-/** What is called complete was done: every unit is in the journal. */
+/** What is called complete was done: every unit is in the journal. Not where the fallback stands in, or none is kept. */
 function undoneUnits({ accepted, journal }, states) {
   const done = new Set(
     journal.filter(({ kind }) => kind === 'unit').map(({ key, unit }) => `${key} ${unit}`),
   );
   return accepted.flatMap(({ name, runId, graph }) =>
-    graph.steps.flatMap(({ id, config }) => {
+    graph.steps.flatMap((spec) => {
+      const { id, config } = spec;
+      if (isHopeless(spec) || !config.journal_key) return [];
       const step = states
         .get(name)
         ?.steps.toArray()

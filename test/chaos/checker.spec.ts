@@ -1,11 +1,17 @@
-import { ArtifactRefSchema, RunCreatedSchema, type RunEvent, RunEventSchema } from '@agentforge/contracts';
+import {
+  ArtifactRefSchema,
+  CachePolicy,
+  RunCreatedSchema,
+  type RunEvent,
+  RunEventSchema,
+} from '@agentforge/contracts';
 import { attemptIdOf, type RunEventInit, stepSeedOf } from '@agentforge/events';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { JournalLine } from '../probe-phase/journal.mjs';
 import { expectedDigest } from '../probe-phase/outcome.mjs';
-import { check, type History, type LoggedBatch } from './checker.mjs';
-import { journalKey } from './graphs.mjs';
+import { type AcceptedRun, type Command, check, type History, type LoggedBatch } from './checker.mjs';
+import { type Graph, journalKey } from './graphs.mjs';
 
 const RUN = 'projects/chaos/runs/r1';
 const SEED = 5n;
@@ -89,6 +95,20 @@ function history(changed: Partial<History> = {}): History {
 const forged = (rows: readonly (readonly [bigint, number, Payload])[], changed: Partial<History> = {}) => ({
   ...history(changed),
   batches: new Map([[RUN, logged(rows)]]),
+});
+
+/** The run as a user asked for it. */
+const accepted = (over: Partial<AcceptedRun> = {}): AcceptedRun => ({
+  name: RUN,
+  runId: 'r1',
+  graph: GRAPH,
+  ...over,
+});
+const commands = (...list: Command[]) => new Set(list);
+/** The same graph with another step. */
+const graphOf = (over: Partial<Graph['steps'][number]>): Graph => ({
+  ...GRAPH,
+  steps: GRAPH.steps.map((one) => ({ ...one, ...over })),
 });
 
 const rules = (history: History) => [...new Set(check(history).violations.map(({ rule }) => rule))].sort();
@@ -181,5 +201,208 @@ describe('check()', () => {
 
   it('does not blame an execution that began before the checkpoint was committed', () => {
     expect(rules(history({ journal: journal(0, 5) }))).toEqual([]);
+  });
+
+  describe('of a run whose user does more than watch', () => {
+    type Row = readonly [bigint, number, Payload];
+    const cancelRequested: Row = [6n, 4, { case: 'runCancelRequested', value: {} }];
+    const cancelledRows: readonly Row[] = [
+      ...HONEST.slice(0, 4),
+      cancelRequested,
+      [7n, 5, { case: 'stepCancelled', value: { stepId: STEP } }],
+      [8n, 5, { case: 'runCancelled', value: {} }],
+    ];
+    const pausedRows: readonly Row[] = [
+      ...HONEST.slice(0, 4),
+      [6n, 2, { case: 'runPaused', value: {} }],
+      [7n, 3, { case: 'runResumed', value: {} }],
+      ...HONEST.slice(4).map(([revision, seconds, payload]): Row => [revision + 2n, seconds, payload]),
+    ];
+    const found = (rows: readonly Row[], over: Partial<AcceptedRun>) =>
+      check(forged(rows, { seen: [], accepted: [accepted(over)] }));
+
+    it('accepts that it was cancelled, when that was asked for', () => {
+      const asked = commands('cancelRun');
+      expect(found(cancelledRows, { asked, answered: asked })).toMatchObject({
+        cancelled: 1,
+        violations: [],
+      });
+      expect(found(cancelledRows, { asked }).violations).toEqual([]);
+      expect(found(HONEST, { asked }).violations).toEqual([]);
+    });
+
+    it('finds one that was cancelled and nobody asked', () => {
+      const { violations, unwarranted, digestMismatches } = found(cancelledRows, {});
+      expect(violations.map(({ rule }) => rule).sort()).toEqual(['unasked', 'wrong-end']);
+      expect([unwarranted, digestMismatches]).toEqual([1, 1]);
+    });
+
+    it('finds one that went on although its cancellation was answered', () => {
+      const asked = commands('cancelRun');
+      const { violations, lost } = found(HONEST, { asked, answered: asked });
+      expect(violations.map(({ rule }) => rule).sort()).toEqual(['lost-command', 'wrong-end']);
+      expect(lost).toBe(1);
+    });
+
+    it('finds one that failed although it was cancelled', () => {
+      const failure = { code: 'INTERNAL' };
+      const rows: readonly Row[] = [
+        ...HONEST.slice(0, 4),
+        [6n, 4, { case: 'stepAttemptFailed', value: { ...step, failure } }],
+        [7n, 4, { case: 'stepFailed', value: { stepId: STEP, failure } }],
+        [8n, 4, { case: 'runFailed', value: { failure } }],
+      ];
+      expect(found(rows, { asked: commands('cancelRun') }).violations).toMatchObject([{ rule: 'wrong-end' }]);
+    });
+
+    it('accepts a pause that was asked for, and finds one that was not', () => {
+      const asked = commands('pauseRun', 'resumeRun');
+      expect(found(pausedRows, { asked, answered: asked })).toMatchObject({ pauses: 1, violations: [] });
+      expect(found(pausedRows, { asked: commands('resumeRun') })).toMatchObject({
+        unwarranted: 1,
+        violations: [{ rule: 'unasked', detail: expect.stringContaining('runPaused') }],
+      });
+    });
+
+    it('finds a pause that was answered and is not in the log', () => {
+      const asked = commands('pauseRun');
+      expect(found(HONEST, { asked, answered: asked })).toMatchObject({
+        lost: 1,
+        violations: [{ rule: 'lost-command' }],
+      });
+      expect(found(HONEST, { asked }).violations).toEqual([]);
+    });
+  });
+
+  describe('of a step whose work never succeeds', () => {
+    const config = { ...CONFIG, fail_first: 1000, fail_at: 3, fail_class: 'permanent' as const };
+    const graph = graphOf({ config, allowFallback: true });
+    const constant = expectedDigest(config, stepSeedOf(SEED, { id: STEP }), [], true);
+    const failure = { code: 'FAILED_PRECONDITION' };
+    const second = { stepId: STEP, attemptId: attemptIdOf(RUN, STEP, 2) };
+    const rows = (digest: string): readonly (readonly [bigint, number, Payload])[] => [
+      ...HONEST.slice(0, 4),
+      [6n, 4, { case: 'stepAttemptFailed', value: { ...step, failure } }],
+      [7n, 4, { case: 'stepFallbackUsed', value: { stepId: STEP, fallback: 'constant', failure } }],
+      [8n, 4, { case: 'stepScheduled', value: { ...second, number: 2, fencingToken: 2n } }],
+      [9n, 5, { case: 'stepStarted', value: { ...second, worker: 'w1' } }],
+      [10n, 5, { case: 'stepReported', value: { ...second, result: resultOf(digest) } }],
+      ...HONEST.slice(7),
+    ];
+    const journalled = journal().filter(({ life, unit }) => life === 'a' && unit < 3);
+    const base = { seen: [], accepted: [accepted({ graph })], journal: journalled };
+
+    it('accepts what its fallback delivers, and that its work is not done', () => {
+      expect(check(forged(rows(constant), base))).toMatchObject({ fallbacks: 1, violations: [] });
+    });
+
+    it('finds another delivery, and work that is said to have succeeded', () => {
+      expect(rules(forged(rows(DIGEST), base))).toEqual(['digest']);
+      expect(rules(forged(HONEST, { ...base, journal: journal() }))).toEqual(['digest']);
+    });
+
+    it('finds a fallback in the place of work that would have succeeded', () => {
+      const found = check(forged(rows(constant), { ...base, accepted: [accepted()], journal: journal() }));
+      expect(found).toMatchObject({ digestMismatches: 1, violations: [{ rule: 'digest' }] });
+    });
+  });
+
+  describe('of a step that may take an earlier result', () => {
+    const SOURCE = 'projects/chaos/runs/r0';
+    const seed = 2n;
+    const { journal_key: _, ...config } = CONFIG;
+    const digest = expectedDigest(config, seed, []);
+    const shared = graphOf({ config, seed, cache: CachePolicy.READ_WRITE });
+    type Row = readonly [bigint, number, Payload];
+    const own = HONEST.map(
+      ([revision, seconds, payload]): Row =>
+        payload.case === 'stepReported'
+          ? [revision, seconds, { case: 'stepReported', value: { ...step, result: resultOf(digest) } }]
+          : [revision, seconds, payload],
+    );
+    const hit = (from: string, delivered = digest): readonly Row[] => [
+      [21n, 50, { case: 'runCreated', value: create(RunCreatedSchema, { graph: GRAPH }) }],
+      [22n, 50, { case: 'stepReady', value: { stepId: STEP } }],
+      [
+        23n,
+        51,
+        {
+          case: 'stepCacheHit',
+          value: {
+            stepId: STEP,
+            key: 'sha256:1',
+            sourceRun: from,
+            sourceStepId: STEP,
+            result: resultOf(delivered),
+          },
+        },
+      ],
+      [24n, 51, { case: 'runCompleted', value: {} }],
+    ];
+    const both = (rows: readonly Row[], graph = shared, source: readonly Row[] = own): History => ({
+      ...history({ seen: [], journal: [] }),
+      accepted: [accepted({ name: SOURCE, runId: 'r0', graph: shared }), accepted({ graph })],
+      batches: new Map([
+        [SOURCE, logged(source).map((batch) => ({ ...batch, run: SOURCE }))],
+        [RUN, logged(rows)],
+      ]),
+    });
+
+    it('accepts that it does, without a journal', () => {
+      expect(check(both(hit(SOURCE)))).toMatchObject({ cacheHits: 1, violations: [] });
+    });
+
+    it('finds a result that nobody had, or not yet', () => {
+      expect(check(both(hit('projects/chaos/runs/r7')))).toMatchObject({
+        unwarranted: 1,
+        violations: [{ rule: 'cache' }],
+      });
+      const late = own.map(([revision, ...rest]): Row => [revision + 100n, ...rest]);
+      expect(rules(both(hit(SOURCE), shared, late))).toEqual(['cache']);
+    });
+
+    it('finds a result that is not what the work would have delivered', () => {
+      expect(rules(both(hit(SOURCE, DIGEST)))).toEqual(['digest']);
+    });
+
+    it('finds one that was taken over by a step that may not', () => {
+      const strict = graphOf({ config, seed, cache: CachePolicy.OFF });
+      expect(rules(both(hit(SOURCE), strict))).toEqual(['cache']);
+    });
+  });
+
+  describe('of a step that leases cores', () => {
+    const leased = graphOf({ resources: { cpu: 0.5 } });
+    const scheduled = (lease?: object) =>
+      replaced(3n, {
+        case: 'stepScheduled',
+        value: { ...step, number: 1, fencingToken: 1n, ...(lease ? { lease } : {}) },
+      });
+    const found = (rows: ReturnType<typeof scheduled>, graph: Graph) =>
+      check(forged(rows, { seen: [], accepted: [accepted({ graph })] }));
+
+    it('accepts an attempt that has them', () => {
+      expect(found(scheduled({ granted: { cpu: 0.5 } }), leased)).toMatchObject({
+        leases: 1,
+        violations: [],
+      });
+    });
+
+    it('finds attempts with none, with too few, and with some that nobody asked for', () => {
+      for (const [rows, graph] of [
+        [scheduled(), leased],
+        [scheduled({ granted: { cpu: 0.25 } }), leased],
+        [scheduled({ granted: { cpu: 0.5 } }), GRAPH],
+      ] as const)
+        expect(found(rows, graph)).toMatchObject({ unwarranted: 1, violations: [{ rule: 'lease' }] });
+    });
+  });
+
+  it('finds answers that no fault explains', () => {
+    const surprises = [{ call: 'createRun', code: 'INTERNAL', message: 'internal error 1', times: 3 }];
+    expect(check(history({ surprises }))).toMatchObject({
+      unexplainedErrors: 3,
+      violations: [{ rule: 'unexplained', detail: expect.stringMatching(/createRun.*INTERNAL.*3 times/) }],
+    });
   });
 });

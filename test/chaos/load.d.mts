@@ -1,6 +1,6 @@
 import type { AppError } from '@agentforge/errors';
-import type { AcceptedRun, History } from './checker.mjs';
-import type { Graph } from './graphs.mjs';
+import type { AcceptedRun, Command, History, Surprise } from './checker.mjs';
+import type { Graph, Wishes } from './graphs.mjs';
 import type { Random } from './random.mjs';
 
 export function isOfLoad(name: string): boolean;
@@ -8,7 +8,8 @@ export function isOfLoad(name: string): boolean;
 /** What differs from the usual load. */
 export interface LoadOptions {
   readonly graphOf?: (random: Random, runId: string) => Graph;
-  readonly isExpected?: (call: 'createRun' | 'watchRun', error: AppError) => boolean;
+  readonly wishesOf?: (random: Random) => Wishes;
+  readonly isExpected?: (call: 'createRun' | 'watchRun' | Command, error: AppError) => boolean;
   readonly deadlineMs?: number;
 }
 
@@ -17,7 +18,7 @@ export class Load {
   readonly accepted: AcceptedRun[];
   readonly seen: History['seen'][number][];
   readonly ended: ReadonlySet<string>;
-  readonly surprises: ReadonlyMap<string, number>;
+  readonly surprises: ReadonlyMap<string, Surprise>;
   constructor(server: string, random: Random, options?: LoadOptions);
   run(parallel: number, stop: AbortSignal, giveUp: AbortSignal): Promise<void>;
 }

@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { check } from './checker.mjs';
 import { Disk } from './disk.mjs';
 import { causeFaults, heal } from './faults.mjs';
+import { randomWishes } from './graphs.mjs';
 import { readHistory, Witness } from './history.mjs';
 import { Load } from './load.mjs';
 import { randomOf } from './random.mjs';
@@ -89,7 +90,7 @@ async function chaos() {
   const disk = new Disk(system.natsUrl);
   const witness = new Witness();
   await witness.start(system.natsUrl);
-  const load = new Load(system.server, randomOf(options.seed, 'load'));
+  const load = new Load(system.server, randomOf(options.seed, 'load'), { wishesOf: randomWishes });
   setTimeout(() => calm.abort(), options.minutes * 60_000).unref();
   const giveUp = new AbortController();
   const running = load.run(options.parallel, calm.signal, giveUp.signal);
@@ -110,8 +111,8 @@ async function chaos() {
   await disk.assertWhole();
   const history = await readHistory({ ...pathsOf(system), natsUrl: system.natsUrl });
   const seen = [...load.seen, ...witness.seen];
-  const figures = check({ ...history, accepted: load.accepted, seen });
-  for (const [text, times] of load.surprises) say(`unexpected, ${times} times: ${text}`);
+  const surprises = [...load.surprises.values()];
+  const figures = check({ ...history, accepted: load.accepted, seen, surprises });
   const { minutes, seed } = options;
   return { minutes, seed, ...counts, eventsSeen: seen.length, ...figures };
 }

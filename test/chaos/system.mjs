@@ -15,6 +15,8 @@ const SETTINGS = {
   FORGE_TAKEOVER_MS: '2000',
   FORGE_TASK_CONCURRENCY: '3',
   FORGE_DRAIN_TIMEOUT_MS: '4000',
+  // Less than what all steps that run at once may lease, so that some wait.
+  FORGE_POOL_CPU: '2',
 };
 
 /** Services that faults happen to. */
