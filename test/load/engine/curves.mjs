@@ -5,13 +5,15 @@ const HEIGHT = 400;
 const MARGIN = { left: 64, right: 150, top: 40, bottom: 52 };
 /** Shares that get a line: each step is a tenth of those that are slower. */
 const SHARES = [0, 0.9, 0.99, 0.999, 0.9999];
-const COLOURS = ['#26c', '#b22', '#282', '#a60', '#727', '#088'];
+const COLOURS = ['#26c', '#b22', '#282', '#a60', '#727', '#088', '#555', '#c3a'];
+/** Sections that have distributions. */
+export const DRAWN_SECTIONS = ['overhead', 'rpc', 'watchers', 'resume'];
 /** Points of a curve: more are not visible. */
 const POINTS = 240;
 
 /**
- * Distributions of latencies: share of the requests that were answered within a time, the time on a logarithmic axis,
- * the share so that each tenth of the slowest takes the same height.
+ * Distributions of times: share of all that took no longer than a time, the time on a logarithmic axis, the share so that
+ * each tenth of the slowest takes the same height.
  * @param curves  [{name, samples}], ms
  * @param limit   marked with a line, ms
  */
@@ -35,8 +37,8 @@ export function curvesSvg(title, curves, limit) {
     `<g stroke="#ddd" fill="#555">${grid(x, y, bottom)}</g>`,
     `<line x1="${x.at(limit)}" x2="${x.at(limit)}" y1="${MARGIN.top}" y2="${bottom}" stroke="#888" stroke-dasharray="4 3"/>`,
     ...lines,
-    `<text x="${(MARGIN.left + WIDTH - MARGIN.right) / 2}" y="${HEIGHT - 12}" text-anchor="middle">ms from the time at which the request was due (dashed: ${limit} ms)</text>`,
-    `<text transform="translate(16 ${HEIGHT / 2}) rotate(-90)" text-anchor="middle">share answered</text>`,
+    `<text x="${(MARGIN.left + WIDTH - MARGIN.right) / 2}" y="${HEIGHT - 12}" text-anchor="middle">ms (dashed: ${limit} ms)</text>`,
+    `<text transform="translate(16 ${HEIGHT / 2}) rotate(-90)" text-anchor="middle">share of all</text>`,
   ]);
 }
 

@@ -1,4 +1,8 @@
-import { curvesSvg } from './curves.mjs';
+import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { curvesSvg, DRAWN_SECTIONS } from './curves.mjs';
 import { Samples } from './samples.mjs';
 
 /** x of the points of each curve, in order. */
@@ -41,7 +45,46 @@ describe('curvesSvg()', () => {
     expect(svg).toContain('slow &#38; late');
   });
 
+  it('has a colour of its own for each of the curves of a whole run, and the 50 ms as a line among seconds', () => {
+    const names = ['CreateRun', 'GetRun', 'GetRun', 'step', 'step', 'watcher', 'resume'];
+    const all = curvesSvg(
+      't',
+      names.map((name, i) => ({ name, samples: ramp(i === 6 ? 300 : i + 1) })),
+      50,
+    );
+    const colours = [...all.matchAll(/<polyline [^>]*stroke="(#\w+)"/g)].map(([, colour]) => colour);
+    expect(new Set(colours).size).toBe(names.length);
+    const [, limitX] = /<line x1="([\d.]+)"[^>]*stroke-dasharray/.exec(all) ?? [];
+    const resumed = curvesOf(all)[6] ?? [];
+    expect(Number(limitX)).toBeGreaterThan(resumed[0]?.[0] ?? 0);
+    expect(Number(limitX)).toBeLessThan(resumed.at(-1)?.[0] ?? 0);
+  });
+
   it('draws one value, too', () => {
     expect(curvesSvg('t', [{ name: 'one', samples: new Samples([3]) }], 50)).not.toContain('NaN');
   });
+});
+
+describe('--svg', () => {
+  const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+  it('is drawn from the sections that have distributions', () => {
+    const drawn = readdirSync(folder('./sections'))
+      .filter((file) =>
+        /\bcurve\('|context\.curve\(/.test(readFileSync(folder(`./sections/${file}`), 'utf8')),
+      )
+      .map((file) => file.replace('.mjs', ''));
+    expect(drawn.sort()).toEqual([...DRAWN_SECTIONS].sort());
+  });
+
+  it('is refused before anything is measured when none of the sections has one', async () => {
+    const refused = promisify(execFile)(process.execPath, [
+      folder('./run.mjs'),
+      ...['--only', 'idle,start', '--svg', 'none.svg'],
+    ]);
+    await expect(refused).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--svg needs one of the sections overhead, rpc, watchers, resume'),
+    });
+  }, 30_000);
 });

@@ -29,6 +29,25 @@ describe('judged()', () => {
     });
   });
 
+  it.each([
+    ['start with finished runs', '2,000 runs on record, orchestrator', 's', 5],
+    ['start with finished runs', '100,000 runs on record, pipeline-controller', 's', 5],
+    ['commit to watcher p99', '100 watchers, 200 events each', 'ms', 50],
+    ['memory of a step, orchestrator', '10,000 steps, just ended', 'KiB', 4],
+    ['page of 1000 steps, slowest', '10,000 steps, 10 pages', 'ms', 300],
+  ])('judges what the usual run measures: %s, %s', (name, shape, unit, most) => {
+    expect(judged({ name, shape, unit, value: most })).toMatchObject({ target: most, met: true });
+    expect(judged({ name, shape, unit, value: most * 1.01 })).toMatchObject({ target: most, met: false });
+  });
+
+  it.each([
+    ['commit to watcher p99', '10 watchers, 200 events each'],
+    ['commit to watcher p50', '100 watchers, 200 events each'],
+    ['memory of a step, orchestrator', '100 steps, just ended'],
+  ])('does not judge other shapes: %s, %s', (name, shape) => {
+    expect(judged({ name, shape, unit: 'ms', value: 1e6 })).toMatchObject({ target: null, met: null });
+  });
+
   it('has the fields that are documented, in that order', () => {
     expect(Object.keys(judged({ name: 'anything', value: 1, unit: 's' }))).toEqual([
       'name',

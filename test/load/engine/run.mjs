@@ -2,7 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, loadavg, platform, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
-import { curvesSvg } from './curves.mjs';
+import { curvesSvg, DRAWN_SECTIONS } from './curves.mjs';
 import { documentOf, lineOf, tableOf } from './report.mjs';
 import { stopSystems } from './system.mjs';
 import { judged } from './targets.mjs';
@@ -42,7 +42,7 @@ ${Object.entries(NUMBERS)
   --profile DIR     write CPU profiles of orchestrator and front door under load, and print where the time goes
   --json FILE       write machine and figures as JSON; - is the standard output
   --table FILE      write the figures as a Markdown table
-  --svg FILE        write the distributions of the latencies
+  --svg FILE        write the distributions that these sections have: ${DRAWN_SECTIONS.join(', ')}
 `;
 
 function fail(message) {
@@ -87,7 +87,9 @@ function settings() {
     ...Object.keys(NUMBERS)
       .filter((name) => !isCount(values[name]))
       .map((name) => `--${name}: ${values[name]} is not a number from 1 to 9,999,999`),
-    ...(values.svg && !sections.includes('rpc') ? ['--svg needs the section rpc'] : []),
+    ...(values.svg && !sections.some((name) => DRAWN_SECTIONS.includes(name))
+      ? [`--svg needs one of the sections ${DRAWN_SECTIONS.join(', ')}`]
+      : []),
   ];
   if (wrong.length > 0) fail(wrong.join('\n  '));
   const counts = Object.fromEntries(Object.keys(NUMBERS).map((name) => [name, Number(values[name])]));
@@ -185,8 +187,7 @@ for (const { name, run } of sections) {
 }
 
 if (options.json === '-') process.stdout.write(documentOf(machine, figures));
-if (options.svg !== undefined)
-  writeFileSync(options.svg, curvesSvg(`Latency of unary calls, ${machine.cpu}`, curves, 50));
+if (options.svg !== undefined) writeFileSync(options.svg, curvesSvg(`Latencies, ${machine.cpu}`, curves, 50));
 const missed = figures.filter(({ met }) => met === false);
 say(
   `\n${figures.length} figures, ${figures.filter(({ met }) => met).length} targets met, ${missed.length} not met` +

@@ -18,7 +18,7 @@ export async function run(context) {
 }
 
 /** From the worker's report of a step until the next one is in the worker's hands, on the clock of the worker. */
-async function engineAlone(system, { steps, record, cores }) {
+async function engineAlone(system, { steps, record, curve, cores }) {
   const worker = await system.fastWorker();
   await worker.call('chain', { length: WARM_UP, timeoutMs: 60_000 });
   const window = system.cpuWindow();
@@ -27,10 +27,11 @@ async function engineAlone(system, { steps, record, cores }) {
   const shape = `chain of ${steps}, fast worker`;
   record({ name: 'step overhead, engine p50', shape, value: overheads.median, unit: 'ms', bound });
   record({ name: 'step overhead, engine p99', shape, value: overheads.quantile(0.99), unit: 'ms', bound });
+  curve('step, engine', overheads);
 }
 
 /** Time per step of the real runtime when the step takes no time, by the times of its completions in the log. */
-async function endToEnd(system, { steps, record, cores }) {
+async function endToEnd(system, { steps, record, curve, cores }) {
   await completions(system, WARM_UP);
   const window = system.cpuWindow();
   const times = await completions(system, steps);
@@ -45,6 +46,7 @@ async function endToEnd(system, { steps, record, cores }) {
     unit: 'ms',
     bound,
   });
+  curve('step, end to end', overheads);
 }
 
 /** Times at which the steps of a chain were complete, ms. */

@@ -14,7 +14,7 @@ const GOLDEN = (Math.sqrt(5) - 1) / 2;
 const LIMIT_MS = 180_000;
 
 /** How long a step lies still when the worker that executes it is killed: until a worker has started it again. */
-export async function run({ kills, record, say }) {
+export async function run({ kills, record, curve, say }) {
   // Every kill brings a restart, and local mode says so: that is no news here.
   const system = await BenchSystem.start({ replicas: { 'phase-bench': WORKERS } });
   const watch = new AbortController();
@@ -40,6 +40,7 @@ export async function run({ kills, record, say }) {
     const bound = `the time after which a silent worker's task is delivered again; ${sameAttempt} of ${kills} went on in the same attempt`;
     record({ name: 'resume after SIGKILL p50', shape, value: delays.median, unit: 's', bound });
     record({ name: 'resume after SIGKILL p99', shape, value: delays.quantile(0.99), unit: 's', bound });
+    curve('resume after SIGKILL', new Samples(delays.values().map((seconds) => seconds * 1000)));
     await system.pipeline.cancelRun({ name: made.name });
   } finally {
     watch.abort();

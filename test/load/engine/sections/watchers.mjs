@@ -16,7 +16,7 @@ const FRONT_DOOR = 'pipeline-controller';
 
 /** One run, many watchers: how long after its commit an event reaches them, and what they cost. */
 export async function run(context) {
-  const { watchers: count, seconds, record, cores } = context;
+  const { watchers: count, seconds, record, curve, cores } = context;
   const system = await BenchSystem.start(context);
   try {
     const worker = await system.fastWorker();
@@ -40,6 +40,7 @@ export async function run(context) {
       [0.99, 'p99'],
     ])
       record({ name: `commit to watcher ${name}`, shape, value: delays.quantile(share), unit: 'ms', bound });
+    curve('commit to watcher', delays);
     record({
       name: 'front door memory of a watcher',
       shape: `${shape}, after a collection`,
