@@ -7,7 +7,9 @@ import {
   type ArtifactRef,
   PipelineService,
   type Run,
+  RunEventBatchSchema,
   RunState,
+  StepReportSchema,
   StepTaskSchema,
   WaitKind,
 } from '@agentforge/contracts';
@@ -16,6 +18,7 @@ import { attemptIdOf, STREAMS } from '@agentforge/events';
 import { publishRaw } from '@agentforge/events/testing';
 import { createClient } from '@agentforge/service-kit';
 import { create as message, toBinary } from '@bufbuild/protobuf';
+import { timestampNow } from '@bufbuild/protobuf/wkt';
 import { eventually, LocalSystem } from './local-system.js';
 import { type StepInit as Step, smallPipeline } from './pipeline-spec.js';
 
@@ -229,17 +232,17 @@ describe('bad input', () => {
     }
   }, 60_000);
 
-  describe('a task that cannot be processed', () => {
-    const probe = (id: string, config = {}) =>
-      ({ id, phase: 'probe', config, retry: { maxAttempts: 1 }, allowFallback: false }) as Step;
-    const begin = async (runId: string, step: Step) =>
-      (await system.pipeline.createRun({ parent: 'projects/default', runId, graph: { steps: [step] } })).run
-        ?.name ?? '';
-    const letters = async (...filter: string[]) =>
-      JSON.parse(await system.forge('dlq', 'list', '-o', 'json', ...filter)) as Letter[];
-    const letterOf = (...filter: string[]) =>
-      eventually(`a letter of ${filter}`, async () => (await letters(...filter))[0]);
+  const probe = (id: string, config = {}) =>
+    ({ id, phase: 'probe', config, retry: { maxAttempts: 1 }, allowFallback: false }) as Step;
+  const begin = async (runId: string, step: Step) =>
+    (await system.pipeline.createRun({ parent: 'projects/default', runId, graph: { steps: [step] } })).run
+      ?.name ?? '';
+  const letters = async (...filter: string[]) =>
+    JSON.parse(await system.forge('dlq', 'list', '-o', 'json', ...filter)) as Letter[];
+  const letterOf = (...filter: string[]) =>
+    eventually(`a letter of ${filter}`, async () => (await letters(...filter))[0]);
 
+  describe('a task that cannot be processed', () => {
     /** The task of the first attempt, as a release that we do not know would write it. */
     const taskOf = (run: string, version: number) =>
       toBinary(
@@ -307,6 +310,83 @@ describe('bad input', () => {
       expect(await letters('--phase', 'nobody', '--origin', 'tasks')).toHaveLength(1);
     }, 60_000);
   });
+
+  it('a report that cannot be read is put aside with its reason, and the run that it names goes on', async () => {
+    const name = await begin('bad-reports', probe('victim', { units: 80, unit_ms: 50 }));
+    const attemptId = attemptIdOf(name, 'victim', 1);
+    await eventually('the worker has the task', async () => {
+      const { run } = await system.pipeline.getRun({ name });
+      return (run?.steps[0]?.attempts.at(-1)?.worker ?? '') !== '';
+    });
+    const reportOf = (version: number) =>
+      toBinary(
+        StepReportSchema,
+        message(StepReportSchema, {
+          run: name,
+          stepId: 'victim',
+          attemptId,
+          fencingToken: 1n,
+          version,
+          worker: 'nobody',
+          payload: { case: 'succeeded', value: { result: { outcome: 'forged' } } },
+        }),
+      );
+    const bad: [bytes: Uint8Array, reason: string, words: RegExp][] = [
+      [reportOf(99), 'UNSUPPORTED_VERSION', /99/],
+      [reportOf(1).subarray(0, -3), 'MALFORMED_MESSAGE', /report/i],
+      [new Uint8Array([1, 2, 3]), 'MALFORMED_MESSAGE', /report/i],
+    ];
+    for (const [i, [data]] of bad.entries())
+      await publishRaw(system.natsUrl, {
+        subject: 'forge.reports.probe',
+        data,
+        messageId: `${attemptId}:succeeded:bad-${i}`,
+      });
+    const kept = await eventually('a letter of each', async () => {
+      const found = await letters('--origin', 'reports');
+      return found.length >= bad.length && found;
+    });
+    for (const [, reason, words] of bad)
+      expect(kept).toContainEqual(
+        expect.objectContaining({ run: name, reason, message: expect.stringMatching(words) }),
+      );
+    const run = await ended(name);
+    expect(run.state).toBe(RunState.COMPLETED);
+    expect(run.steps[0]?.result?.outcome).toBe('worked');
+    expect(run.steps[0]?.attempts).toHaveLength(1);
+  }, 120_000);
+
+  it('an event that cannot be read puts its run into quarantine, as it was, and no other run', async () => {
+    const batchOf = (run: string, version: number) =>
+      toBinary(
+        RunEventBatchSchema,
+        message(RunEventBatchSchema, {
+          run,
+          version,
+          events: [{ time: timestampNow(), actor: 'nobody', payload: { case: 'runPaused', value: {} } }],
+        }),
+      );
+    const bad: [what: string, bytes: (run: string) => Uint8Array, words: RegExp][] = [
+      ['version', (run) => batchOf(run, 99), /99|upgrade/],
+      ['truncated', (run) => batchOf(run, 1).subarray(0, -3), /./],
+      ['garbage', () => new Uint8Array([1, 2, 3]), /./],
+    ];
+    for (const [what, bytes, words] of bad) {
+      const runId = `bad-event-${what}`;
+      const name = await begin(runId, probe('only'));
+      await ended(name);
+      await publishRaw(system.natsUrl, { subject: `forge.runs.default.${runId}`, data: bytes(name) });
+      const run = await eventually(`${what}: the quarantine is shown`, async () => {
+        const { run: now } = await system.pipeline.getRun({ name });
+        return now?.quarantine && now;
+      });
+      expect(run.state).toBe(RunState.COMPLETED);
+      expect(run.quarantine).toMatchObject({ code: 'DATA_LOSS', message: expect.stringMatching(words) });
+      const error = await refusal(system.pipeline.retryRun({ name, stepIds: ['only'] }));
+      expect(error).toMatchObject({ code: 'DATA_LOSS', reason: 'RUN_QUARANTINED' });
+    }
+    expect((await ended(await begin('beside-bad-events', probe('only')))).state).toBe(RunState.COMPLETED);
+  }, 120_000);
 
   it('an illegal transition is FAILED_PRECONDITION', async () => {
     const { run } = await create([found()], 'illegal');

@@ -34,6 +34,8 @@ const SEED = 11n;
 const PROBE = fileURLToPath(new URL('../probe-phase/main.mjs', import.meta.url));
 /** Cores of the pool that both workers share. */
 const POOL_CORES = 2;
+/** Workers that a task may take with it. */
+const TRIES = 5;
 const RETRY_SOON = { initialInterval: { nanos: 50_000_000 }, backoffCoefficient: 1, jitter: 0 };
 
 /** The ways in which a step goes wrong and the run goes on, on real processes: two orchestrators, two workers. */
@@ -202,6 +204,44 @@ describe('recovery scenarios', () => {
     expect(events.filter(({ payload }) => payload.case === 'stepFallbackUsed')).toHaveLength(1);
     expect(await system.forge('run', 'get', 'permanent')).toMatch(/fallback/);
   }, 120_000);
+
+  it('poison: a step that kills every worker ends among the dead letters, and runs beside it complete', async () => {
+    const workers = ['phase-probe', 'phase-probe-2'];
+    const deadly = { units: 4, checkpoint_every: 4, crash_at: 1, crashes: 100 };
+    const poison = await begin('poison', [probe('deadly', deadly, { allowFallback: false })]);
+    const ids = [1, 2, 3].map((i) => `beside-poison-${i}`);
+    // Checkpoints: what dies with a worker that somebody else's step kills gets on, and is no poison.
+    const healthy = { units: 60, unit_ms: 50, checkpoint_every: 2 };
+    const beside = await Promise.all(ids.map((id) => begin(id, [probe(id, healthy)])));
+
+    const run = await end(poison);
+    expect(run).toMatchObject({ state: RunState.FAILED, failure: { reason: 'POISON_TASK' } });
+    // Permanent: no second attempt may take more workers with it.
+    expect(classesOf(run, 'deadly')).toEqual([FailureClass.PERMANENT]);
+    const crashes = journalOf('deadly').filter(({ kind }) => kind === 'crash');
+    expect(new Set(crashes.map(({ pid }) => pid)).size).toBe(crashes.length);
+    expect(crashes.length).toBeGreaterThanOrEqual(3);
+    expect(crashes.length).toBeLessThanOrEqual(TRIES);
+
+    const list = await system.forge('dlq', 'list', '-o', 'json', '--reason', 'POISON_TASK');
+    expect(JSON.parse(list)).toMatchObject([
+      {
+        run: poison,
+        phase: 'probe',
+        reason: 'POISON_TASK',
+        message: expect.stringContaining(`${TRIES} workers died`),
+      },
+    ]);
+    for (const [i, name] of beside.entries()) {
+      const id = ids[i] ?? '';
+      const done = await end(name);
+      expect(done.state).toBe(RunState.COMPLETED);
+      expect(outputOf(done, id)).toBe(expectedDigest(healthy, stepSeedOf(SEED, { id }), []));
+    }
+    await eventually('both workers live again', () => workers.every((name) => isAlive(system.pidOf(name))));
+    const after = await finished('after-poison', [probe('after-poison', { units: 2 })]);
+    expect(after.state).toBe(RunState.COMPLETED);
+  }, 240_000);
 
   it('resource lease: a step waits until another gives its lease back, says why, and is admitted then', async () => {
     const resources = { cpu: POOL_CORES };
