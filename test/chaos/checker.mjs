@@ -14,6 +14,8 @@ import { isHopeless, journalKey } from './graphs.mjs';
  * was still writing, because both may look up before either commits.
  */
 const KNOWN_AFTER_MS = { alone: 2_000, beside: 15_000 };
+/** Longest time between the report that a worker started and the first line of its execution: a busy machine starts threads slowly. */
+const LONGEST_START_MS = 15_000;
 
 /** The event that a command leaves in the log. */
 const EVENT_OF = { pauseRun: 'runPaused', resumeRun: 'runResumed', cancelRun: 'runCancelRequested' };
@@ -322,14 +324,20 @@ function undoneUnits({ accepted, journal }, states) {
 /** An execution goes on from the newest checkpoint that was committed before it began, or from a later one. */
 function redoneUnits(history) {
   const commits = commitsByKey(history);
+  const starts = startsByKey(history);
   const lives = livesByKey(history.journal);
   return [...lives].flatMap(([key, executions]) =>
-    executions.flatMap(({ life, beganMs, from }) => {
+    executions.flatMap(({ life, pid, beganMs, from }) => {
+      const reported = (starts.get(key) ?? []).filter(
+        ({ worker, timeMs }) =>
+          worker.endsWith(`-${pid}`) && timeMs <= beganMs && timeMs > beganMs - LONGEST_START_MS,
+      );
+      const lookedUpMs = reported.at(-1)?.timeMs ?? beganMs;
       const isBeside = executions.some(
         (other) =>
-          other.life !== life && other.beganMs <= beganMs && other.lastMs > beganMs - KNOWN_AFTER_MS.alone,
+          other.life !== life && other.beganMs <= beganMs && other.lastMs > lookedUpMs - KNOWN_AFTER_MS.alone,
       );
-      const beforeMs = beganMs - (isBeside ? KNOWN_AFTER_MS.beside : KNOWN_AFTER_MS.alone);
+      const beforeMs = lookedUpMs - (isBeside ? KNOWN_AFTER_MS.beside : KNOWN_AFTER_MS.alone);
       const known = (commits.get(key) ?? [])
         .filter(({ timeMs }) => timeMs < beforeMs)
         .map(({ unit }) => unit);
@@ -354,13 +362,27 @@ function commitsByKey({ accepted, batches, checkpointUnits }) {
   return commits;
 }
 
+/** When workers were known to have started each step, in the order of the log. */
+function startsByKey({ accepted, batches }) {
+  const starts = new Map();
+  for (const { name, runId } of accepted)
+    for (const { timeMs, events } of batches.get(name) ?? [])
+      for (const { payload } of events) {
+        if (payload.case !== 'stepStarted') continue;
+        const { stepId, worker } = payload.value;
+        const key = journalKey(runId, stepId);
+        starts.set(key, [...(starts.get(key) ?? []), { timeMs, worker }]);
+      }
+  return starts;
+}
+
 /** Executions of each step: when they began and last wrote, and the unit they went on from. */
 function livesByKey(journal) {
   const keys = new Map();
-  for (const { key, life, kind, unit, timeMs } of journal) {
+  for (const { key, life, kind, unit, pid, timeMs } of journal) {
     const lives = keys.get(key) ?? new Map();
     keys.set(key, lives);
-    if (kind === 'begin') lives.set(life, { life, beganMs: timeMs, lastMs: timeMs, from: unit });
+    if (kind === 'begin') lives.set(life, { life, pid, beganMs: timeMs, lastMs: timeMs, from: unit });
     else if (lives.has(life)) lives.get(life).lastMs = timeMs;
   }
   return new Map([...keys].map(([key, lives]) => [key, [...lives.values()]]));

@@ -203,6 +203,20 @@ describe('check()', () => {
     expect(rules(history({ journal: journal(0, 5) }))).toEqual([]);
   });
 
+  it('does not blame a thread that started slowly, after its worker had looked for a checkpoint', () => {
+    const rows = (worker: string) =>
+      HONEST.map(([revision, seconds, payload]) =>
+        revision === 9n
+          ? ([revision, 5, { case: 'stepStarted', value: { ...step, worker } }] as const)
+          : ([revision, seconds, payload] as const),
+      );
+    const slow = { seen: [], journal: journal(0, 9) };
+    expect(rules(forged(rows('host-1'), slow))).toEqual([]);
+    // Another worker's start says nothing, and nobody takes longer than 15 s.
+    expect(rules(forged(rows('host-2'), slow))).toEqual(['redone']);
+    expect(rules(forged(rows('host-1'), { ...slow, journal: journal(0, 25) }))).toEqual(['redone']);
+  });
+
   describe('of a run whose user does more than watch', () => {
     type Row = readonly [bigint, number, Payload];
     const cancelRequested: Row = [6n, 4, { case: 'runCancelRequested', value: {} }];

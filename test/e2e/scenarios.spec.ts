@@ -94,14 +94,14 @@ describe('recovery scenarios', () => {
 
   const finished = async (runId: string, steps: StepInit[]) => end(await begin(runId, steps));
 
-  const end = (name: string): Promise<Run> =>
+  const end = (name: string, timeoutMs = 90_000): Promise<Run> =>
     eventually(
       `end of ${name}`,
       async () => {
         const { run: now } = await system.pipeline.getRun({ name });
         return now?.endTime && now;
       },
-      90_000,
+      timeoutMs,
     );
 
   it('transient failure: the step is tried again and the run completes as if nothing had happened', async () => {
@@ -214,7 +214,8 @@ describe('recovery scenarios', () => {
     const healthy = { units: 60, unit_ms: 50, checkpoint_every: 2 };
     const beside = await Promise.all(ids.map((id) => begin(id, [probe(id, healthy)])));
 
-    const run = await end(poison);
+    // Five workers start and die in turn, with growing waits between them.
+    const run = await end(poison, 200_000);
     expect(run).toMatchObject({ state: RunState.FAILED, failure: { reason: 'POISON_TASK' } });
     // Permanent: no second attempt may take more workers with it.
     expect(classesOf(run, 'deadly')).toEqual([FailureClass.PERMANENT]);
@@ -241,7 +242,7 @@ describe('recovery scenarios', () => {
     await eventually('both workers live again', () => workers.every((name) => isAlive(system.pidOf(name))));
     const after = await finished('after-poison', [probe('after-poison', { units: 2 })]);
     expect(after.state).toBe(RunState.COMPLETED);
-  }, 240_000);
+  }, 300_000);
 
   it('resource lease: a step waits until another gives its lease back, says why, and is admitted then', async () => {
     const resources = { cpu: POOL_CORES };
