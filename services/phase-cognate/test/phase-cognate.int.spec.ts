@@ -46,13 +46,13 @@ async function submit(config: JsonObject = SMALL_CONFIG, text = smallText()): Pr
 
 describe('phase-cognate', () => {
   it.each([
-    ['llama', SMALL_CONFIG],
-    ['titans-mag', SMALL_TITANS],
-  ])(
+    ['llama', SMALL_CONFIG, 700],
+    ['titans-mag', SMALL_TITANS, 150],
+  ] as const)(
     'creates models that differ, load, and have learnt (%s)',
-    async (architecture, small) => {
+    async (architecture, small, sentences) => {
       await bench.startService();
-      const result = await bench.result(await submit(small));
+      const result = await bench.result(await submit(small, smallText(sentences)));
       expect(result.outcome).toBe('created');
       const [models, report] = result.outputs;
       expect(models?.artifacts.map(({ name }) => name)).toEqual([
