@@ -70,6 +70,7 @@ export interface Findings {
   readonly fallbacks: number;
   readonly cacheHits: number;
   readonly leases: number;
+  readonly poisoned: number;
   readonly unitsDone: number;
   readonly unitsRedone: number;
   readonly lost: number;

@@ -16,6 +16,8 @@ import { isHopeless, journalKey } from './graphs.mjs';
 const KNOWN_AFTER_MS = { alone: 2_000, beside: 15_000 };
 /** Longest time between the report that a worker started and the first line of its execution: a busy machine starts threads slowly. */
 const LONGEST_START_MS = 15_000;
+/** Workers that must have begun with a task before it may be called poison: the queue hands it out so often without a wait. */
+const POISON_STARTS = 3;
 
 /** The event that a command leaves in the log. */
 const EVENT_OF = { pauseRun: 'runPaused', resumeRun: 'runResumed', cancelRun: 'runCancelRequested' };
@@ -55,6 +57,7 @@ export function check(history) {
     fallbacks: countOf('stepFallbackUsed'),
     cacheHits: countOf('stepCacheHit'),
     leases: countOf('stepScheduled', ({ lease }) => lease !== undefined),
+    poisoned: [...history.batches.values()].flatMap(poisonedAttempts).length,
     unitsDone: units.length,
     unitsRedone: units.length - new Set(units.map(({ key, unit }) => `${key} ${unit}`)).size,
     lost: count('lost-run', 'lost-event', 'lost-command', 'gap'),
@@ -258,8 +261,11 @@ function unexplainedErrors({ surprises = [] }) {
   }));
 }
 
-/** Every probe run completes, unless its user cancels it; then it is cancelled, if that was in time. */
-function wrongEnds({ accepted }, states) {
+/**
+ * Every probe run completes, unless its user cancels it; then it is cancelled, if that was in time. Whose task lost one worker
+ * after another fails, as the engine says it does: it cannot know who killed them.
+ */
+function wrongEnds({ accepted, batches }, states) {
   const users = new Map(accepted.map((run) => [run.name, run]));
   return [...states].flatMap(([run, { state, failure }]) => {
     if (!isTerminalRun(state)) return [];
@@ -267,10 +273,22 @@ function wrongEnds({ accepted }, states) {
     const allowed = answered?.has('cancelRun')
       ? [RunState.CANCELLED]
       : [RunState.COMPLETED, ...(asked?.has('cancelRun') ? [RunState.CANCELLED] : [])];
-    return allowed.includes(state)
+    const isPoisoned = state === RunState.FAILED && poisonedAttempts(batches.get(run) ?? []).length > 0;
+    return allowed.includes(state) || isPoisoned
       ? []
       : [{ rule: 'wrong-end', run, detail: `${RunState[state]}: ${failure?.message ?? ''}` }];
   });
+}
+
+/** Attempts that were given up as poison after several workers had begun with them. */
+function poisonedAttempts(batches) {
+  const payloads = batches.flatMap(({ events }) => events.map(({ payload }) => payload));
+  const starts = (attemptId) =>
+    payloads.filter((one) => one.case === 'stepStarted' && one.value.attemptId === attemptId).length;
+  return payloads
+    .filter((one) => one.case === 'stepAttemptFailed' && one.value.failure?.reason === 'POISON_TASK')
+    .map(({ value }) => value.attemptId)
+    .filter((attemptId) => starts(attemptId) >= POISON_STARTS);
 }
 
 function wrongDigests({ accepted }, states) {

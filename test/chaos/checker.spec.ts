@@ -184,6 +184,23 @@ describe('check()', () => {
     expect(rules(forged(rows, { seen: [] }))).toEqual(['wrong-end']);
   });
 
+  it('accepts that a task is given up which one worker after another lost, and no other', () => {
+    const failure = { code: 'ABORTED', reason: 'POISON_TASK' };
+    const rows = (workers: number): (readonly [bigint, number, Payload])[] => [
+      ...HONEST.slice(0, 3),
+      ...Array.from(
+        { length: workers },
+        (_, i) =>
+          [BigInt(4 + i), 4 + i, { case: 'stepStarted', value: { ...step, worker: `w${i}` } }] as const,
+      ),
+      [20n, 20, { case: 'stepAttemptFailed', value: { ...step, failure } }],
+      [21n, 20, { case: 'stepFailed', value: { stepId: STEP, failure } }],
+      [22n, 20, { case: 'runFailed', value: { failure } }],
+    ];
+    expect(check(forged(rows(3), { seen: [], journal: [] }))).toMatchObject({ poisoned: 1, violations: [] });
+    expect(rules(forged(rows(2), { seen: [], journal: [] }))).toEqual(['wrong-end']);
+  });
+
   it('finds an output that an undisturbed run would not have', () => {
     const other = replaced(10n, { case: 'stepReported', value: { ...step, result: resultOf('sha256:0') } });
     expect(check(forged(other))).toMatchObject({ digestMismatches: 1, violations: [{ rule: 'digest' }] });
