@@ -10,11 +10,13 @@ export class TrainingDivergedError extends AppError {
   }
 }
 
+const inWords = (violations: readonly FieldViolation[]): string =>
+  violations.map(({ field, description }) => `${field} ${description}`).join('; ');
+
 /** A model that cannot be taught to think; one violation per reason. */
 export class UnfitModelError extends AppError {
   constructor(violations: readonly FieldViolation[]) {
-    const reasons = violations.map(({ field, description }) => `${field} ${description}`).join('; ');
-    super('INVALID_ARGUMENT', `the model cannot learn to think: ${reasons}`, {
+    super('INVALID_ARGUMENT', `the model cannot learn to think: ${inWords(violations)}`, {
       reason: 'UNFIT_MODEL',
       fieldViolations: violations,
     });
@@ -24,8 +26,7 @@ export class UnfitModelError extends AppError {
 /** Rows with their thoughts are longer than the model has positions for. */
 export class ThoughtsTooLongError extends AppError {
   constructor(violations: readonly FieldViolation[]) {
-    const reasons = violations.map(({ field, description }) => `${field} ${description}`).join('; ');
-    super('INVALID_ARGUMENT', `there is no room for thoughts: ${reasons}`, {
+    super('INVALID_ARGUMENT', `there is no room for thoughts: ${inWords(violations)}`, {
       reason: 'THOUGHTS_TOO_LONG',
       fieldViolations: violations,
     });
