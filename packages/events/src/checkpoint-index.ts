@@ -1,6 +1,7 @@
 import { type ArtifactRef, ArtifactRefSchema } from '@agentforge/contracts';
 import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
 import type { KV, KvEntry } from '@nats-io/kv';
+import type { TaskHistory } from './deliveries.js';
 import {
   AttemptOverError,
   MalformedMessageError,
@@ -21,10 +22,22 @@ export interface CheckpointEntry {
   readonly delivery: number;
 }
 
+/** What is kept of an attempt: its newest checkpoint, if it has one, and how many workers began with it since then. */
+interface AttemptEntry {
+  readonly newest: CheckpointEntry | undefined;
+  readonly begun: number;
+}
+
+/** Nothing is written when a task is delivered for the first time: whoever got it is taken to have begun. */
+const FIRST_DELIVERY: AttemptEntry = { newest: undefined, begun: 1 };
+
 /** A write that loses its race looks again; more often than this means something else is wrong. */
 const MAX_TRIES = 20;
 
-/** Where the newest checkpoint of each running attempt is, so that a task delivered again resumes from it. */
+/**
+ * Where the newest checkpoint of each running attempt is, so that a task delivered again resumes from it, and how many
+ * workers began with the task in vain.
+ */
 export class CheckpointIndex {
   constructor(private readonly bucket: KV) {}
 
@@ -37,28 +50,15 @@ export class CheckpointIndex {
     attemptId: string,
     entry: Pick<CheckpointEntry, 'checkpoint' | 'fencingToken'> & Partial<CheckpointEntry>,
   ): Promise<void> {
-    const key = checkAttemptId(attemptId);
-    const { fencingToken, sequence = 0, delivery = 0 } = entry;
-    const checkpoint = toJson(ArtifactRefSchema, entry.checkpoint);
-    const text = JSON.stringify({ checkpoint, fencingToken: String(fencingToken), sequence, delivery });
-    for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
-      const known = await this.#entryOf(attemptId);
-      if (known) {
-        const newest = parse(key, known);
-        const isOlder =
-          newest.fencingToken > fencingToken ||
-          (newest.fencingToken === fencingToken && newest.sequence > sequence);
-        if (isOlder) throw new StaleFencingTokenError(attemptId, fencingToken, newest.fencingToken);
-      }
-      try {
-        if (known) await this.bucket.update(key, text, known.revision);
-        else await this.bucket.create(key, text);
-        return;
-      } catch (error) {
-        if (apiCodeOf(error) !== API_CODES.wrongLastSequence) throw error;
-      }
-    }
-    throw new RevisionConflictError(`checkpoint ${attemptId}`, 0n, undefined);
+    const { checkpoint, fencingToken, sequence = 0, delivery = 0 } = entry;
+    await this.#change(attemptId, ({ newest }) => {
+      const isOlder =
+        newest !== undefined &&
+        (newest.fencingToken > fencingToken ||
+          (newest.fencingToken === fencingToken && newest.sequence > sequence));
+      if (isOlder) throw new StaleFencingTokenError(attemptId, fencingToken, newest.fencingToken);
+      return { newest: { checkpoint, fencingToken, sequence, delivery }, begun: 0 };
+    });
   }
 
   /**
@@ -66,8 +66,24 @@ export class CheckpointIndex {
    * @throws AttemptOverError  FAILED_PRECONDITION: the attempt has ended
    */
   async get(attemptId: string): Promise<CheckpointEntry | undefined> {
-    const entry = await this.#entryOf(attemptId);
-    return entry && parse(attemptId, entry);
+    return (await this.#read(attemptId)).entry.newest;
+  }
+
+  /**
+   * What became of the deliveries of an attempt's task so far; asked for when there was one.
+   * @throws AttemptOverError  FAILED_PRECONDITION: the attempt has ended
+   */
+  async historyOf(attemptId: string): Promise<TaskHistory> {
+    const { newest, begun } = (await this.#read(attemptId)).entry;
+    return { progressAt: newest?.delivery ?? 0, begun };
+  }
+
+  /**
+   * Records that one more worker begins with the task of an attempt.
+   * @throws AttemptOverError  FAILED_PRECONDITION: the attempt has ended
+   */
+  async begin(attemptId: string): Promise<void> {
+    await this.#change(attemptId, ({ newest, begun }) => ({ newest, begun: begun + 1 }));
   }
 
   /**
@@ -78,22 +94,56 @@ export class CheckpointIndex {
     await this.bucket.purge(checkAttemptId(attemptId));
   }
 
-  async #entryOf(attemptId: string): Promise<KvEntry | undefined> {
-    const entry = await this.bucket.get(checkAttemptId(attemptId));
-    if (entry && entry.operation !== 'PUT') throw new AttemptOverError(attemptId);
-    return entry ?? undefined;
+  /** Writes what follows from what is kept, whoever else writes. */
+  async #change(attemptId: string, next: (entry: AttemptEntry) => AttemptEntry): Promise<void> {
+    for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+      const { entry, revision } = await this.#read(attemptId);
+      try {
+        // revision 0: only when there is nothing, not even the mark of an attempt that has ended
+        await this.bucket.put(attemptId, format(next(entry)), { previousSeq: revision });
+        return;
+      } catch (error) {
+        if (apiCodeOf(error) !== API_CODES.wrongLastSequence) throw error;
+      }
+    }
+    throw new RevisionConflictError(`checkpoint ${attemptId}`, 0n, undefined);
+  }
+
+  async #read(attemptId: string): Promise<{ entry: AttemptEntry; revision: number }> {
+    const found = await this.bucket.get(checkAttemptId(attemptId));
+    if (found && found.operation !== 'PUT') throw new AttemptOverError(attemptId);
+    return found
+      ? { entry: parse(attemptId, found), revision: found.revision }
+      : { entry: FIRST_DELIVERY, revision: 0 };
   }
 }
 
-function parse(key: string, entry: KvEntry): CheckpointEntry {
+function format({ newest, begun }: AttemptEntry): string {
+  if (!newest) return JSON.stringify({ begun });
+  const { checkpoint, fencingToken, sequence, delivery } = newest;
+  const reference = toJson(ArtifactRefSchema, checkpoint);
+  return JSON.stringify({
+    checkpoint: reference,
+    fencingToken: String(fencingToken),
+    sequence,
+    delivery,
+    begun,
+  });
+}
+
+function parse(key: string, entry: KvEntry): AttemptEntry {
   try {
-    const { checkpoint, fencingToken, sequence, delivery } = entry.json<Record<string, JsonValue>>();
-    return {
-      checkpoint: fromJson(ArtifactRefSchema, checkpoint ?? null),
-      fencingToken: BigInt(String(fencingToken)),
-      sequence: Number(sequence),
-      delivery: Number(delivery ?? 0),
-    };
+    const { checkpoint, fencingToken, sequence, delivery, begun } = entry.json<Record<string, JsonValue>>();
+    const newest =
+      checkpoint === undefined
+        ? undefined
+        : {
+            checkpoint: fromJson(ArtifactRefSchema, checkpoint),
+            fencingToken: BigInt(String(fencingToken)),
+            sequence: Number(sequence),
+            delivery: Number(delivery ?? 0),
+          };
+    return { newest, begun: Number(begun ?? 0) };
   } catch (error) {
     throw new MalformedMessageError(`checkpoint entry ${key}`, 'unreadable', error);
   }

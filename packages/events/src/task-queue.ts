@@ -2,7 +2,7 @@ import { FailureClass, type StepTask } from '@agentforge/contracts';
 import type { StoredMsg, StreamAPI } from '@nats-io/jetstream';
 import type { CheckpointIndex } from './checkpoint-index.js';
 import { stepTaskCodec, TASK_VERSION } from './codec.js';
-import { DEFAULT_TRIES, judgeDelivery, lastDelivery } from './deliveries.js';
+import { DEFAULT_TRIES, type DeliveryVerdict, judgeDelivery } from './deliveries.js';
 import { AttemptOverError } from './events.errors.js';
 import { letterSubjectOf } from './letter-subject.js';
 import type { Reports } from './reports.js';
@@ -94,16 +94,15 @@ export class TaskQueue {
       origin: 'tasks',
       ensure: () => ensureTasksConsumer(this.context.connection, phase, ackWaitMs),
       decode: (data) => stepTaskCodec.decode(data),
-      handle: async ({ value, ...words }) => {
-        const progressAt = words.delivery === 1 ? 0 : await this.progressOf(value, words.delivery);
-        const verdict = judgeDelivery(words.delivery, progressAt, tries, ackWaitMs);
+      handle: async ({ value: task, ...words }) => {
+        const verdict = await this.begin(task, words.delivery, tries, ackWaitMs);
         if (verdict === 'poison') await words.term(poison(tries));
-        else if (verdict === 'run') await handler({ task: value, ...words });
+        else if (verdict === 'run') await handler({ task, ...words });
         else words.nak(verdict.waitMs);
       },
+      isLastTry: async (task) => (await this.checkpoints.historyOf(task.attemptId)).begun >= tries,
       onLetter: ({ subject, header }, refusal, sequence) =>
         this.reportLetter({ subject, messageId: header('Nats-Msg-Id') }, refusal, sequence),
-      maxDeliveries: lastDelivery(tries),
       concurrency,
       ackWaitMs,
       keepAlive,
@@ -168,12 +167,24 @@ export class TaskQueue {
       });
   }
 
-  /** The delivery that stored the last checkpoint of a task; this one when its attempt has ended, as its worker will see. */
-  private async progressOf({ attemptId }: StepTask, delivery: number): Promise<number> {
+  /**
+   * What is to be done with a delivery; one that runs is counted first, unless it is the first. The task of an attempt
+   * that has ended runs: its worker sees that, and says so.
+   */
+  private async begin(
+    { attemptId }: StepTask,
+    delivery: number,
+    tries: number,
+    ackWaitMs: number,
+  ): Promise<DeliveryVerdict> {
+    if (delivery === 1) return 'run';
     try {
-      return (await this.checkpoints.get(attemptId))?.delivery ?? 0;
+      const history = await this.checkpoints.historyOf(attemptId);
+      const verdict = judgeDelivery(delivery, history, tries, ackWaitMs);
+      if (verdict === 'run') await this.checkpoints.begin(attemptId);
+      return verdict;
     } catch (error) {
-      if (error instanceof AttemptOverError) return delivery;
+      if (error instanceof AttemptOverError) return 'run';
       throw error;
     }
   }

@@ -259,7 +259,22 @@ describe('the other channels', () => {
     await a.checkpoints.end(id);
     await expect(b.checkpoints.get(id)).rejects.toMatchObject({ reason: 'ATTEMPT_OVER' });
     await expect(b.checkpoints.put(id, entry(3n, 1))).rejects.toThrow(AttemptOverError);
+    await expect(b.checkpoints.begin(id)).rejects.toThrow(AttemptOverError);
     await expect(a.checkpoints.get('a b')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  it('counts the workers that began with a task since its last checkpoint', async () => {
+    const id = 'test.r2.s.1';
+    expect(await a.checkpoints.historyOf(id)).toEqual({ progressAt: 0, begun: 1 });
+    await Promise.all(Array.from({ length: 6 }, (_, i) => (i % 2 ? a : b).checkpoints.begin(id)));
+    expect(await b.checkpoints.historyOf(id)).toEqual({ progressAt: 0, begun: 7 });
+    expect(await a.checkpoints.get(id)).toBeUndefined();
+    const checkpoint = create(ArtifactRefSchema, { digest: 'd' });
+    await a.checkpoints.put(id, { checkpoint, fencingToken: 1n, sequence: 1, delivery: 8 });
+    expect(await b.checkpoints.historyOf(id)).toEqual({ progressAt: 8, begun: 0 });
+    await b.checkpoints.begin(id);
+    expect(await a.checkpoints.historyOf(id)).toEqual({ progressAt: 8, begun: 1 });
+    expect(await a.checkpoints.get(id)).toMatchObject({ checkpoint, sequence: 1, delivery: 8 });
   });
 
   it('records each upload once and tells of new ones', async () => {

@@ -1,6 +1,6 @@
 import { ArtifactRefSchema, FailureClass, type StepReport, StepTaskSchema } from '@agentforge/contracts';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, headers } from '@nats-io/transport-node';
 import {
   attemptIdOf,
@@ -302,6 +302,27 @@ describe('TaskQueue and Reports', () => {
     await until(() => count === 6);
     expect(await events.deadLetters.list()).toEqual([]);
   });
+
+  it('does not take deliveries that reach nobody alive for workers that died', async () => {
+    const raw = await connect({ servers: nats.url });
+    await events.tasks.ensureQueue('noop');
+    const dead = await jetstream(raw).consumers.get('FORGE_TASKS', 'phase-noop');
+    await events.tasks.publish(taskOf('unlucky'));
+    const taken: number[] = [];
+    for (let i = 0; i < 4; i++) taken.push((await dead.next({ expires: 10_000 }))?.info.deliveryCount ?? 0);
+    await raw.close();
+    expect(taken).toEqual([1, 2, 3, 4]);
+    const runs: number[] = [];
+    await consume(
+      async ({ delivery, nak }) => {
+        runs.push(delivery);
+        if (runs.length === 1) nak();
+      },
+      { tries: 3 },
+    );
+    await until(() => runs.length === 2);
+    expect(await events.deadLetters.list()).toEqual([]);
+  }, 60_000);
 
   it('gives up a task whose handler fails every time, and a report that nobody can take, at once', async () => {
     const error = new UnprocessableMessageError('RUN_UNKNOWN', 'there is no such run');

@@ -64,13 +64,13 @@ export interface WorkOptions<T> {
   readonly confirmsAcks: boolean;
   /** Messages of one key are handled one after another. */
   readonly keyOf?: (value: T) => string;
-  /** A message whose handler failed at this delivery becomes a dead letter. Default 100. */
-  readonly maxDeliveries?: number;
+  /** Whether a message whose handler has failed becomes a dead letter. Default: from its hundredth delivery on. */
+  readonly isLastTry?: (value: T, delivery: number) => Promise<boolean>;
   /** How often it is checked that messages that wait do arrive, ms. Default 10,000. */
   readonly watchdogMs?: number;
 }
 
-const DEFAULT_MAX_DELIVERIES = 100;
+const MAX_DELIVERIES = 100;
 const DEFAULT_WATCHDOG_MS = 10_000;
 /** Waits before a broken subscription starts anew. */
 const FIRST_RESTART_MS = 100;
@@ -243,7 +243,7 @@ export class WorkConsumer<T> implements Consumption {
   }
 
   private async handle(value: T, message: StreamMessage, received: ReceivedMessage): Promise<void> {
-    const { stream, consumer, maxDeliveries = DEFAULT_MAX_DELIVERIES } = this.options;
+    const { stream, consumer } = this.options;
     const context = extractContext((name) => message.header(name));
     const { delivery } = message;
     const words = {
@@ -267,9 +267,20 @@ export class WorkConsumer<T> implements Consumption {
     } catch (error) {
       this.count('error');
       this.context.logger?.error('events.handler_failed', { stream, consumer, deliveries: delivery, error });
-      if (error instanceof UnprocessableMessageError || delivery >= maxDeliveries)
+      if (error instanceof UnprocessableMessageError || (await this.isLastTry(value, delivery)))
         await received.term(refusalOf(error));
       else received.nak(Math.min(FIRST_NAK_MS * 2 ** Math.min(delivery - 1, 10), LONGEST_NAK_MS));
+    }
+  }
+
+  private async isLastTry(value: T, delivery: number): Promise<boolean> {
+    const { isLastTry, stream, consumer } = this.options;
+    if (!isLastTry) return delivery >= MAX_DELIVERIES;
+    try {
+      return await isLastTry(value, delivery);
+    } catch (error) {
+      this.context.logger?.warn('events.handler_failed', { stream, consumer, deliveries: delivery, error });
+      return false;
     }
   }
 
