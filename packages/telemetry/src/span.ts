@@ -53,11 +53,19 @@ const KINDS = {
 
 const NO_SPAN: Span = Object.freeze({ trace: undefined, set() {}, fail() {}, end() {} });
 
+/** How a tracer decides which traces are recorded. */
+export interface TracerSettings {
+  /** Whether nothing is recorded below a span that is not: then such spans need not be made. Default false. */
+  readonly followsParents?: boolean;
+}
+
 let tracer: Tracer | undefined;
+let followsParents = false;
 
 /** Makes spans real, or stops that. For {@link startTracing} and tests. */
-export function useTracer(next: Tracer | undefined): void {
+export function useTracer(next: Tracer | undefined, settings: TracerSettings = {}): void {
   tracer = next;
+  followsParents = settings.followsParents ?? false;
 }
 
 /** Whether spans are recorded. */
@@ -65,20 +73,26 @@ export function isTracing(): boolean {
   return tracer !== undefined;
 }
 
-/** Starts a span that the caller ends. While tracing is off this is one comparison. */
+/**
+ * Starts a span that the caller ends. While tracing is off this is one comparison; in a trace that is not recorded it is
+ * little more, and the place of the parent is handed on.
+ */
 export function startSpan(name: SpanName, attributes: SpanAttributes = {}, options: SpanOptions = {}): Span {
   if (!tracer) return NO_SPAN;
   const parent = options.parent === undefined ? currentContext().trace : (options.parent ?? undefined);
+  if (followsParents && parent?.sampled === false) return unrecorded(parent);
   const span = tracer.startSpan(
     options.target ? `${name} ${options.target}` : name,
     {
       kind: KINDS[options.kind ?? 'internal'],
-      attributes: toAttributes(attributes),
       links: (options.links ?? []).map((link): Link => ({ context: toOtel(link) })),
     },
     parent ? traceApi.setSpanContext(ROOT_CONTEXT, toOtel(parent)) : ROOT_CONTEXT,
   );
-  return new RecordedSpan(span);
+  const trace = fromOtel(span.spanContext());
+  if (!span.isRecording()) return unrecorded(trace);
+  span.setAttributes(toAttributes(attributes));
+  return new RecordedSpan(span, trace);
 }
 
 /** Runs a function inside a span, which ends with it and fails when it throws. */
@@ -90,9 +104,10 @@ export async function withSpan<T>(
 ): Promise<T> {
   if (!tracer) return run(NO_SPAN);
   const span = startSpan(name, attributes, options);
+  const context = currentContext();
+  if (span.trace === context.trace) return run(span);
   try {
-    const context = span.trace ? { ...currentContext(), trace: span.trace } : currentContext();
-    return await runInContext(context, () => run(span));
+    return await runInContext({ ...context, ...(span.trace ? { trace: span.trace } : {}) }, () => run(span));
   } catch (error) {
     span.fail(error);
     throw error;
@@ -101,19 +116,15 @@ export async function withSpan<T>(
   }
 }
 
-class RecordedSpan implements Span {
-  readonly trace: TraceContext;
+function unrecorded(trace: TraceContext): Span {
+  return { ...NO_SPAN, trace };
+}
 
-  constructor(private readonly span: OtelSpan) {
-    const { traceId, spanId, traceFlags, traceState } = span.spanContext();
-    const state = traceState?.serialize();
-    this.trace = {
-      traceId,
-      spanId,
-      sampled: (traceFlags & TraceFlags.SAMPLED) !== 0,
-      ...(state ? { state } : {}),
-    };
-  }
+class RecordedSpan implements Span {
+  constructor(
+    private readonly span: OtelSpan,
+    readonly trace: TraceContext,
+  ) {}
 
   set(attributes: SpanAttributes): void {
     this.span.setAttributes(toAttributes(attributes));
@@ -139,6 +150,16 @@ function toAttributes(attributes: SpanAttributes): Record<string, string | numbe
       typeof value === 'bigint' ? value.toString() : typeof value === 'string' ? redactText(value) : value;
   }
   return named;
+}
+
+function fromOtel({ traceId, spanId, traceFlags, traceState }: OtelSpanContext): TraceContext {
+  const state = traceState?.serialize();
+  return {
+    traceId,
+    spanId,
+    sampled: (traceFlags & TraceFlags.SAMPLED) !== 0,
+    ...(state ? { state } : {}),
+  };
 }
 
 function toOtel({ traceId, spanId, sampled, state }: TraceContext): OtelSpanContext {

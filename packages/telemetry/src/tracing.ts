@@ -45,7 +45,7 @@ export async function startTracing(service: string, env: NodeJS.ProcessEnv = pro
     resource: resources.resourceFromAttributes({ 'service.name': service }).merge(detected),
     spanProcessors: [new BatchSpanProcessor(exporter)],
   });
-  useTracer(provider.getTracer('agentforge'));
+  useTracer(provider.getTracer('agentforge'), { followsParents: followsParents(env) });
   return {
     enabled: true,
     shutdown: async () => {
@@ -56,6 +56,14 @@ export async function startTracing(service: string, env: NodeJS.ProcessEnv = pro
       ]);
     },
   };
+}
+
+/** Samplers that look at each span by itself; all others, and unknown names, follow the parent. */
+const PARENTLESS_SAMPLERS = ['always_on', 'always_off', 'traceidratio'];
+
+/** Whether the sampler that the SDK takes from the variables records nothing below a parent that is not recorded. */
+function followsParents(env: NodeJS.ProcessEnv): boolean {
+  return !PARENTLESS_SAMPLERS.includes(env['OTEL_TRACES_SAMPLER']?.trim() ?? '');
 }
 
 async function createExporter(env: NodeJS.ProcessEnv) {

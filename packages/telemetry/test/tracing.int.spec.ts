@@ -103,6 +103,45 @@ describe('with an endpoint', () => {
     expect(sent.includes(Buffer.from(remote.spanId, 'hex'))).toBe(true);
   });
 
+  it('makes no spans below one that is not recorded, but hands its place on', async () => {
+    const tracing = await startTracing('spares');
+    const trace = { ...newTrace(), sampled: false };
+    const seen = await runInContext({ trace, runId: 'run-1' }, () =>
+      withSpan('run.plan', {}, async (span) => {
+        span.set({ attempt: 1 });
+        span.fail(new Error('nobody hears it'));
+        const inner = await withSpan('step.attempt', {}, () => currentContext());
+        return { outer: span.trace, inner };
+      }),
+    );
+    expect(seen).toEqual({ outer: trace, inner: { trace, runId: 'run-1' } });
+    await tracing.shutdown();
+    expect(Buffer.concat(bodies).includes(Buffer.from(trace.traceId, 'hex'))).toBe(false);
+  });
+
+  it('leaves it to a sampler that looks at each span by itself', async () => {
+    process.env['OTEL_TRACES_SAMPLER'] = 'always_on';
+    const tracing = await startTracing('by itself');
+    const trace = { ...newTrace(), sampled: false };
+    const span = startSpan('run.plan', {}, { parent: trace });
+    expect(span.trace).toMatchObject({ traceId: trace.traceId, sampled: true });
+    expect(span.trace?.spanId).not.toBe(trace.spanId);
+    span.end();
+    process.env['OTEL_TRACES_SAMPLER'] = 'traceidratio';
+    process.env['OTEL_TRACES_SAMPLER_ARG'] = '0';
+    const rare = await startTracing('rare');
+    const dropped = startSpan('run.plan', {}, { parent: null });
+    expect(dropped.trace?.sampled).toBe(false);
+    dropped.end();
+    delete process.env['OTEL_TRACES_SAMPLER'];
+    delete process.env['OTEL_TRACES_SAMPLER_ARG'];
+    await rare.shutdown();
+    await tracing.shutdown();
+    const sent = Buffer.concat(bodies);
+    expect(sent.includes(Buffer.from(trace.traceId, 'hex'))).toBe(true);
+    expect(sent.includes(Buffer.from(dropped.trace?.traceId ?? '', 'hex'))).toBe(false);
+  });
+
   it('does not wait for a collector that hangs', async () => {
     held = [];
     const tracing = await startTracing('patient');
