@@ -20,7 +20,11 @@ export function alone(
   value: number,
 ): Figure;
 
-export function labelled(shape: string, precision: string, isa: string): { suffix: string; shape: string };
+export function labelled(
+  shape: string,
+  precision: string,
+  backend: { readonly device: string; readonly isa: string },
+): { suffix: string; shape: string };
 
 export function lineOf(
   figure: Figure & { readonly target: number | null; readonly met: boolean | null },

@@ -29,12 +29,14 @@ export function alone({ name, shape, unit }, value) {
 }
 
 /**
- * How a step of a precision is called; the targets are for f32. A processor without products of bf16 multiplies the rounded numbers
- * as f32, which the table has to tell from a measurement of bf16.
+ * How a step of a precision is called, and on what it ran. A processor without products of bf16 multiplies the rounded numbers as
+ * f32, which the table has to tell from a measurement of bf16.
  */
-export function labelled(shape, precision, isa) {
-  if (precision === 'f32') return { suffix: '', shape };
-  return { suffix: ` ${precision}`, shape: isa === 'avx512bf16' ? shape : `${shape}, emulated` };
+export function labelled(shape, precision, { device, isa }) {
+  const suffix = precision === 'f32' ? '' : ` ${precision}`;
+  if (device === 'cuda') return { suffix, shape: `${shape}, cuda` };
+  const isEmulated = precision === 'bf16' && isa !== 'avx512bf16';
+  return { suffix, shape: isEmulated ? `${shape}, emulated` : shape };
 }
 
 /** One line of the table. */

@@ -1,9 +1,10 @@
 import { alone, compared, labelled, lineOf } from './figures.mjs';
 import { judged } from './targets.mjs';
 
-const step = (precision: string, isa: string) => {
-  const { suffix, shape } = labelled('pico 16x128', precision, isa);
-  const of = { name: `training step${suffix}`, shape, unit: 'tokens/s', reference: 'PyTorch' };
+const step = (precision: string, isa: string, device = 'cpu', model = 'pico 16x128') => {
+  const { suffix, shape } = labelled(model, precision, { device, isa });
+  const reference = device === 'cpu' ? 'PyTorch' : 'torch.compile';
+  const of = { name: `training step${suffix}`, shape, unit: 'tokens/s', reference };
   return judged(compared(of, [[8000, 4000]]));
 };
 
@@ -34,6 +35,14 @@ describe('figures of the compute core', () => {
     const bf16 = { name: 'training step bf16', target: null };
     expect(step('bf16', 'avx512bf16')).toMatchObject({ ...bf16, shape: 'pico 16x128' });
     expect(step('bf16', 'avx512vnni')).toMatchObject({ ...bf16, shape: 'pico 16x128, emulated' });
+  });
+
+  it('keep a GPU apart from the processor, with targets of its own', () => {
+    const small = step('bf16', 'avx2', 'cuda', 'small 32x512');
+    expect(small).toMatchObject({ name: 'training step bf16', shape: 'small 32x512, cuda', target: 1.2 });
+    expect(step('f32', 'avx2', 'cuda', 'small 32x512').target).toBeNull();
+    const of = { name: 'ternary row', shape: '8192x8192, cuda', unit: 'GOP/s', reference: 'cuBLAS bf16' };
+    expect(judged(compared(of, [[30, 10]]))).toMatchObject({ target: 3.5, met: false });
   });
 
   it('have lines without a reference when nothing is beside them', () => {

@@ -1,10 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { presetConfig } from '@agentforge/model';
 
-const program = fileURLToPath(new URL('run.mjs', import.meta.url));
+const beside = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const program = beside('run.mjs');
+/** The kernels of CUDA, run by the processor: there once `pnpm test:cpp` has built them. */
+const EMULATED = beside('../../../native/build/libforge_cuda_emulated.so');
 
 /** Runs the benchmark with a bare --json; what it wrote to the standard output, read, and beside it. */
 function bench(...options: string[]) {
@@ -59,4 +63,55 @@ process.stdin.on('data', () => console.log('{"tokensPerSecond": 1000, "stepBytes
       rmSync(folder, { recursive: true, force: true });
     }
   }, 120_000);
+
+  it('says what is missing where there is no GPU', () => {
+    const { status, stderr } = spawnSync(process.execPath, [program, '--device', 'cuda'], {
+      encoding: 'utf8',
+      env: { ...process.env, FORGE_CUDA_LIBRARY: '/nowhere/libforge_cuda.so' },
+    });
+    expect(status).toBe(1);
+    expect(stderr).toContain('device cuda cannot be used');
+    expect(stderr).toContain('sections that failed: training, ternary');
+  }, 60_000);
+
+  const onDevice = existsSync(EMULATED) ? it : it.skip;
+
+  onDevice(
+    'takes steps and products on a device, with its memory',
+    () => {
+      const ask = (worker: string, work: object, count: number) => {
+        const { status, stdout, stderr } = spawnSync(
+          process.execPath,
+          [beside(worker), JSON.stringify({ device: 'cuda', threads: 1, ...work })],
+          { encoding: 'utf8', input: `${count}\n`, env: { ...process.env, FORGE_CUDA_LIBRARY: EMULATED } },
+        );
+        if (status !== 0) throw new Error(stderr);
+        return stdout
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line));
+      };
+      const config = presetConfig('pico', {
+        vocabSize: 23,
+        hiddenSize: 8,
+        numLayers: 1,
+        numHeads: 2,
+        numKvHeads: 1,
+        headDim: 4,
+        intermediateSize: 12,
+        contextLength: 8,
+      });
+      const [backend, figures] = ask(
+        'training-worker.mjs',
+        { config, batch: 2, length: 5, precision: 'f32' },
+        4,
+      );
+      expect(backend).toMatchObject({ device: 'cuda', captures: true });
+      expect(figures.tokensPerSecond).toBeGreaterThan(0);
+      expect(figures.stepBytes).toBeGreaterThan(4 * 23 * 8);
+      const [, { gops }] = ask('ternary-worker.mjs', { rows: 32, columns: 32 }, 3);
+      expect(gops).toBeGreaterThan(0);
+    },
+    120_000,
+  );
 });

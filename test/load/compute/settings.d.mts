@@ -4,6 +4,7 @@ export const HELP: string;
 
 export function settingsOf(args: readonly string[]): {
   readonly help: boolean;
+  readonly device: 'cpu' | 'cuda';
   readonly sections: readonly string[];
   readonly models: readonly string[];
   readonly threads: number;

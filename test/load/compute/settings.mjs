@@ -3,15 +3,32 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 
 /** By name, in the order they run. Each runs in turn, so that nothing else computes meanwhile. */
-export const SECTIONS = ['native', 'merging', 'merging-files', 'training', 'quality', 'generation', 'addon'];
+export const SECTIONS = [
+  'native',
+  'merging',
+  'merging-files',
+  'training',
+  'quality',
+  'generation',
+  'addon',
+  'ternary',
+];
+
+/** What each device can be asked for. */
+const SECTIONS_OF = {
+  cpu: SECTIONS.filter((name) => name !== 'ternary'),
+  cuda: ['training', 'ternary'],
+};
+const DEVICES = Object.keys(SECTIONS_OF);
 
 const MODELS = ['pico', 'nano', 'small'];
 const PRECISIONS = ['f32', 'bf16'];
 
 export const HELP = `Usage: pnpm bench:compute [options]
-  --only a,b        sections to run: ${SECTIONS.join(', ')} (default all)
+  --device D        what computes: cpu, or cuda with the sections ${SECTIONS_OF.cuda.join(' and ')} (default cpu)
+  --only a,b        sections to run: ${SECTIONS_OF.cpu.join(', ')} (default all)
   --threads N       compute threads of every side (default ${availableParallelism()})
-  --torch PYTHON    python with torch, to measure training steps beside it
+  --torch PYTHON    python with torch, to measure training steps beside it, and on a GPU ternary products
   --precision P     of the dense products of those steps, on both sides: f32 or bf16 (default f32)
   --text FILE       text that the section quality trains on, UTF-8; without it that section is skipped
   --mergekit PYTHON python with mergekit, to measure merges beside it
@@ -41,7 +58,8 @@ export function settingsOf(args) {
   const { values } = parseArgs({
     args: withJsonTarget(args),
     options: {
-      only: { type: 'string', default: SECTIONS.join(',') },
+      device: { type: 'string', default: 'cpu' },
+      only: { type: 'string' },
       threads: { type: 'string', default: String(availableParallelism()) },
       torch: { type: 'string' },
       precision: { type: 'string', default: 'f32' },
@@ -58,12 +76,17 @@ export function settingsOf(args) {
     },
   });
   if (values.help) return { help: true };
-  const sections = values.only.split(',');
+  const ofDevice = SECTIONS_OF[values.device] ?? SECTIONS;
+  const sections = values.only?.split(',') ?? ofDevice;
   const models = values.models.split(',');
   const wrong = [
+    ...(DEVICES.includes(values.device) ? [] : [`--device: ${values.device} is not ${DEVICES.join(' or ')}`]),
     ...sections
       .filter((name) => !SECTIONS.includes(name))
       .map((name) => `--only: there is no section ${name}`),
+    ...sections
+      .filter((name) => SECTIONS.includes(name) && !ofDevice.includes(name))
+      .map((name) => `--only: ${name} is not measured on ${values.device}, but ${ofDevice.join(', ')}`),
     ...models
       .filter((name) => !MODELS.includes(name))
       .map((name) => `--models: ${name} is not ${MODELS.join(', ')}`),

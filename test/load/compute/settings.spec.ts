@@ -17,6 +17,19 @@ describe('the command line of bench:compute', () => {
     expect(() => settingsOf(['--svg'])).toThrow(/--svg/);
   });
 
+  it('knows what each device can be asked for', () => {
+    expect(settingsOf([]).sections).not.toContain('ternary');
+    expect(settingsOf(['--device', 'cuda'])).toMatchObject({
+      device: 'cuda',
+      sections: ['training', 'ternary'],
+    });
+    expect(() => settingsOf(['--device', 'cuda', '--only', 'training,addon'])).toThrow(
+      'addon is not measured on cuda, but training, ternary',
+    );
+    expect(() => settingsOf(['--only', 'ternary'])).toThrow('ternary is not measured on cpu');
+    expect(() => settingsOf(['--device', 'tpu'])).toThrow('--device: tpu is not cpu or cuda');
+  });
+
   it('says no more than help when asked for it', () => {
     expect(settingsOf(['-h', '--only', 'tea'])).toEqual({ help: true });
   });

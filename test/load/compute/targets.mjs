@@ -4,6 +4,7 @@
  */
 const TARGETS = [
   { name: /^training step$/, shape: /^(pico|small) /, reference: 'PyTorch', leastRatio: 1.5 },
+  { name: /^training step bf16$/, shape: /^small .*, cuda$/, reference: 'torch.compile', leastRatio: 1.2 },
   { name: /^training step memory$/, reference: 'PyTorch', leastRatio: 1 },
   { name: /^matmul cube$/, shape: /^1024x/, reference: 'multiply-add peak', leastRatio: 0.85 },
   { name: /^matmul cube$/, shape: /^256x/, reference: 'multiply-add peak', leastRatio: 0.7 },
@@ -12,6 +13,7 @@ const TARGETS = [
   { name: /^merge (?!files )/, reference: 'mergekit', leastRatio: 5 },
   { name: /^seedlm encode M4$/, reference: 'multiply-add peak', leastRatio: 0.5 },
   { name: /^ternary row$/, reference: 'llama.cpp TQ2_0', leastRatio: 1.2 },
+  { name: /^ternary row$/, reference: 'cuBLAS bf16', leastRatio: 3.5 },
   { name: /^quality$/, shape: /^pico, 90 s$/, mostValue: 2.45 },
   { name: /^generation$/, reference: 'llama.cpp F16', leastRatio: 1 },
   { name: /^op call from JavaScript$/, mostValue: 2 },

@@ -1,7 +1,8 @@
-"""The training step of a preset in eager PyTorch, for sections/training.mjs.
+"""The training step of a preset in PyTorch, for sections/training.mjs: eager on the processor, compiled on a GPU.
 
-Reads a number of steps per line; answers with tokens per second and the growth of peak resident memory since torch was
-imported, as JSON. Same shapes, loss, clipping, AdamW and precision of dense products as training-worker.mjs.
+Reads a number of steps per line; answers with tokens per second and the memory of the steps, as JSON: the growth of peak
+resident memory since torch was imported, or the peak of what is allocated on the GPU. Same shapes, loss, clipping, AdamW and
+precision of dense products as training-worker.mjs.
 """
 import json
 import os
@@ -18,6 +19,8 @@ work = json.loads(sys.argv[1])
 config = work["config"]
 torch.set_num_threads(work["threads"])
 torch.manual_seed(1)
+DEVICE = work["device"]
+torch.set_default_device(DEVICE)
 B, T = work["batch"], work["length"]
 D, L, V = config["hiddenSize"], config["numLayers"], config["vocabSize"]
 H, KV, W, FFN = config["numHeads"], config["numKvHeads"], config["headDim"], config["intermediateSize"]
@@ -74,6 +77,7 @@ for p in model.parameters():
         nn.init.normal_(p, std=0.02)
 groups = [{"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": 0.1},
           {"params": [p for p in model.parameters() if p.dim() < 2], "weight_decay": 0.0}]
+forward = torch.compile(model) if DEVICE == "cuda" else model
 optimizer = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.95), fused=True)
 
 
@@ -81,8 +85,8 @@ def step():
     rows = torch.randint(V, (B * T + 1,))
     start = time.perf_counter()
     optimizer.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", torch.bfloat16, enabled=work["precision"] == "bf16"):
-        logits = model(rows[:-1].view(B, T))
+    with torch.autocast(DEVICE, torch.bfloat16, enabled=work["precision"] == "bf16"):
+        logits = forward(rows[:-1].view(B, T))
     loss = F.cross_entropy(logits.float().view(-1, V), rows[1:])
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -91,8 +95,13 @@ def step():
     return B * T / (time.perf_counter() - start)
 
 
+def step_bytes():
+    if DEVICE == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+
+
 print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
 for line in sys.stdin:
     rates = [step() for _ in range(int(line))]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"tokensPerSecond": statistics.median(rates), "stepBytes": peak - before}), flush=True)
+    print(json.dumps({"tokensPerSecond": statistics.median(rates), "stepBytes": step_bytes()}), flush=True)
