@@ -1,14 +1,17 @@
 import {
   type BatchCursorState,
+  type CapturedTrainStep,
+  captureTrainStep,
   LlamaModel,
   MemoryDivergedError,
   type ModelConfig,
   MuonWithAdamW,
   type MuonWithAdamWState,
   NonFiniteLossError,
+  type TokenBatch,
   trainStep,
 } from '@agentforge/model';
-import { AdamW, type AdamWState, decayGroups, Philox, warmupCosine } from '@agentforge/tensor';
+import { AdamW, type AdamWState, backendInfo, decayGroups, Philox, warmupCosine } from '@agentforge/tensor';
 import { TrainingDivergedError } from './cognate.errors.js';
 import type { CognateConfig } from './cognate-config.js';
 import type { RowSchedule } from './row-schedule.js';
@@ -23,8 +26,17 @@ export interface LearnerState {
   readonly cursor: BatchCursorState;
 }
 
+/** A step that was recorded for batches of one shape. */
+interface Recorded {
+  readonly batchSize: number;
+  readonly length: number;
+  readonly step: CapturedTrainStep;
+}
+
 /** A model in training: weights, optimizer, position in its data. Frees its memory with `dispose`. */
 export class Learner {
+  private recorded: Recorded | undefined;
+
   private constructor(
     readonly model: LlamaModel,
     private readonly optimizer: AdamW | MuonWithAdamW,
@@ -88,7 +100,6 @@ export class Learner {
    */
   step(step: number): number {
     const { learning_rate, min_learning_rate, warmup_steps, steps, accumulation } = this.config;
-    const { clip_norm: clipNorm, precision } = this.config;
     const schedule = warmupCosine({
       peak: learning_rate,
       floor: min_learning_rate,
@@ -97,12 +108,30 @@ export class Learner {
     });
     const batches = Array.from({ length: accumulation }, () => this.rows.next(step));
     try {
-      return trainStep(this.model, this.optimizer, batches, { lr: schedule(step), clipNorm, precision }).loss;
+      return this.move(batches, schedule(step));
     } catch (error) {
       if (error instanceof NonFiniteLossError || error instanceof MemoryDivergedError)
         throw new TrainingDivergedError(step, error);
       throw error;
     }
+  }
+
+  /** Moves the weights by one step, to the same ones whether the device records it or not. @returns the loss before it */
+  private move(batches: readonly TokenBatch[], lr: number): number {
+    const { model, optimizer, config } = this;
+    const { clip_norm: clipNorm, precision } = config;
+    // Muon, recursion and neural memories look at numbers on the host in the middle of a step.
+    const isPlain = optimizer instanceof AdamW && !model.config.recursion && !model.config.memory;
+    const [first] = batches;
+    if (!isPlain || first === undefined || !backendInfo().captures)
+      return trainStep(model, optimizer, batches, { lr, clipNorm, precision }).loss;
+    const { batchSize, length } = first;
+    if (this.recorded?.batchSize !== batchSize || this.recorded.length !== length) {
+      this.recorded?.step.close();
+      const options = { batchSize, length, microBatches: batches.length, clipNorm, precision };
+      this.recorded = { batchSize, length, step: captureTrainStep(model, optimizer, options) };
+    }
+    return this.recorded.step.run(batches, { lr }).loss;
   }
 
   /** Makes the halting probability pass the phase's threshold where it passed `threshold` before. */
@@ -122,6 +151,7 @@ export class Learner {
 
   /** Frees weights and moments. */
   dispose(): void {
+    this.recorded?.step.close();
     this.optimizer.dispose();
     this.model.dispose();
   }
