@@ -4,9 +4,9 @@ import type { KV, KvEntry } from '@nats-io/kv';
 import type { TaskHistory } from './deliveries.js';
 import {
   AttemptOverError,
-  MalformedMessageError,
   RevisionConflictError,
   StaleFencingTokenError,
+  UnprocessableMessageError,
 } from './events.errors.js';
 import { API_CODES, apiCodeOf } from './stream/server-reply.js';
 import { checkAttemptId } from './subjects.js';
@@ -36,7 +36,8 @@ const MAX_TRIES = 20;
 
 /**
  * Where the newest checkpoint of each running attempt is, so that a task delivered again resumes from it, and how many
- * workers began with the task in vain.
+ * workers began with the task in vain. An entry that cannot be read is an UnprocessableMessageError: its task becomes a dead
+ * letter, and another attempt has an entry of its own.
  */
 export class CheckpointIndex {
   constructor(private readonly bucket: KV) {}
@@ -145,6 +146,9 @@ function parse(key: string, entry: KvEntry): AttemptEntry {
           };
     return { newest, begun: Number(begun ?? 0) };
   } catch (error) {
-    throw new MalformedMessageError(`checkpoint entry ${key}`, 'unreadable', error);
+    throw new UnprocessableMessageError(
+      'CHECKPOINT_UNREADABLE',
+      `the entry of attempt ${key} in the index of checkpoints cannot be read: ${String(error)}`,
+    );
   }
 }

@@ -31,6 +31,8 @@ export interface TaskConsumeOptions {
   readonly watchdogMs?: number;
   /** Workers that may die of a task, or tries that may throw, before it is given up; from its last checkpoint on. Default 5. */
   readonly tries?: number;
+  /** Whether this worker has the task of an attempt already: delivered once more, it is no further worker's. Default: it never has. */
+  readonly isExecuting?: (attemptId: string) => boolean;
 }
 
 /** Time a publication may take over reconnections. */
@@ -87,7 +89,7 @@ export class TaskQueue {
     options: TaskConsumeOptions = {},
   ): Promise<Consumption> {
     const { concurrency = 1, ackWaitMs = this.topology.ackWaitMs, keepAlive = true, watchdogMs } = options;
-    const { tries = DEFAULT_TRIES } = options;
+    const { tries = DEFAULT_TRIES, isExecuting = () => false } = options;
     return WorkConsumer.start<StepTask>(this.context, {
       stream: STREAMS.tasks,
       consumer: tasksConsumer(phase),
@@ -95,7 +97,9 @@ export class TaskQueue {
       ensure: () => ensureTasksConsumer(this.context.connection, phase, ackWaitMs),
       decode: (data) => stepTaskCodec.decode(data),
       handle: async ({ value: task, ...words }) => {
-        const verdict = await this.begin(task, words.delivery, tries, ackWaitMs);
+        const verdict = isExecuting(task.attemptId)
+          ? 'run'
+          : await this.begin(task, words.delivery, tries, ackWaitMs);
         if (verdict === 'poison') await words.term(poison(tries));
         else if (verdict === 'run') await handler({ task, ...words });
         else words.nak(verdict.waitMs);

@@ -1,6 +1,7 @@
 import { ArtifactRefSchema, FailureClass, type StepReport, StepTaskSchema } from '@agentforge/contracts';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { Kvm } from '@nats-io/kv';
 import { connect, headers } from '@nats-io/transport-node';
 import {
   attemptIdOf,
@@ -323,6 +324,49 @@ describe('TaskQueue and Reports', () => {
     await until(() => runs.length === 2);
     expect(await events.deadLetters.list()).toEqual([]);
   }, 60_000);
+
+  it('does not take a worker that has the task already for a further one', async () => {
+    await events.tasks.publish(taskOf('slow'));
+    const { attemptId } = taskOf('slow');
+    const held = new Set<string>();
+    const seen: number[] = [];
+    await consume(
+      ({ task, delivery }) => {
+        held.add(task.attemptId);
+        seen.push(delivery);
+        return new Promise(() => undefined);
+      },
+      {
+        ...{ keepAlive: false, ackWaitMs: ACK_WAIT_MS, tries: 2, concurrency: 9 },
+        isExecuting: (id) => held.has(id),
+      },
+    );
+    await until(() => seen.length === 4);
+    expect(seen).toEqual([1, 2, 3, 4]);
+    expect(await events.checkpoints.historyOf(attemptId)).toEqual({ progressAt: 0, begun: 1 });
+    expect(await events.deadLetters.list()).toEqual([]);
+  });
+
+  it('puts a task aside whose checkpoints cannot be found because their entry is damaged', async () => {
+    const raw = await connect({ servers: nats.url });
+    const bucket = await new Kvm(jetstream(raw)).open('forge-checkpoints');
+    const [known, fresh] = [taskOf('known'), taskOf('fresh')];
+    for (const { attemptId } of [known, fresh]) await bucket.put(attemptId, '{"checkpoint":');
+    await events.tasks.publish(fresh);
+    const letters = () => events.deadLetters.list();
+    await consume(async ({ task: { attemptId }, nak }) => {
+      if (attemptId === known.attemptId) return nak();
+      await events.checkpoints.get(attemptId);
+    });
+    await until(async () => (await letters()).length === 1);
+    await events.tasks.publish(known);
+    await until(async () => (await letters()).length === 2);
+    expect((await letters()).map(({ reason, stepId }) => [stepId, reason])).toEqual([
+      ['fresh', 'CHECKPOINT_UNREADABLE'],
+      ['known', 'CHECKPOINT_UNREADABLE'],
+    ]);
+    await raw.close();
+  });
 
   it('gives up a task whose handler fails every time, and a report that nobody can take, at once', async () => {
     const error = new UnprocessableMessageError('RUN_UNKNOWN', 'there is no such run');

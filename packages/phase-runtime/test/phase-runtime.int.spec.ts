@@ -8,7 +8,7 @@ import {
   TaskAction,
   TaskDirectiveSchema,
 } from '@agentforge/contracts';
-import { attemptIdOf, type PoolAdvert } from '@agentforge/events';
+import { attemptIdOf, type CheckpointIndex, type PoolAdvert } from '@agentforge/events';
 import { createClient } from '@agentforge/service-kit';
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
 import { PhaseHost } from '../src/index.js';
@@ -235,6 +235,27 @@ describe('an interrupted task', () => {
     const { result } = await bench.report(again, 'succeeded');
     expect(result?.outputs[0]?.artifacts[0]?.digest).toBe(await undisturbed());
     expect(result?.usage?.wallSeconds).toBeGreaterThan(1.9);
+  });
+
+  it('says that it has a checkpoint once the index has it, however often that fails', async () => {
+    const index = Object.getPrototypeOf(bench.events.checkpoints) as CheckpointIndex;
+    const { put } = index;
+    let tries = 0;
+    index.put = async function (...args) {
+      if (++tries <= 3) throw new Error('no answer in time');
+      return put.apply(this, args);
+    };
+    try {
+      await bench.startService();
+      const task = await submit(LONG);
+      const { sequence } = await bench.report(task, 'checkpointed');
+      expect(tries).toBeGreaterThan(3);
+      const indexed = await bench.events.checkpoints.get(task.attemptId);
+      expect(indexed?.sequence).toBeGreaterThanOrEqual(sequence);
+      await bench.report(task, 'succeeded');
+    } finally {
+      index.put = put;
+    }
   });
 
   it('is released when told to', async () => {

@@ -64,8 +64,8 @@ export interface WorkOptions<T> {
   readonly confirmsAcks: boolean;
   /** Messages of one key are handled one after another. */
   readonly keyOf?: (value: T) => string;
-  /** Whether a message whose handler has failed becomes a dead letter. Default: from its hundredth delivery on. */
-  readonly isLastTry?: (value: T, delivery: number) => Promise<boolean>;
+  /** Whether a message whose handler has failed becomes a dead letter; from its hundredth delivery on it does in any case. */
+  readonly isLastTry?: (value: T) => Promise<boolean>;
   /** How often it is checked that messages that wait do arrive, ms. Default 10,000. */
   readonly watchdogMs?: number;
 }
@@ -275,13 +275,12 @@ export class WorkConsumer<T> implements Consumption {
 
   private async isLastTry(value: T, delivery: number): Promise<boolean> {
     const { isLastTry, stream, consumer } = this.options;
-    if (!isLastTry) return delivery >= MAX_DELIVERIES;
     try {
-      return await isLastTry(value, delivery);
+      if (await isLastTry?.(value)) return true;
     } catch (error) {
       this.context.logger?.warn('events.handler_failed', { stream, consumer, deliveries: delivery, error });
-      return false;
     }
+    return delivery >= MAX_DELIVERIES;
   }
 
   private count(outcome: string): void {

@@ -52,7 +52,7 @@ export class PhaseTasks {
     this.consumption = await events.tasks.consume(
       this.phase.name,
       (delivered) => this.execute(delivered, events),
-      { concurrency, ackWaitMs },
+      { concurrency, ackWaitMs, isExecuting: (attemptId) => this.ends.has(attemptId) },
     );
     if (this.isDraining) await this.consumption.stopPulling();
     else this.helper.start(events);

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type ArtifactRef,
   ArtifactRefSchema,
@@ -46,6 +47,10 @@ export interface ExecutionDependencies {
   readonly curves: CurveMetrics;
 }
 
+/** Waits between two tries to put a checkpoint into the index: doubling from the first to the second. */
+const FIRST_WAIT_MS = 100;
+const LONGEST_WAIT_MS = 5_000;
+
 type Payload = NonNullable<MessageInitShape<typeof StepReportSchema>['payload']>;
 
 /**
@@ -62,6 +67,8 @@ export class TaskExecution {
   private wantedStop: StopReason | undefined;
   private checkpoint: ArtifactRef | undefined;
   private sequence = 0;
+  /** Whether nobody will go on from a checkpoint of this attempt any more. */
+  private isOver = false;
   /** Reports leave in the order of what they report. */
   private reports: Promise<void> = Promise.resolve();
 
@@ -130,7 +137,9 @@ export class TaskExecution {
     this.job = job;
     const heart = setInterval(() => void this.beat(), options.heartbeatMs);
     try {
-      return await job.ended;
+      const end = await job.ended;
+      this.isOver = end.kind !== 'stopped' || end.reason !== STOP.release;
+      return end;
     } finally {
       clearInterval(heart);
       await this.reports;
@@ -157,21 +166,38 @@ export class TaskExecution {
     }
   }
 
-  /** Index first, then report: whoever reads the report finds at least this checkpoint in the index. */
+  /** Index first, then report: whoever reads the report and goes on finds at least this checkpoint in the index. */
   private async announceCheckpoint(checkpoint: ArtifactRef, sequence: number): Promise<void> {
-    const { events, log } = this.deps;
-    const { attemptId, fencingToken } = this.task;
+    const { log } = this.deps;
     log.info('phase.checkpoint', { checkpointDigest: checkpoint.digest, sequence });
     try {
-      const { delivery } = this.delivered;
-      await events.checkpoints.put(attemptId, { checkpoint, fencingToken, sequence, delivery });
-    } catch (error) {
-      if (isUnwanted(error)) return this.stop(STOP.abandon);
-      log.warn('events.handler_failed', { error, operation: 'index checkpoint' });
+      await this.indexCheckpoint(checkpoint, sequence);
+    } catch {
+      return this.stop(STOP.abandon);
     }
     await this.report({ case: 'checkpointed', value: { checkpoint, sequence } }, sequence).catch(
       (error: unknown) => log.warn('events.handler_failed', { error, operation: 'report checkpoint' }),
     );
+  }
+
+  /**
+   * Tries until the index has it, or the attempt needs no checkpoint any more.
+   * @throws StaleFencingTokenError, AttemptOverError  this execution is not wanted any more
+   */
+  private async indexCheckpoint(checkpoint: ArtifactRef, sequence: number): Promise<void> {
+    const { events, log } = this.deps;
+    const { attemptId, fencingToken } = this.task;
+    const { delivery } = this.delivered;
+    for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
+      try {
+        return await events.checkpoints.put(attemptId, { checkpoint, fencingToken, sequence, delivery });
+      } catch (error) {
+        if (isUnwanted(error)) throw error;
+        log.warn('events.handler_failed', { error, operation: 'index checkpoint' });
+        if (this.isOver) return;
+        await sleep(waitMs);
+      }
+    }
   }
 
   private async findCheckpoint(): Promise<void> {
