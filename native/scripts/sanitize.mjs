@@ -7,7 +7,7 @@
  * instruction set, in a folder of their own; without it the portable ones only, which walk the same loops, in half the time.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,20 +28,25 @@ function run(command, args, env = process.env) {
   }
 }
 
-/** Where g++ has the runtime of a sanitizer, which a program that was built without it must load first; else undefined. */
+/**
+ * Where GCC has the runtime of a sanitizer, which a program that was built without it must load first; undefined where the
+ * compiler of the build is another one.
+ */
 function runtimeOf(sanitizer) {
-  const { stdout } = spawnSync('g++', [`-print-file-name=lib${sanitizer}.so`], { encoding: 'utf8' });
+  const cache = readFileSync(join(build, 'CMakeCache.txt'), 'utf8');
+  const compiler = /^CMAKE_CXX_COMPILER:\w+=(.*)$/m.exec(cache)?.[1] ?? '';
+  const { stdout } = spawnSync(compiler, [`-print-file-name=lib${sanitizer}.so`], { encoding: 'utf8' });
   const path = stdout?.trim();
-  return path?.includes('/') ? path : undefined;
+  return path?.startsWith('/') ? path : undefined;
 }
 
 const options = [
   '-DFORGE_SANITIZE=ON',
+  '-DFORGE_ADDON=ON',
   `-DFORGE_SANITIZE_WIDE=${isWide ? 'ON' : 'OFF'}`,
   `-DFORGE_NODE_INCLUDE=${resolve(include_dir)}`,
   '-DFORGE_CUDA=OFF',
   '-DCMAKE_BUILD_TYPE=Release',
-  '-DCMAKE_CXX_COMPILER=g++',
 ];
 const targets = ['forge_tests', 'forge_addon'];
 run('cmake', ['-S', root, '-B', build, ...options]);
@@ -64,5 +69,7 @@ if (tests.length === 0 && runtimes.every((path) => path !== undefined)) {
     rmSync(own, { recursive: true, force: true });
   }
 } else if (tests.length === 0) {
-  console.log('SKIPPED the addon under sanitizers: g++ has no libasan.so and libubsan.so');
+  console.log(
+    'SKIPPED the addon under sanitizers: the compiler has no libasan.so and libubsan.so, as GCC has',
+  );
 }

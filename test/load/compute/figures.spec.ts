@@ -32,9 +32,9 @@ describe('figures of the compute core', () => {
 
   it('keep bf16 apart from f32, and say where it is emulated', () => {
     expect(step('f32', 'avx2')).toMatchObject({ name: 'training step', shape: 'pico 16x128', target: 1.5 });
-    const bf16 = { name: 'training step bf16', target: null };
-    expect(step('bf16', 'avx512bf16')).toMatchObject({ ...bf16, shape: 'pico 16x128' });
-    expect(step('bf16', 'avx512vnni')).toMatchObject({ ...bf16, shape: 'pico 16x128, emulated' });
+    const name = 'training step bf16';
+    expect(step('bf16', 'avx512bf16')).toMatchObject({ name, shape: 'pico 16x128', target: 1.2 });
+    expect(step('bf16', 'avx512vnni')).toMatchObject({ name, shape: 'pico 16x128, emulated', target: null });
   });
 
   it('keep a GPU apart from the processor, with targets of its own', () => {

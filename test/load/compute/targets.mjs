@@ -4,9 +4,10 @@
  */
 const TARGETS = [
   { name: /^training step$/, shape: /^(pico|small) /, reference: 'PyTorch', leastRatio: 1.5 },
+  { name: /^training step bf16$/, shape: /^(pico|small) \d+x\d+$/, reference: 'PyTorch', leastRatio: 1.2 },
   { name: /^training step bf16$/, shape: /^small .*, cuda$/, reference: 'torch.compile', leastRatio: 1.2 },
-  { name: /^training step memory$/, reference: 'PyTorch', leastRatio: 1 },
-  { name: /^matmul cube$/, shape: /^1024x/, reference: 'multiply-add peak', leastRatio: 0.85 },
+  { name: /^training step memory( bf16)?$/, shape: /x\d+$/, reference: 'PyTorch', leastRatio: 1 },
+  { name: /^matmul cube$/, shape: /^(1024|2048)x/, reference: 'multiply-add peak', leastRatio: 0.85 },
   { name: /^matmul cube$/, shape: /^256x/, reference: 'multiply-add peak', leastRatio: 0.7 },
   { name: /./, shape: /models once$/, reference: 'memory copy', leastRatio: 0.7 },
   { name: /^merge memory /, reference: 'mergekit', leastRatio: 1 },

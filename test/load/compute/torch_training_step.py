@@ -77,17 +77,24 @@ for p in model.parameters():
         nn.init.normal_(p, std=0.02)
 groups = [{"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": 0.1},
           {"params": [p for p in model.parameters() if p.dim() < 2], "weight_decay": 0.0}]
-forward = torch.compile(model) if DEVICE == "cuda" else model
 optimizer = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.95), fused=True)
+
+
+def loss_of(inputs, targets):
+    with torch.autocast(DEVICE, torch.bfloat16, enabled=work["precision"] == "bf16"):
+        logits = model(inputs)
+    return F.cross_entropy(logits.float().view(-1, V), targets)
+
+
+if DEVICE == "cuda":
+    loss_of = torch.compile(loss_of)
 
 
 def step():
     rows = torch.randint(V, (B * T + 1,))
     start = time.perf_counter()
     optimizer.zero_grad(set_to_none=True)
-    with torch.autocast(DEVICE, torch.bfloat16, enabled=work["precision"] == "bf16"):
-        logits = forward(rows[:-1].view(B, T))
-    loss = F.cross_entropy(logits.float().view(-1, V), rows[1:])
+    loss = loss_of(rows[:-1].view(B, T), rows[1:])
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
