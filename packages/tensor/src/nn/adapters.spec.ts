@@ -104,6 +104,29 @@ describe('BitLinear', () => {
     plain.dispose();
   });
 
+  it('gives the weight that it computes with, for any lambda and packed', () => {
+    const layer = layerOf();
+    const [whole, trained] = [values(layer.ternaryWeight()), values(layer.weight)];
+    expect(values(layer.computedWeight())).toEqual(whole);
+    layer.lambda = 0.25;
+    values(layer.computedWeight()).forEach((w, i) => {
+      expect(w).toBeCloseTo(0.75 * (trained[i] ?? 9) + 0.25 * (whole[i] ?? 9), 6);
+    });
+    layer.pack();
+    const before = memoryStats().liveTensors;
+    const packed = layer.computedWeight();
+    expect(values(packed)).toEqual(whole);
+    expect(memoryStats().liveTensors).toBe(before + 1);
+    // Ternary already, it is packed as it is: its scale is not the mean of its magnitudes.
+    layer.weight.write(packed.toFloat32Array());
+    layer.pack();
+    expect(values(layer.computedWeight())).toEqual(whole);
+    layer.unpack();
+    layer.lambda = 1;
+    expect(values(layer.computedWeight())).not.toEqual(whole);
+    layer.dispose();
+  });
+
   it.each([
     [1, 256, 256],
     [5, 37, 19],

@@ -55,6 +55,22 @@ export class BitLinear extends Linear {
     return noGrad(() => absmeanFakeQuantize(this.weight));
   }
 
+  /** The weight as `forward` uses it now, rounded by `lambda` or packed; a new tensor. */
+  computedWeight(): Tensor {
+    const { packed } = this;
+    if (packed === null) {
+      return scope(() => noGrad(() => blend(this.weight, this.lambda, absmeanFakeQuantize)));
+    }
+    return scope(() => {
+      const step = packed.step.item();
+      const codes = packed.unpack().toTypedArray() as Int8Array;
+      return tensor(
+        Float32Array.from(codes, (code) => code * step),
+        this.weight.shape,
+      );
+    });
+  }
+
   /**
    * Rounds the weight once, for inference; later changes of it count after `unpack`. A weight that is ternary
    * already is taken as it is: the mean of its magnitudes, zeros included, is not its scale.

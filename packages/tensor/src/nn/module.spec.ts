@@ -62,6 +62,22 @@ describe('Module', () => {
     root.dispose();
   });
 
+  it('names the modules below it, each before what it holds', () => {
+    const root = new Root(1);
+    expect(
+      [...root.namedModules()].filter(
+        ([name]) => name.startsWith('model.layers.1') || !name.includes('layers'),
+      ),
+    ).toEqual([
+      ['model', root.model],
+      ['model.embed_tokens', root.model.embed_tokens],
+      ['model.layers.1', root.model.layers[1]],
+      ['model.layers.1.q_proj', root.model.layers[1]?.q_proj],
+      ['model.layers.1.input_layernorm', root.model.layers[1]?.input_layernorm],
+    ]);
+    root.dispose();
+  });
+
   it('loads what another saved, from tensors and from arrays', () => {
     const [from, to] = [new Root(1), new Root(2)];
     const state = new Map([...from.stateDict()].map(([name, x]) => [name, x.toFloat32Array()]));

@@ -42,6 +42,21 @@ export abstract class Module {
     return named;
   }
 
+  /** The modules below this one by name, each before those that it holds. */
+  namedModules(): Map<string, Module> {
+    const named = new Map<string, Module>();
+    const list = (name: string, module: Module): void => {
+      named.set(name, module);
+      for (const [below, other] of module.namedModules()) named.set(`${name}.${below}`, other);
+    };
+    for (const [name, child] of this.children()) {
+      if (child instanceof Module) list(name, child);
+      else if (!(child instanceof Tensor))
+        for (const [i, module] of child.entries()) list(`${name}.${i}`, module);
+    }
+    return named;
+  }
+
   /** Parameters, each once, in field order. */
   parameters(): Tensor[] {
     return [...this.namedParameters().values()];
