@@ -150,6 +150,7 @@ export {
   NonFiniteLossError,
   SequenceTooLongError,
   TokenShapeError,
+  UnmergedAdapterError,
   WeightsMismatchError,
 } from './llama/model.errors.js';
 export { RowCaches } from './llama/row-caches.js';

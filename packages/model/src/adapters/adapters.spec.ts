@@ -13,6 +13,7 @@ import {
 } from '@agentforge/tensor';
 import { presetConfig } from '../config/model-config.js';
 import { directorySource, memorySource } from '../files/file-source.js';
+import { encodeModelFiles, loadModel, saveModel } from '../files/model-files.js';
 import { exportGguf } from '../gguf/export-gguf.js';
 import { loadGguf } from '../gguf/import-gguf.js';
 import { LlamaModel } from '../llama/llama-model.js';
@@ -66,7 +67,7 @@ describe('addLora()', () => {
     const [first, last] = train(20);
     // The frozen output projection of an untrained model leaves an adapter little to gain.
     expect(last).toBeLessThan(0.97 * first);
-    expect(model.exportWeights()).toEqual(weights);
+    expect(adapter.withoutAdapter(() => model.exportWeights())).toEqual(weights);
     expect(logitsOf(model)).not.toEqual(before);
     expect(adapter.withoutAdapter(() => logitsOf(model))).toEqual(before);
   });
@@ -151,6 +152,61 @@ describe('addLora()', () => {
         ]),
       }),
     );
+  });
+
+  it('is not left out without a word where the weights are copied or written', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'adapter-'));
+    const adapter = addLora(model, { rank: 2 }, new Philox(3));
+    train(3);
+    const tokenizer = byteTokenizer();
+    const [saved, file] = [join(folder, 'model'), join(folder, 'model.gguf')];
+    const writers: (() => unknown)[] = [
+      () => model.exportWeights(),
+      () => model.clone(),
+      () => encodeModelFiles(model, tokenizer),
+      () => saveModel(saved, model, tokenizer),
+      () => exportGguf(file, model, tokenizer, { type: 'f32' }),
+    ];
+    try {
+      for (const write of writers) {
+        await expect((async () => write())()).rejects.toMatchObject({
+          name: 'UnmergedAdapterError',
+          code: 'FAILED_PRECONDITION',
+          message: expect.stringMatching(
+            /layers\.0\.self_attn\.q_proj and 13 more.*adapter\.merge\(\).*saveLora\(\)/,
+          ),
+        });
+      }
+      expect(await readdir(folder)).toEqual([]);
+      const trained = logitsOf(model);
+      adapter.merge();
+      for (const write of writers) await write();
+      const loaded = [await loadModel(saved), await loadGguf(directorySource(folder), 'model.gguf')];
+      for (const { model: again } of loaded) {
+        // Merged, the same sums are taken in another order.
+        logitsOf(again).forEach((logit, i) => {
+          expect(Math.abs(logit - (trained[i] ?? 9))).toBeLessThan(1e-4);
+        });
+        again.dispose();
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('and ternary layers do not take the place of each other', () => {
+    const adapter = addLora(model, { rank: 2, targets: ['q_proj'] }, new Philox(3));
+    expect(() => toBitNet(model)).toThrow(expect.objectContaining({ name: 'UnmergedAdapterError' }));
+    expect([...model.namedParameters().keys()]).toEqual(
+      expect.arrayContaining([...adapter.namedParameters().keys()]),
+    );
+    removeLora(model, adapter);
+    const { layers } = toBitNet(model, ['q_proj']);
+    expect(() => addLora(model, { rank: 2 }, new Philox(3))).toThrow(
+      'has ternary layers, such as model.layers.0.self_attn.q_proj',
+    );
+    expect([...model.namedModules().values()]).toEqual(expect.arrayContaining([...layers.values()]));
+    expect(addLora(model, { rank: 2, targets: ['up_proj'] }, new Philox(3)).layers.size).toBe(2);
   });
 
   it('lists everything that is wrong, and leaves the model alone', () => {
@@ -280,13 +336,14 @@ describe('toBitNet()', () => {
       const ternary = toBitNet(wide);
       ternary.pack();
       const expected = logitsOf(wide);
-      const report = await exportGguf(join(folder, 'b.gguf'), wide, byteTokenizer(), {
-        type: 'tq2_0',
-        embeddingType: 'f32',
-      });
-      expect(report.tensors.filter(({ wasTernarized }) => wasTernarized)).toHaveLength(14);
+      const settings = { type: 'tq2_0', embeddingType: 'f32', name: 'b' } as const;
+      const report = await exportGguf(join(folder, 'b.gguf'), wide, byteTokenizer(), settings);
+      expect(report.tensors.filter(({ wasTernarized }) => wasTernarized)).toEqual([]);
       const loaded = await loadGguf(directorySource(folder), 'b.gguf');
       toBitNet(loaded.model).pack();
+      // Packed weights are written as they are: rounded again, their scale would shrink by the share of zeros.
+      const again = await exportGguf(join(folder, 'c.gguf'), loaded.model, byteTokenizer(), settings);
+      expect(again.sha256).toBe(report.sha256);
       const largest = Math.max(...expected.map(Math.abs));
       // Only the scale of each matrix was rounded, to f16: 2^-11, in every layer.
       const worst = logitsOf(loaded.model).reduce(
@@ -297,6 +354,62 @@ describe('toBitNet()', () => {
       loaded.model.dispose();
     } finally {
       wide.dispose();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it.each<['f32' | 'f16' | 'q8_0', number, boolean]>([
+    ['f32', 1, true],
+    ['f32', 1, false],
+    ['f32', 0.5, false],
+    ['f16', 1, false],
+    ['q8_0', 1, false],
+  ])('exports to %s what it computes with, at lambda %d, packed: %s', async (type, lambda, isPacked) => {
+    const folder = await mkdtemp(join(tmpdir(), 'bitnet-'));
+    const config = { ...SMALL, hiddenSize: 32, headDim: 16, intermediateSize: 64 };
+    const wide = LlamaModel.init(config, new Philox(2));
+    try {
+      const ternary = toBitNet(wide);
+      const name = 'model.layers.1.mlp.up_proj';
+      const layer = ternary.layers.get(name);
+      ternary.setLambda(lambda);
+      if (isPacked) ternary.pack();
+      const trained = wide.exportWeights().get(`${name}.weight`) ?? new Float32Array(0);
+      const rounded = ternary.ternaryWeights().get(`${name}.weight`) ?? new Float32Array(0);
+      await exportGguf(join(folder, 'b.gguf'), wide, byteTokenizer(), { type });
+      const { model: read } = await loadGguf(directorySource(folder), 'b.gguf');
+      const written = read.exportWeights();
+      expect(layer?.weight.toFloat32Array()).toEqual(trained);
+      expect(written.get(`${name}.weight`)).toHaveLength(trained.length);
+      written.get(`${name}.weight`)?.forEach((value, i) => {
+        const [from = 9, to = 9] = [trained[i], rounded[i]];
+        const computed = from + lambda * (to - from);
+        // A ternary value is the largest of its block or 0: F16 and the scale of Q8_0 round it to 11 bits.
+        const lost = type === 'f32' ? 1e-8 : 2 ** -11 * Math.abs(computed);
+        expect(Math.abs(value - computed)).toBeLessThanOrEqual(lost);
+      });
+      const embedding = 'model.embed_tokens.weight';
+      if (type === 'f32') expect(written.get(embedding)).toEqual(wide.exportWeights().get(embedding));
+      read.dispose();
+    } finally {
+      wide.dispose();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('is saved as the weights that it trains', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bitnet-'));
+    try {
+      toBitNet(model);
+      train(3);
+      await saveModel(folder, model, byteTokenizer());
+      const { model: loaded } = await loadModel(folder);
+      expect(loaded.exportWeights()).toEqual(model.exportWeights());
+      expect(logitsOf(loaded)).not.toEqual(logitsOf(model));
+      toBitNet(loaded);
+      expect(logitsOf(loaded)).toEqual(logitsOf(model));
+      loaded.dispose();
+    } finally {
       await rm(folder, { recursive: true });
     }
   });

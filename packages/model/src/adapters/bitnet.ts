@@ -43,9 +43,12 @@ export class BitNetLayers {
 /**
  * Makes the projections of a model's blocks ternary (BitNet b1.58), in place. Embedding, norms and output projection
  * stay as they are; the norms before the projections are those of the blocks, so an exported file is a plain llama.
- * Full-precision weights go on being trained and are what `exportWeights` gives.
+ * Full-precision weights go on being trained and are what `exportWeights` and `saveModel` give; `exportGguf` writes the
+ * ternary ones.
+ * @throws UnmergedAdapterError  FAILED_PRECONDITION: an adapter that is not merged, which would be lost
  */
 export function toBitNet(model: LlamaModel, targets: readonly Projection[] = PROJECTIONS): BitNetLayers {
+  model.storedParameters();
   return new BitNetLayers(replaceProjections(model, targets, (_, layer) => BitLinear.from(layer)));
 }
 

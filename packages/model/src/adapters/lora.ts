@@ -1,5 +1,12 @@
 import type { FieldViolation } from '@agentforge/errors';
-import { LoraLinear, type Philox, type PhiloxState, type Tensor, uniformInit } from '@agentforge/tensor';
+import {
+  BitLinear,
+  LoraLinear,
+  type Philox,
+  type PhiloxState,
+  type Tensor,
+  uniformInit,
+} from '@agentforge/tensor';
 import type { LlamaModel } from '../llama/llama-model.js';
 import { InvalidAdapterError } from './adapters.errors.js';
 import { PROJECTIONS, type Projection, replaceProjections } from './projections.js';
@@ -101,7 +108,8 @@ export class LoraAdapter {
  * `trainStep` then train the adapter only. B is zero, so nothing changes at first.
  * A is uniform in ±1/√I, as PEFT has it (Kaiming with a = √5).
  * @param rng  every matrix, and the dropout of every layer, draws from a stream named after it; not advanced
- * @throws InvalidAdapterError  INVALID_ARGUMENT: every setting out of range; a model that has an adapter already
+ * @throws InvalidAdapterError  INVALID_ARGUMENT: every setting out of range; a model that has an adapter already, or
+ *                              ternary layers in its place
  */
 export function addLora(model: LlamaModel, config: LoraConfig, rng: Philox): LoraAdapter {
   return attachLora(model, config, rng, (name, inFeatures) => {
@@ -156,6 +164,13 @@ function checkConfig(
     violations.push({ field: 'targets', description: `${what}; may hold ${PROJECTIONS.join(', ')}` });
   }
   const hasOne = [...model.namedParameters().keys()].some((name) => name.includes('.lora_A.'));
+  const ternary = [...model.namedModules()].find(
+    ([name, module]) => module instanceof BitLinear && targets.some((target) => name.endsWith(`.${target}`)),
+  );
+  if (ternary !== undefined) {
+    const description = `has ternary layers, such as ${ternary[0]}: an adapter would compute with their full weights`;
+    violations.push({ field: 'model', description });
+  }
   if (hasOne) violations.push({ field: 'model', description: 'has an adapter already; remove it first' });
   if (violations.length > 0) throw new InvalidAdapterError('LoRA', violations);
 }

@@ -37,8 +37,10 @@ const TIED_COPY = 'lm_head.weight';
 
 /**
  * The files of a model in Hugging Face's layout, by name: config.json, generation_config.json, model.safetensors,
- * tokenizer.json, tokenizer_config.json. Same model, same bytes.
+ * tokenizer.json, tokenizer_config.json. Same model, same bytes. Of ternary layers the weights that they train, as
+ * `saveModel` writes them.
  * @throws TokenizerTooLargeError  INVALID_ARGUMENT: a token would have no embedding
+ * @throws UnmergedAdapterError    FAILED_PRECONDITION: an adapter that is not merged
  */
 export function encodeModelFiles(
   model: LlamaModel | ModelWeights,
@@ -81,7 +83,11 @@ function encodeJson(value: unknown): Uint8Array {
  * Writes a model into a folder, which is made when missing. Files appear complete or not at all; memory holds one
  * tensor at a time besides the model. An index of several weights files that was there is removed: it would
  * contradict the new file.
+ *
+ * Of ternary layers (`toBitNet`) it writes the full-precision weights that they train, so that training goes on from
+ * the file; what they compute with is in `exportGguf` and `ternaryWeights()`. Read again, the layers are plain ones.
  * @param dtype  of the weights file, rounded to nearest; default F32, which loses nothing
+ * @throws UnmergedAdapterError  FAILED_PRECONDITION: an adapter that is not merged; nothing is written
  */
 export async function saveModel(
   directory: string,

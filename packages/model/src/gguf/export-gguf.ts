@@ -5,7 +5,7 @@ import { ArgumentError } from '@agentforge/tensor';
 import type { ModelConfig } from '../config/model-config.js';
 import { ropeFactors } from '../config/rope-scaling.js';
 import type { FilePlan } from '../files/file-plan.js';
-import { tensorSource, type WeightsOf } from '../files/tensor-source.js';
+import { computedSource, type WeightsOf } from '../files/tensor-source.js';
 import { writePlanned } from '../files/write-planned.js';
 import type { BpeTokenizer } from '../tokenizer/bpe-tokenizer.js';
 import { BLOCK_FORMATS, type GgmlType, ggmlBytes } from './blocks.js';
@@ -72,6 +72,9 @@ const QUANTIZATION_VERSION = 2;
  *
  * With a ternary type, a matrix that is not ternary yet is rounded with its mean magnitude first (`ternarize`), as
  * BitNet b1.58 does: the types' own scale, the largest magnitude of a block, would leave little but zeros.
+ *
+ * Of ternary layers (`toBitNet`) it writes the weights that they compute with, in any type: llama.cpp has no such layers.
+ * @throws UnmergedAdapterError  FAILED_PRECONDITION: an adapter that is not merged, which the file would be without
  * @throws GgufExportError  INVALID_ARGUMENT: rows that are no whole blocks, values that are not finite or too large
  *                          for the type's f16 scale, a tokenizer with more tokens than embeddings; every tensor named
  */
@@ -81,7 +84,7 @@ export async function exportGguf(
   tokenizer: BpeTokenizer,
   options: GgufExportOptions,
 ): Promise<GgufExport> {
-  const source = tensorSource(model);
+  const source = computedSource(model);
   const tensors = llamaTensors(source.config);
   checkExport(source.config, tensors, tokenizer, options);
   const plan = planExport(source.config, tensors, tokenizer, {

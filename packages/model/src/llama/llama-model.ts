@@ -3,6 +3,7 @@ import {
   crossEntropy,
   Embedding,
   Linear,
+  LoraLinear,
   linear,
   Module,
   mulScalar,
@@ -20,7 +21,7 @@ import { type Reasoning, superviseOnce } from '../recursion/recursive-reasoner.j
 import { type InitializerOf, llamaInitializers, zeroInitializers } from './initialize.js';
 import type { DecodingCache } from './kv-cache.js';
 import { LlamaBlock } from './llama-block.js';
-import { checkTokens, WeightsMismatchError } from './model.errors.js';
+import { checkTokens, UnmergedAdapterError, WeightsMismatchError } from './model.errors.js';
 
 /** How `LlamaModel.forward` runs. */
 export interface ForwardOptions {
@@ -206,22 +207,40 @@ export class LlamaModel extends Module {
     return crossEntropy(reshape(logits, [-1, this.config.vocabSize]), reshape(targets, [-1]));
   }
 
-  /** Copies of all weights by name, in file order. */
-  exportWeights(): Map<string, Float32Array> {
+  /**
+   * The parameters that files hold, by name, in file order: the tensors themselves. Those of an adapter are not among
+   * them, so that a model with one that counts would be written as it was before.
+   * @throws UnmergedAdapterError  FAILED_PRECONDITION: an adapter that is neither merged nor off (`withoutAdapter`)
+   */
+  storedParameters(): Map<string, Tensor> {
+    const isUnmerged = (module: Module) =>
+      module instanceof LoraLinear && module.isEnabled && !module.isMerged;
+    const unmerged = [...this.namedModules()].filter(([, module]) => isUnmerged(module));
+    if (unmerged.length > 0) throw new UnmergedAdapterError(unmerged.map(([name]) => name));
     const parameters = this.namedParameters();
-    const weights = new Map<string, Float32Array>();
+    const stored = new Map<string, Tensor>();
     for (const name of parameterShapes(this.config).keys()) {
       const parameter = parameters.get(name);
-      if (parameter !== undefined) weights.set(name, parameter.toFloat32Array());
+      if (parameter !== undefined) stored.set(name, parameter);
     }
-    return weights;
+    return stored;
+  }
+
+  /**
+   * Copies of all weights by name, in file order; of ternary layers (`toBitNet`) the full-precision ones they train.
+   * The weights below an adapter: `adapter.withoutAdapter(() => model.exportWeights())`.
+   * @throws UnmergedAdapterError  FAILED_PRECONDITION: as `storedParameters`
+   */
+  exportWeights(): Map<string, Float32Array> {
+    return new Map([...this.storedParameters()].map(([name, x]) => [name, x.toFloat32Array()]));
   }
 
   /**
    * A second model with equal weights that takes fewer supervision steps for every token, and keeps less in its caches. Each step
    * was trained to answer, so an earlier one does too.
    * @param steps  1 to the supervision steps of this model
-   * @throws ArgumentError  INVALID_ARGUMENT: out of range, or a model without recursion
+   * @throws ArgumentError         INVALID_ARGUMENT: out of range, or a model without recursion
+   * @throws UnmergedAdapterError  FAILED_PRECONDITION: as `exportWeights`
    */
   reasoningFor(steps: number): LlamaModel {
     this.checkSteps({ steps });
@@ -230,7 +249,10 @@ export class LlamaModel extends Module {
     return LlamaModel.fromState({ ...config, ...shorter }, this.exportWeights());
   }
 
-  /** A second model with equal weights. */
+  /**
+   * A second model with equal weights, of plain layers: ternary ones are made from it with `toBitNet`, as they were here.
+   * @throws UnmergedAdapterError  FAILED_PRECONDITION: as `exportWeights`
+   */
   clone(): LlamaModel {
     return LlamaModel.fromState(this.config, this.exportWeights());
   }

@@ -30,6 +30,19 @@ export class WeightsMismatchError extends AppError {
   }
 }
 
+/** A model with an adapter that counts but is not in its weights: they alone are another model. */
+export class UnmergedAdapterError extends AppError {
+  constructor(layers: readonly string[]) {
+    const more = layers.length > 1 ? ` and ${layers.length - 1} more layers` : '';
+    super(
+      'FAILED_PRECONDITION',
+      `the weights do not have the adapter of ${layers[0]}${more} in them: merge it, with adapter.merge() or ` +
+        'removeLora(model, adapter, { keep: true }), or save it on its own, with saveLora()',
+      { reason: 'UNMERGED_ADAPTER' },
+    );
+  }
+}
+
 /** Batches of another number or shape than a captured step was made for. */
 export class BatchShapeError extends AppError {
   constructor(wanted: string, got: string) {
