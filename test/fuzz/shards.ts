@@ -56,8 +56,10 @@ export const shards: FuzzTarget = {
       const inMemory = await outcome(() => readAll(memorySource(files)));
       const onDisk = await outcome(() => readAll(directory));
       if (inMemory !== onDisk) throw new Error(`from memory: ${inMemory}; from a folder: ${onDisk}`);
+      // A pinned reader refuses all of a file that was cut, the native core what is missing only.
+      const { pinned: _, ...unpinned } = directory;
       const cut = await outcome(async () => {
-        const reader = await openSharded(directory);
+        const reader = await openSharded(unpinned);
         const [name] = SHARDS;
         if (left < (files.get(name)?.length ?? 0)) truncateSync(join(folder, name), left);
         for (const tensor of reader.names) await readBoth(reader, tensor, folder);

@@ -1,4 +1,5 @@
-import { open, stat } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ModelFileMissingError } from './files.errors.js';
 
@@ -14,52 +15,86 @@ export interface FileSource {
   readInto?(path: string, start: number, target: Uint8Array): Promise<number>;
   /** Size in bytes, or null when there is no such file. */
   size(path: string): Promise<number | null>;
+  /**
+   * The same files, for a reader that comes back to `path`: reading it throws `replaced()` when it is no longer the file that
+   * is there now, or was written to, so that parts of two files are never taken for one. Absent where files stay as
+   * they are.
+   */
+  pinned?(path: string, replaced: () => Error): Promise<FileSource>;
+}
+
+/** What is wrong with a file that a reader came back to; see {@link FileSource.pinned}. */
+export const REPLACED = 'was replaced or written to while it was read';
+
+/** A file of a folder as it was at some moment. */
+interface Pin {
+  readonly path: string;
+  readonly found: BigIntStats;
+  /** What reading another file in its place throws. */
+  readonly replaced: () => Error;
 }
 
 /** Files of a folder. Paths are relative to it. */
 export function directorySource(directory: string): FileSource {
-  const size = async (path: string): Promise<number | null> => {
+  return folderSource(directory, null);
+}
+
+function folderSource(directory: string, pin: Pin | null): FileSource {
+  const find = async (path: string): Promise<BigIntStats | null> => {
     try {
-      const { size: sizeBytes } = await stat(join(directory, path));
-      return sizeBytes;
+      return await stat(join(directory, path), { bigint: true });
     } catch (error) {
       if (isMissing(error)) return null;
       throw error;
     }
   };
-  const read = async (path: string, start = 0, end?: number): Promise<Uint8Array> => {
-    const available = await size(path);
-    if (available === null) throw new ModelFileMissingError(path, directory);
-    const file = await open(join(directory, path), 'r');
-    try {
-      const bytes = new Uint8Array(Math.max(0, Math.min(end ?? available, available) - start));
-      for (let done = 0; done < bytes.length; ) {
-        const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done);
-        if (bytesRead === 0) return bytes.subarray(0, done);
-        done += bytesRead;
-      }
-      return bytes;
-    } finally {
-      await file.close();
-    }
-  };
-  const readInto = async (path: string, start: number, target: Uint8Array): Promise<number> => {
+  const opened = async <T>(
+    path: string,
+    use: (file: FileHandle, available: number) => Promise<T>,
+  ): Promise<T> => {
     const file = await open(join(directory, path), 'r').catch((error: unknown) => {
       throw isMissing(error) ? new ModelFileMissingError(path, directory) : error;
     });
     try {
-      let done = 0;
-      while (done < target.length) {
-        const { bytesRead } = await file.read(target, done, target.length - done, start + done);
-        if (bytesRead === 0) break;
-        done += bytesRead;
-      }
-      return done;
+      const found = await file.stat({ bigint: true });
+      if (pin?.path === path && !isSame(pin.found, found)) throw pin.replaced();
+      return await use(file, Number(found.size));
     } finally {
       await file.close();
     }
   };
-  return { read, readInto, size };
+  return {
+    read: (path, start = 0, end) =>
+      opened(path, async (file, available) => {
+        const bytes = new Uint8Array(Math.max(0, Math.min(end ?? available, available) - start));
+        return bytes.subarray(0, await fill(file, start, bytes));
+      }),
+    readInto: (path, start, target) => opened(path, (file) => fill(file, start, target)),
+    async size(path) {
+      const found = pin?.path === path ? pin.found : await find(path);
+      return found === null ? null : Number(found.size);
+    },
+    async pinned(path, replaced) {
+      const found = await find(path);
+      return folderSource(directory, found && { path, found, replaced });
+    },
+  };
+}
+
+/** Reads from `start` until `target` is full or the file ends. @returns bytes that were read */
+async function fill(file: FileHandle, start: number, target: Uint8Array): Promise<number> {
+  let done = 0;
+  while (done < target.length) {
+    const { bytesRead } = await file.read(target, done, target.length - done, start + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
+}
+
+/** Whether a file was neither exchanged for another nor written to. */
+function isSame(one: BigIntStats, other: BigIntStats): boolean {
+  return one.ino === other.ino && one.mtimeNs === other.mtimeNs && one.size === other.size;
 }
 
 /** Files held in memory, by path. */

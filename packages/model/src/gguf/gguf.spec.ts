@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppError } from '@agentforge/errors';
@@ -247,6 +247,18 @@ describe('openGguf()', () => {
     await writeFile(join(folder, FILE), plan.head);
     const reader = await openGguf(directorySource(folder), FILE);
     expect(String(reader.metadata.get('many')?.value)).toBe(String(many));
+  });
+
+  it('takes no tensor of another file that was renamed to its name', async () => {
+    await writeFile(join(folder, FILE), smallFile());
+    const reader = await openGguf(directorySource(folder), FILE);
+    expect([...(await reader.readF32('a'))]).toEqual([1, 2, 3, 4, 5, 6]);
+    await writeFile(join(folder, 'draft'), smallFile());
+    await rename(join(folder, 'draft'), join(folder, FILE));
+    await expect(reader.readF32('a')).rejects.toMatchObject({
+      name: 'InvalidGgufError',
+      message: expect.stringContaining('file: was replaced'),
+    });
   });
 
   it.each<[string, Uint8Array, string, RegExp]>([

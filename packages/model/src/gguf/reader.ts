@@ -1,4 +1,4 @@
-import type { FileSource } from '../files/file-source.js';
+import { type FileSource, REPLACED } from '../files/file-source.js';
 import { ModelFileMissingError } from '../files/files.errors.js';
 import { TensorFile } from '../files/tensor-file.js';
 import { BLOCK_FORMATS } from './blocks.js';
@@ -35,9 +35,12 @@ export class GgufReader extends TensorFile<GgufTensorInfo> {
 /**
  * Opens a GGUF file and checks all of its header before any tensor is read.
  * @throws ModelFileMissingError  NOT_FOUND
- * @throws InvalidGgufError       INVALID_ARGUMENT: every problem, by key or tensor
+ * @throws InvalidGgufError       INVALID_ARGUMENT: every problem, by key or tensor; of a file in a folder, by the reader
+ *                                too: it was replaced or written to meanwhile
  */
-export async function openGguf(source: FileSource, path: string): Promise<GgufReader> {
+export async function openGguf(files: FileSource, path: string): Promise<GgufReader> {
+  const replaced = () => new InvalidGgufError(path, [{ field: 'file', description: REPLACED }]);
+  const source = (await files.pinned?.(path, replaced)) ?? files;
   const sizeBytes = await source.size(path);
   if (sizeBytes === null) throw new ModelFileMissingError(path, 'the model');
   for (let wanted = FIRST_WINDOW_BYTES; ; wanted *= 4) {

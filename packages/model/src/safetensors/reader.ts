@@ -1,4 +1,4 @@
-import type { FileSource } from '../files/file-source.js';
+import { type FileSource, REPLACED } from '../files/file-source.js';
 import { ModelFileMissingError } from '../files/files.errors.js';
 import { TensorFile } from '../files/tensor-file.js';
 import { bf16ToF32, f16ToF32, widenInPlace } from './half.js';
@@ -71,9 +71,12 @@ export class SafetensorsReader extends TensorFile<TensorInfo> implements TensorR
 /**
  * Opens a safetensors file and checks all of its header before anything is read from it.
  * @throws ModelFileMissingError     NOT_FOUND
- * @throws InvalidSafetensorsError   INVALID_ARGUMENT: every problem, by tensor and property
+ * @throws InvalidSafetensorsError   INVALID_ARGUMENT: every problem, by tensor and property; of a file in a folder, by
+ *                                   the reader too: it was replaced or written to meanwhile
  */
-export async function openSafetensors(source: FileSource, path: string): Promise<SafetensorsReader> {
+export async function openSafetensors(files: FileSource, path: string): Promise<SafetensorsReader> {
+  const replaced = () => new InvalidSafetensorsError(path, [{ field: 'file', description: REPLACED }]);
+  const source = (await files.pinned?.(path, replaced)) ?? files;
   const sizeBytes = await source.size(path);
   if (sizeBytes === null) throw new ModelFileMissingError(path, 'the model');
   const fail = (description: string): never => {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppError } from '@agentforge/errors';
@@ -350,17 +350,72 @@ describe('SafetensorsReader.readF32Into()', () => {
   );
 
   it('says how much of a tensor is there when a file gets shorter', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'safetensors-'));
-    try {
+    const files = new Map([[FILE, encodeSafetensors(TENSORS)]]);
+    const reader = await openSafetensors(memorySource(files), FILE);
+    files.set(FILE, encodeSafetensors(TENSORS).subarray(0, 100));
+    await expect(reader.readF32Into('b.weight', new Float32Array(6))).rejects.toThrow(
+      'of 24 bytes could be read',
+    );
+  });
+
+  describe('of a file in a folder', () => {
+    const OTHER = new Map(
+      [...TENSORS].map(([name, { shape, data }]) => [name, { shape, data: data.map((x) => x + 1) }]),
+    );
+    let folder: string;
+    beforeEach(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'safetensors-'));
       await writeFile(join(folder, FILE), encodeSafetensors(TENSORS));
-      const reader = await openSafetensors(directorySource(folder), FILE);
-      await writeFile(join(folder, FILE), encodeSafetensors(TENSORS).subarray(0, 100));
-      await expect(reader.readF32Into('b.weight', new Float32Array(6))).rejects.toThrow(
-        'of 24 bytes could be read',
-      );
-    } finally {
-      await rm(folder, { recursive: true });
-    }
+      await utimes(join(folder, FILE), 1000, 1000);
+    });
+    afterEach(() => rm(folder, { recursive: true }));
+
+    it.each<[string, () => Promise<void>]>([
+      [
+        'another of the same size is renamed to its name',
+        async () => {
+          await writeFile(join(folder, 'draft'), encodeSafetensors(OTHER));
+          await utimes(join(folder, 'draft'), 1000, 1000);
+          await rename(join(folder, 'draft'), join(folder, FILE));
+        },
+      ],
+      [
+        'others are written over its bytes',
+        async () => {
+          await writeFile(join(folder, FILE), encodeSafetensors(OTHER));
+          await utimes(join(folder, FILE), 1001, 1001);
+        },
+      ],
+      [
+        'it is cut short',
+        async () => {
+          await truncate(join(folder, FILE), 100);
+          await utimes(join(folder, FILE), 1000, 1000);
+        },
+      ],
+    ])('takes no tensor of it when %s', async (_, replace) => {
+      const source = directorySource(folder);
+      const reader = await openSafetensors(source, FILE);
+      expect(await reader.readF32('a.weight')).toEqual(TENSORS.get('a.weight')?.data);
+      await replace();
+      const error = {
+        name: 'InvalidSafetensorsError',
+        message: expect.stringContaining('file: was replaced'),
+      };
+      await expect(reader.readF32('b.weight')).rejects.toMatchObject(error);
+      await expect(reader.readF32Into('b.weight', new Float32Array(6))).rejects.toMatchObject(error);
+    });
+
+    it('reads the other file after it was opened anew, and says when it is gone', async () => {
+      const source = directorySource(folder);
+      const first = await openSafetensors(source, FILE);
+      await writeFile(join(folder, 'draft'), encodeSafetensors(OTHER));
+      await rename(join(folder, 'draft'), join(folder, FILE));
+      const second = await openSafetensors(source, FILE);
+      expect(await second.readF32('b.weight')).toEqual(OTHER.get('b.weight')?.data);
+      await rm(join(folder, FILE));
+      await expect(first.readF32('b.weight')).rejects.toMatchObject({ name: 'ModelFileMissingError' });
+    });
   });
 });
 
