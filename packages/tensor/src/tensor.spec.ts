@@ -3,12 +3,17 @@ import {
   ArgumentError,
   add,
   arange,
+  attention,
+  concat,
+  copyInto,
   DtypeError,
   embedding,
   empty,
   FreedTensorError,
   full,
   matmul,
+  mul,
+  neg,
   ones,
   rmsNorm,
   ShapeError,
@@ -101,9 +106,47 @@ describe('errors of operations', () => {
     ['matmul', () => matmul(f([2, 3]), f([4, 5])), ShapeError, /matmul.*\[2,3\] and \[4,5\]/],
     ['add', () => add(f([2, 3]), f([2])), ShapeError, /add: \[2,3\] and \[2\]/],
     ['rmsNorm', () => rmsNorm(f([2, 3]), f([4])), ShapeError, /rmsNorm: \[2,3\] and \[4\]/],
-    ['dtype', () => add(i(2), f([2])), DtypeError, /add: takes f32, got i32\[2\]/],
+    ['dtype', () => add(i(2), f([2])), DtypeError, /^add: takes f32, got i32\[2\] beside f32\[2\]$/],
+    ['dtype', () => mul(f([3, 2]), i(2)), DtypeError, /^mul: takes f32, got i32\[2\] beside f32\[3,2\]$/],
+    [
+      'dtype',
+      () => matmul(f([3, 2]), i(2)),
+      DtypeError,
+      /^matmul: takes f32, got i32\[2\] beside f32\[3,2\]$/,
+    ],
+    [
+      'dtype',
+      () => embedding(f([3, 2]), f([2])),
+      DtypeError,
+      /^embedding: takes i32, got f32\[2\] beside f32\[3,2\]$/,
+    ],
+    [
+      'dtype',
+      () => attention(f([1, 1, 1, 2]), i(2), f([1, 1, 1, 2])),
+      DtypeError,
+      /^attention: takes f32, got i32\[2\] beside f32\[1,1,1,2\] and f32\[1,1,1,2\]$/,
+    ],
+    ['dtype', () => neg(i(2)), DtypeError, /^neg: takes f32, got i32\[2\]$/],
+    [
+      'dtype',
+      () => concat([f([2]), i(3)], 0),
+      DtypeError,
+      /^concat: f32\[2\] and i32\[3\]: dtypes must be equal$/,
+    ],
+    [
+      'concat',
+      () => concat([f([2, 3]), f([2, 4])], 0),
+      ShapeError,
+      /^concat: \[2,3\] and \[2,4\]: all axes but 0/,
+    ],
+    [
+      'dtype',
+      () => copyInto(f([2]), i(3)),
+      DtypeError,
+      /^copyInto: f32\[2\] and i32\[3\]: dtypes must be equal$/,
+    ],
     ['embedding', () => embedding(f([2, 3]), tensor(Int32Array.of(2))), ArgumentError, /2/],
-  ])('%s names the operation and every shape', (_, run, type, message) => {
+  ])('%s names the operation, every shape, and dtypes where they are wrong', (_, run, type, message) => {
     expect(run).toThrow(type);
     expect(run).toThrow(message);
   });

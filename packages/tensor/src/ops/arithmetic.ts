@@ -46,8 +46,8 @@ export function add(a: Operand, b: Operand): Tensor {
   if (typeof b === 'number') return addScalar(tensorOf('add', a), b);
   if (typeof a === 'number') return addScalar(b, a);
   if (mustSwap(a, b)) return add(b, a);
-  const x = float('add', a);
-  const y = float('add', b);
+  const x = float('add', a, b);
+  const y = float('add', b, a);
   checkBroadcast('add', a, b);
   const out = result(native().add(x, y), a.shape);
   if (!needsGraph(a, b)) return out;
@@ -66,8 +66,8 @@ export function sub(a: Operand, b: Operand): Tensor {
   if (typeof b === 'number') return addScalar(tensorOf('sub', a), -b);
   if (typeof a === 'number') return addScalar(neg(b), a);
   if (mustSwap(a, b)) return add(neg(b), a);
-  const x = float('sub', a);
-  const y = float('sub', b);
+  const x = float('sub', a, b);
+  const y = float('sub', b, a);
   checkBroadcast('sub', a, b);
   const out = result(native().sub(x, y), a.shape);
   if (!needsGraph(a, b)) return out;
@@ -82,8 +82,8 @@ export function mul(a: Operand, b: Operand): Tensor {
   if (typeof b === 'number') return mulScalar(tensorOf('mul', a), b);
   if (typeof a === 'number') return mulScalar(b, a);
   if (mustSwap(a, b)) return mul(b, a);
-  const x = float('mul', a);
-  const y = float('mul', b);
+  const x = float('mul', a, b);
+  const y = float('mul', b, a);
   checkBroadcast('mul', a, b);
   const out = result(native().mul(x, y), a.shape);
   if (!needsGraph(a, b)) return out;
@@ -104,8 +104,8 @@ export function div(a: Operand, b: Operand): Tensor {
     float('div', b);
     return div(result(native().full(DTYPES.f32, b.shape, a), b.shape), b);
   }
-  const x = float('div', a);
-  const y = float('div', b);
+  const x = float('div', a, b);
+  const y = float('div', b, a);
   if (mustSwap(a, b)) refuseShapes('div', 'only the divisor may repeat', a, b);
   checkBroadcast('div', a, b);
   const out = result(native().div(x, y), a.shape);

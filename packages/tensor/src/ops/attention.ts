@@ -28,7 +28,11 @@ export interface AttentionOptions {
  * @see Vaswani et al. 2017 eq. 1; Ainslie et al. 2023, arXiv:2305.13245 (grouped queries)
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
-  const [hq, hk, hv] = [float('attention', q), float('attention', k), float('attention', v)];
+  const [hq, hk, hv] = [
+    float('attention', q, k, v),
+    float('attention', k, q, v),
+    float('attention', v, q, k),
+  ];
   const [batch, , heads, width] = q.shape;
   const [kBatch, keys, kHeads, kWidth] = k.shape;
   const fits =

@@ -21,7 +21,7 @@ export interface CrossEntropyOptions {
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   const { ignoreIndex = -100, reduction = 'mean' } = options;
-  const [x, ids] = [float('crossEntropy', logits), integer('crossEntropy', targets)];
+  const [x, ids] = [float('crossEntropy', logits, targets), integer('crossEntropy', targets, logits)];
   const rows = sizeOf(logits.shape.slice(0, -1));
   if (logits.shape.length < 2 || rows !== targets.size) {
     refuseShapes('crossEntropy', 'must be [...,V] and one target per row', logits, targets);

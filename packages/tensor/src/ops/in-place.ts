@@ -1,8 +1,7 @@
 import { native } from '../backend.js';
 import { sameShape } from '../dtype.js';
-import { DtypeError } from '../errors.js';
 import { assertWritable, type Tensor } from '../tensor.js';
-import { float, refuseShapes } from './operand.js';
+import { float, refuseDtypes, refuseShapes } from './operand.js';
 
 /**
  * dst := src, elements copied; equal dtype and shape. Never recorded.
@@ -10,7 +9,7 @@ import { float, refuseShapes } from './operand.js';
  */
 export function copyInto(dst: Tensor, src: Tensor): void {
   assertWritable('copyInto', dst);
-  if (dst.dtype !== src.dtype) throw new DtypeError(`copyInto: ${src.dtype} into ${dst.dtype}`);
+  if (dst.dtype !== src.dtype) refuseDtypes('copyInto', 'dtypes must be equal', dst, src);
   if (!sameShape(dst.shape, src.shape)) refuseShapes('copyInto', 'shapes must be equal', dst, src);
   native().copy(dst.handle, src.use('copyInto'));
 }
@@ -31,7 +30,7 @@ export function copyRows(dst: Tensor, src: Tensor, atRow: number): void {
 export function axpyInPlace(y: Tensor, alpha: number, x: Tensor): void {
   assertWritable('axpyInPlace', y);
   if (!sameShape(x.shape, y.shape)) refuseShapes('axpyInPlace', 'shapes must be equal', y, x);
-  native().axpy(float('axpyInPlace', y), alpha, float('axpyInPlace', x));
+  native().axpy(float('axpyInPlace', y, x), alpha, float('axpyInPlace', x, y));
 }
 
 /** x *= s, f32. Never recorded. @throws GraphError FAILED_PRECONDITION: a graph needs the old elements */

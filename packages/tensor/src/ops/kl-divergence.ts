@@ -21,7 +21,7 @@ export interface KlDivergenceOptions {
  */
 export function klDivergence(targets: Tensor, logits: Tensor, options: KlDivergenceOptions = {}): Tensor {
   const { reduction = 'mean' } = options;
-  const [t, z] = [float('klDivergence', targets), float('klDivergence', logits)];
+  const [t, z] = [float('klDivergence', targets, logits), float('klDivergence', logits, targets)];
   if (logits.shape.length < 2 || !sameShape(targets.shape, logits.shape)) {
     refuseShapes('klDivergence', 'must both be [...,V]', targets, logits);
   }

@@ -4,7 +4,7 @@ import { native } from '../backend.js';
 import { formatShape, type Shape, sizeOf } from '../dtype.js';
 import { ArgumentError, ShapeError } from '../errors.js';
 import { Tensor } from '../tensor.js';
-import { axisOf, float, integer, refuseShapes, result } from './operand.js';
+import { axisOf, float, integer, refuseDtypes, refuseShapes, result } from './operand.js';
 
 /** A tensor on the same elements as x. */
 function alias(x: Tensor, offset: number, shape: Shape): Tensor {
@@ -91,7 +91,7 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
 
 /**
  * Joins tensors along one axis; they agree on dtype and all other axes.
- * @throws ShapeError INVALID_ARGUMENT: another axis differs
+ * @throws ShapeError, DtypeError INVALID_ARGUMENT: another axis, or the dtype, differs
  * @throws ArgumentError INVALID_ARGUMENT: no tensors, or no such axis
  */
 export function concat(xs: readonly Tensor[], axis: number): Tensor {
@@ -99,9 +99,10 @@ export function concat(xs: readonly Tensor[], axis: number): Tensor {
   if (first === undefined) throw new ArgumentError('concat: needs at least one tensor');
   const along = axisOf('concat', first, axis);
   for (const x of xs) {
-    const agrees = x.dtype === first.dtype && x.shape.length === first.shape.length;
-    if (!agrees || x.shape.some((n, i) => i !== along && n !== first.shape[i])) {
-      refuseShapes('concat', `dtypes and all axes but ${along} must agree`, first, x);
+    if (x.dtype !== first.dtype) refuseDtypes('concat', 'dtypes must be equal', first, x);
+    const isAsLong = x.shape.length === first.shape.length;
+    if (!isAsLong || x.shape.some((n, i) => i !== along && n !== first.shape[i])) {
+      refuseShapes('concat', `all axes but ${along} must agree`, first, x);
     }
   }
   const total = xs.reduce((sum, x) => sum + (x.shape[along] as number), 0);
@@ -159,7 +160,7 @@ export function transpose(x: Tensor): Tensor {
  */
 export function gatherRows(x: Tensor, index: Tensor): Tensor {
   const handle = x.use('gatherRows');
-  const rows = native().gatherRows(handle, integer('gatherRows', index));
+  const rows = native().gatherRows(handle, integer('gatherRows', index, x));
   const out = new Tensor(rows, x.dtype, [...index.shape, ...x.shape.slice(1)]);
   if (!needsGraph(x)) return out;
   return record(out, [x], [index], (node) => {
@@ -172,9 +173,9 @@ export function gatherRows(x: Tensor, index: Tensor): Tensor {
  * @throws ArgumentError INVALID_ARGUMENT: an id outside 0..V−1
  */
 export function embedding(table: Tensor, ids: Tensor): Tensor {
-  const handle = float('embedding', table);
+  const handle = float('embedding', table, ids);
   if (table.shape.length !== 2) refuseShapes('embedding', 'the table must be [V,C]', table, ids);
-  const rows = native().embedding(handle, integer('embedding', ids));
+  const rows = native().embedding(handle, integer('embedding', ids, table));
   const out = result(rows, [...ids.shape, table.shape[1] as number]);
   if (!needsGraph(table)) return out;
   return record(out, [table], [ids], (node) => {

@@ -16,8 +16,8 @@ import { float, refuseShapes, result } from './operand.js';
  * @see Blelloch 1990; Behrouz et al. 2024, arXiv:2501.00663 section 3.2
  */
 export function linearScan(a: Tensor, b: Tensor, h0: Tensor | null = null): Tensor {
-  const [x, y] = [float('linearScan', a), float('linearScan', b)];
-  const start = h0 && float('linearScan', h0);
+  const [x, y] = [float('linearScan', a, b, h0), float('linearScan', b, a, h0)];
+  const start = h0 && float('linearScan', h0, a, b);
   const [batch, , channels] = a.shape;
   const fits = a.shape.length === 3 && sameShape(a.shape, b.shape);
   if (!fits || (h0 !== null && !sameShape(h0.shape, [batch as number, channels as number]))) {

@@ -53,8 +53,8 @@ function asMatrix<T>(handle: Handle, shape: Shape, use: (matrix: Handle) => T): 
  * @throws ShapeError INVALID_ARGUMENT: the inner axes or the batch differ
  */
 export function matmul(a: Tensor, b: Tensor, { transA = false, transB = false }: MatmulOptions = {}): Tensor {
-  const x = float('matmul', a);
-  const y = float('matmul', b);
+  const x = float('matmul', a, b);
+  const y = float('matmul', b, a);
   const shape = productShape(a.shape, b.shape, transA, transB);
   if (shape === undefined) {
     refuseShapes(`matmul(transA=${transA}, transB=${transB})`, 'inner axes and batch must agree', a, b);
@@ -117,7 +117,7 @@ export function linear(
   if (bias !== null && (bias.shape.length !== 1 || bias.shape[0] !== weight.shape[0])) {
     refuseShapes('linear', 'the bias must be [O]', weight, bias);
   }
-  const shift = bias && float('linear', bias);
+  const shift = bias && float('linear', bias, x, weight);
   const y = matmul(x, weight, TRANSPOSED);
   if (shift === null && activation === 'none') return y;
   if (needsGraph(x, weight, bias) || !supportsOp('biasActivationInPlace')) {

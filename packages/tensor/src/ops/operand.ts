@@ -4,25 +4,33 @@ import { formatShape } from '../dtype.js';
 import { ArgumentError, DtypeError, ShapeError } from '../errors.js';
 import { Tensor } from '../tensor.js';
 
-function refuseDtype(op: string, x: Tensor, wanted: DType): never {
-  throw new DtypeError(`${op}: takes ${wanted}, got ${x.dtype}${formatShape(x.shape)}`);
+/** What an operand is, as messages write it: `f32[2,3]`. */
+function kindOf({ dtype, shape }: Tensor): string {
+  return dtype + formatShape(shape);
+}
+
+function refuseDtype(op: string, x: Tensor, wanted: DType, ...beside: (Tensor | null | undefined)[]): never {
+  const others = beside.filter((other): other is Tensor => other !== undefined && other !== null).map(kindOf);
+  const rest = others.length > 0 ? ` beside ${others.join(' and ')}` : '';
+  throw new DtypeError(`${op}: takes ${wanted}, got ${kindOf(x)}${rest}`);
 }
 
 /**
  * The handle of an f32 operand.
+ * @param beside   the other operands, for the message alone; no rest parameter, which would be an array for every call
  * @throws DtypeError, FreedTensorError
  */
-export function float(op: string, x: Tensor): Handle {
-  if (x.dtype !== 'f32') refuseDtype(op, x, 'f32');
+export function float(op: string, x: Tensor, beside?: Tensor | null, another?: Tensor | null): Handle {
+  if (x.dtype !== 'f32') refuseDtype(op, x, 'f32', beside, another);
   return x.use(op);
 }
 
 /**
- * The handle of an i32 operand.
+ * The handle of an i32 operand; `beside` as of `float`.
  * @throws DtypeError, FreedTensorError
  */
-export function integer(op: string, x: Tensor): Handle {
-  if (x.dtype !== 'i32') refuseDtype(op, x, 'i32');
+export function integer(op: string, x: Tensor, beside?: Tensor | null, another?: Tensor | null): Handle {
+  if (x.dtype !== 'i32') refuseDtype(op, x, 'i32', beside, another);
   return x.use(op);
 }
 
@@ -46,6 +54,13 @@ export function result(handle: Handle, shape: Shape): Tensor {
 export function refuseShapes(op: string, rule: string, ...operands: readonly Tensor[]): never {
   const shapes = operands.map((x) => formatShape(x.shape)).join(' and ');
   throw new ShapeError(`${op}: ${shapes}: ${rule}`);
+}
+
+/**
+ * Throws a DtypeError that names the operation, what every operand is, and the rule that was broken.
+ */
+export function refuseDtypes(op: string, rule: string, ...operands: readonly Tensor[]): never {
+  throw new DtypeError(`${op}: ${operands.map(kindOf).join(' and ')}: ${rule}`);
 }
 
 /**

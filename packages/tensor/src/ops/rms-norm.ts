@@ -14,8 +14,8 @@ import { float, lastAxis, refuseShapes, result } from './operand.js';
  * @see Zhang & Sennrich 2019, arXiv:1910.07467 eq. 4
  */
 export function rmsNorm(x: Tensor, gain: Tensor, eps = 1e-5): Tensor {
-  const input = float('rmsNorm', x);
-  const scale = float('rmsNorm', gain);
+  const input = float('rmsNorm', x, gain);
+  const scale = float('rmsNorm', gain, x);
   if (gain.shape.length !== 1 || lastAxis(x.shape) !== gain.shape[0]) {
     refuseShapes('rmsNorm', 'the gain must be the last axis of x', x, gain);
   }

@@ -15,7 +15,11 @@ import { float, integer, refuseShapes, result } from './operand.js';
  */
 export function scatterAddRows(x: Tensor, index: Tensor, rows: Tensor): Tensor {
   const op = 'scatterAddRows';
-  const [into, at, from] = [float(op, x), integer(op, index), float(op, rows)];
+  const [into, at, from] = [
+    float(op, x, index, rows),
+    integer(op, index, x, rows),
+    float(op, rows, x, index),
+  ];
   if (x.shape.length === 0 || !sameShape(rows.shape, [...index.shape, ...x.shape.slice(1)])) {
     refuseShapes(op, 'must be [N,...], [M...] and [M...,...]', x, index, rows);
   }

@@ -10,7 +10,7 @@ import { float, refuseShapes, result } from './operand.js';
  * @see Shazeer 2020, arXiv:2002.05202 eq. 5
  */
 export function swiglu(gate: Tensor, up: Tensor): Tensor {
-  const [g, u] = [float('swiglu', gate), float('swiglu', up)];
+  const [g, u] = [float('swiglu', gate, up), float('swiglu', up, gate)];
   if (!sameShape(gate.shape, up.shape)) refuseShapes('swiglu', 'shapes must be equal', gate, up);
   const out = result(native().swiglu(g, u), gate.shape);
   if (!needsGraph(gate, up)) return out;
