@@ -98,7 +98,7 @@ describe('OrchestratorUseCases and rules that span fields', () => {
       create: async (run: string) => void created.push(run),
       complete: async () => void completed++,
       refresh: async () => undefined,
-      post: async (_: string, input: EngineInput) => void posted.push(input),
+      retry: async (_: string, input: EngineInput) => void posted.push(input),
     } as unknown as Engine;
     useCases = new OrchestratorUseCases(
       engine,

@@ -195,7 +195,10 @@ export class OrchestratorUseCases {
     return this.engine.post(name, input);
   }
 
-  /** Runs a run again from some steps on. @throws NOT_FOUND, FAILED_PRECONDITION, INVALID_ARGUMENT, UNAVAILABLE */
+  /**
+   * Runs a run again from some steps on.
+   * @throws NOT_FOUND, FAILED_PRECONDITION, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE
+   */
   async retry(
     name: string,
     stepIds: readonly string[],
@@ -204,7 +207,7 @@ export class OrchestratorUseCases {
     await this.engine.refresh(checked(name));
     const state = await this.get(name);
     const configOverrides = await this.#fillOverrides(state, overrides);
-    return this.engine.post(name, { kind: 'retry', stepIds, configOverrides });
+    return this.engine.retry(name, { kind: 'retry', stepIds, configOverrides });
   }
 
   async #fillOverrides(

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type EngineStatusService,
+  FailureClass,
   type OrchestrationService,
   type Run,
   RunState,
@@ -202,6 +203,56 @@ describe('resources and limits', () => {
       queuedRuns: 0,
     });
   });
+
+  it('lets a run that is retried wait for its place as a new one does, and refuses what may not even wait', async () => {
+    const names = ['a', 'b', 'c', 'd'].map((id) => `projects/again/runs/${id}`);
+    const [first = '', second = '', third = '', fourth = ''] = names;
+    await fixture.worker(async (job) => {
+      await job.start();
+      const failure = { code: 'INTERNAL', message: 'broken', failureClass: FailureClass.PERMANENT };
+      await job.report({ case: 'failed', value: { failure } });
+    });
+    for (const name of names) await start(name, { steps: [step('a')] });
+    for (const name of names) await fixture.untilState(name, RunState.FAILED);
+    await fixture.dismissWorkers();
+    await limit('again', { maxRunningRuns: 1, maxQueuedRuns: 2 });
+    const usage = () => status.getProjectUsage({ project: 'projects/again' });
+    await client.retryExecution({ name: first });
+    await fixture.until(first, (run) => run.steps[0]?.state === StepState.RUNNING);
+    await client.retryExecution({ name: second });
+    await fixture.client(other as never).retryExecution({ name: third });
+    while ((await usage()).queuedRuns < 2) await sleep(20);
+    expect(await usage()).toMatchObject({ runningRuns: 1, queuedRuns: 2, runningSteps: 1 });
+    const refusal = client.retryExecution({ name: fourth });
+    await expect(refusal).rejects.toMatchObject({
+      code: 'RESOURCE_EXHAUSTED',
+      reason: 'QUOTA_EXCEEDED',
+      metadata: { quota: 'max_queued_runs', limit: '2', used: '2' },
+      retryAfterMs: 5_000,
+    });
+    const full = await fixture.orchestrator({ FORGE_LEASE_MS: '3000', FORGE_MAX_ACTIVE_RUNS: '3' });
+    await expect(fixture.client(full).retryExecution({ name: fourth })).rejects.toMatchObject({
+      code: 'RESOURCE_EXHAUSTED',
+      reason: 'TOO_MANY_ACTIVE_RUNS',
+      retryAfterMs: 5_000,
+    });
+    await expect(client.retryExecution({ name: second })).rejects.toMatchObject({
+      code: 'FAILED_PRECONDITION',
+    });
+    // The lease of the others is asked for within milliseconds; what waits then, waits.
+    await sleep(300);
+    for (const name of [second, third]) {
+      const { waits } = await status.explainExecutionStep({ run: name, stepId: 'a' });
+      expect(waits).toMatchObject([
+        { kind: WaitKind.PROJECT_LIMIT, message: expect.stringContaining('max_running_runs') },
+      ]);
+    }
+    await fixture.worker(obedient);
+    for (const name of [first, second, third]) await fixture.until(name, isDone);
+    await client.retryExecution({ name: fourth });
+    await fixture.until(fourth, isDone);
+    expect(await usage()).toMatchObject({ runningRuns: 0, queuedRuns: 0 });
+  }, 30_000);
 
   it('does not touch the ledger for steps that ask for nothing', async () => {
     const before = (await fixture.events.leases.read()).revision;

@@ -3,7 +3,7 @@ import { attemptIdOf, type Events } from '@agentforge/events';
 import type { Client } from '@agentforge/service-kit';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { type FrontDoors, GRAPH, parent, startFrontDoors } from './start-front-door.js';
-import { commit, engineStatus } from './stub-orchestrator.js';
+import { commit, engineRoom, engineStatus } from './stub-orchestrator.js';
 
 describe('OperationsService', () => {
   let doors: FrontDoors;
@@ -157,6 +157,21 @@ describe('OperationsService', () => {
     expect(retries).toMatchObject([{ payload: { value: { stepIds: ids } } }]);
     for (const sequence of letters)
       await expect(client.getDeadLetter({ sequence })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it('keeps the letter while the engine has no room for the run of a failed step, and says when to come again', async () => {
+    const name = await queuedRun();
+    const sequence = await keepTask(name);
+    await fail(name);
+    engineRoom.isFull = true;
+    const refusal = client.redriveDeadLetter({ sequence });
+    await expect(refusal).rejects.toMatchObject({
+      code: 'RESOURCE_EXHAUSTED',
+      reason: 'TOO_MANY_ACTIVE_RUNS',
+      retryAfterMs: 5_000,
+    });
+    engineRoom.isFull = false;
+    expect(await client.redriveDeadLetter({ sequence })).toMatchObject({ stepRetried: true });
   });
 
   it('does not try again what failed in a run that goes on, and keeps the letter', async () => {

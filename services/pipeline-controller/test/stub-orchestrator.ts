@@ -37,6 +37,9 @@ export async function commit(events: Events, run: string, payloads: NonNullable<
   return { run: toRun(record) };
 }
 
+/** Whether the stub has no room for a run that is to be retried. */
+export const engineRoom = { isFull: false };
+
 /** An engine that accepts everything and executes nothing: steps move when a test writes events. */
 @GrpcService(OrchestrationService)
 class StubController {
@@ -74,6 +77,11 @@ class StubController {
 
   async retryExecution({ name, stepIds, configOverrides }: RetryExecutionRequest) {
     const goesOn = () => new AppError('FAILED_PRECONDITION', 'the run has not ended');
+    if (engineRoom.isFull)
+      throw new AppError('RESOURCE_EXHAUSTED', 'full', {
+        reason: 'TOO_MANY_ACTIVE_RUNS',
+        retryAfterMs: 5_000,
+      });
     const record = await this.events.runs.load(name);
     if (record && !isTerminalRun(record.state)) throw goesOn();
     const retried = { case: 'runRetried' as const, value: { stepIds, configOverrides } };

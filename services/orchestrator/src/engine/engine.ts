@@ -32,7 +32,7 @@ import { directiveFor } from './directives.js';
 import { type EngineOptions, type EnginePorts, engineTimeMs } from './engine-ports.js';
 import { Explainer, type StepWaits } from './explain-run.js';
 import { inDependencyOrder, needsParts, nextPart } from './graph-parts.js';
-import type { CreateInput, EngineInput } from './inputs.js';
+import type { CreateInput, EngineInput, RetryInput } from './inputs.js';
 import type { OpenRuns } from './open-runs.js';
 import { RunActor } from './run-actor.js';
 
@@ -141,13 +141,29 @@ export class Engine {
    * @throws RESOURCE_EXHAUSTED: too many runs, or its project has too many that wait; FAILED_PRECONDITION when the run
    * exists; UNAVAILABLE
    */
-  async create(run: string, input: CreateInput): Promise<RunRecord> {
+  create(run: string, input: CreateInput): Promise<RunRecord> {
+    return this.#accept(run, () => this.#write(run, input));
+  }
+
+  /**
+   * Lets a run that has ended go on. It takes the room of a new one, and queues as that does.
+   * @throws NOT_FOUND, FAILED_PRECONDITION, INVALID_ARGUMENT; RESOURCE_EXHAUSTED as {@link create}; UNAVAILABLE
+   */
+  async retry(run: string, input: RetryInput): Promise<RunRecord> {
+    const actor = await this.#existing(run);
+    if (actor === undefined) throw new RunNotFoundError(run);
+    const retry = () => actor.post(input);
+    return actor.hasEnded ? this.#accept(run, retry) : retry();
+  }
+
+  /** Does what makes a run active, if there is room for it. */
+  async #accept(run: string, work: () => Promise<RunRecord>): Promise<RunRecord> {
     const project = projectIdOf(run);
     const starting = this.#starting.get(project) ?? 0;
     this.#checkRoom(project, starting);
     this.#starting.set(project, starting + 1);
     try {
-      return await this.#write(run, input);
+      return await work();
     } finally {
       const left = (this.#starting.get(project) ?? 1) - 1;
       if (left > 0) this.#starting.set(project, left);

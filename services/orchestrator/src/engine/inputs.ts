@@ -20,6 +20,13 @@ export interface CreateInput {
   readonly schedule?: string;
 }
 
+/** What a run that has ended is to do again. */
+export interface RetryInput {
+  readonly kind: 'retry';
+  readonly stepIds: readonly string[];
+  readonly configOverrides: Readonly<Record<string, JsonObject>>;
+}
+
 /** What can happen to a run. Everything that changes a run enters as one of these. */
 export type EngineInput =
   | CreateInput
@@ -33,11 +40,7 @@ export type EngineInput =
   | { readonly kind: 'pause' }
   | { readonly kind: 'resume' }
   | { readonly kind: 'cancel'; readonly reason: string }
-  | {
-      readonly kind: 'retry';
-      readonly stepIds: readonly string[];
-      readonly configOverrides: Readonly<Record<string, JsonObject>>;
-    }
+  | RetryInput
   | { readonly kind: 'report'; readonly report: StepReport }
   | {
       /** The inputs of a READY step were judged; a failure refuses them. */

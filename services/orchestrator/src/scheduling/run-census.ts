@@ -1,11 +1,12 @@
 import { parseRunName, StepState } from '@agentforge/contracts';
 import { countIn, isTerminalRun, type RunRecord } from '@agentforge/events';
+import { timestampMs } from '@bufbuild/protobuf/wkt';
 
 /** What the runs of a project use, as far as the log tells. */
 export interface ProjectUse {
-  /** Runs that have started and not ended. */
+  /** Runs that have not ended and of which an attempt was scheduled since they were created or last retried. */
   readonly running: ReadonlySet<string>;
-  /** Runs that were accepted and have not started. */
+  /** Runs that wait for their first attempt since then. */
   readonly queued: ReadonlySet<string>;
   /** Steps in progress. */
   readonly steps: number;
@@ -21,7 +22,7 @@ const NOTHING: ProjectUse = { running: new Set(), queued: new Set(), steps: 0 };
 
 /**
  * Counts the runs that have not ended, and their steps in progress, by project. Every replica folds the log of all runs,
- * so each counts those of all replicas. O(1) for each batch.
+ * so each counts those of all replicas. O(1) for each batch, O(steps) for the first of a run that was scheduled before.
  */
 export class RunCensus {
   readonly #projects = new Map<string, Counted>();
@@ -40,13 +41,14 @@ export class RunCensus {
     }
     const project = this.#projectOf(run.name);
     const steps = countIn(run, StepState.RUNNING);
-    project.steps += steps - (this.#steps.get(run.name) ?? 0);
+    const known = this.#steps.get(run.name);
+    project.steps += steps - (known ?? 0);
     this.#steps.set(run.name, steps);
-    const [to, from] = run.wasScheduled
-      ? [project.running, project.queued]
-      : [project.queued, project.running];
-    to.add(run.name);
-    from.delete(run.name);
+    if (project.running.has(run.name)) return;
+    // A run that ended was forgotten: after a retry it is a new one here, and waits for its place as such.
+    const isRunning = steps > 0 || (known === undefined && wasScheduledSince(run));
+    if (isRunning) project.queued.delete(run.name);
+    (isRunning ? project.running : project.queued).add(run.name);
   }
 
   /** A run that has ended. */
@@ -79,3 +81,13 @@ export class RunCensus {
 
 /** The project of a run, from its name. */
 export const projectIdOf = (run: string): string => parseRunName(run)?.project ?? '';
+
+/** Whether an attempt was scheduled since the run was created or last retried; the state of a run does not tell. */
+function wasScheduledSince({ steps, wasScheduled, deadlineFrom }: RunRecord): boolean {
+  if (!wasScheduled) return false;
+  const sinceMs = timestampMs(deadlineFrom);
+  return steps.toArray().some(({ attempts }) => {
+    const time = attempts.at(-1)?.scheduleTime;
+    return time !== undefined && timestampMs(time) >= sinceMs;
+  });
+}

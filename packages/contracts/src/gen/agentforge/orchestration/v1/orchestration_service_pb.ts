@@ -463,7 +463,7 @@ export const OrchestrationService: GenService<{
    * on them is kept.
    *
    * NOT_FOUND: no such run or step. FAILED_PRECONDITION: the run has not ended. INVALID_ARGUMENT: a changed
-   * configuration is not valid.
+   * configuration is not valid. RESOURCE_EXHAUSTED: too many runs are active, or too many of the project are queued.
    *
    * @generated from rpc agentforge.orchestration.v1.OrchestrationService.RetryExecution
    */

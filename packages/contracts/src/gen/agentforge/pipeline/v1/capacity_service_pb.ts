@@ -30,14 +30,14 @@ export type Quota = Message<"agentforge.pipeline.v1.Quota"> & {
   name: string;
 
   /**
-   * Runs that have started and not ended, at most.
+   * Runs that have started and not ended, at most. One that is retried starts anew.
    *
    * @generated from field: int32 max_running_runs = 2;
    */
   maxRunningRuns: number;
 
   /**
-   * Runs that were accepted and have not started, at most; a further one is refused with RESOURCE_EXHAUSTED.
+   * Runs that were accepted and have not started, at most; a further one, or a retry, is refused with RESOURCE_EXHAUSTED.
    *
    * @generated from field: int32 max_queued_runs = 3;
    */

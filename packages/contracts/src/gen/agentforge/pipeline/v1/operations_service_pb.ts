@@ -476,7 +476,7 @@ export const OperationsService: GenService<{
    *
    * NOT_FOUND: no such dead letter. FAILED_PRECONDITION: a message of a run's log, or its bytes were cut or cannot be
    * read, or no step waits for the task any more; or the run of a failed step has not ended. RESOURCE_EXHAUSTED: the queue
-   * has no room, or the project's artifacts take all that its quota allows; the details say when to try again.
+   * has no room, or the run may not be retried now for one of the reasons of RetryRun; the details say when to try again.
    *
    * @generated from rpc agentforge.pipeline.v1.OperationsService.RedriveDeadLetter
    */

@@ -1019,10 +1019,12 @@ export const PipelineService: GenService<{
     output: typeof CancelRunResponseSchema;
   },
   /**
-   * RetryRun runs a finished run again from some steps on; what is complete and does not depend on them is kept.
+   * RetryRun runs a finished run again from some steps on; what is complete and does not depend on them is kept. The run
+   * counts as a new one for the limits: its steps wait while as many runs of the project are running as its quota allows.
    *
    * NOT_FOUND: no such run or step. FAILED_PRECONDITION: the run has not ended. INVALID_ARGUMENT: a changed
-   * configuration is not valid. RESOURCE_EXHAUSTED: the project's artifacts take all that its quota allows.
+   * configuration is not valid. RESOURCE_EXHAUSTED: too many runs are active, too many of the project are queued, or the
+   * project's artifacts take all that its quota allows; the details say when to try again.
    *
    * @generated from rpc agentforge.pipeline.v1.PipelineService.RetryRun
    */
