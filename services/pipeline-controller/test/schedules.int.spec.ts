@@ -69,6 +69,12 @@ describe('schedules of the front door', () => {
     }
     throw new Error(`${name} did not get there`);
   };
+  const end = (run: string) =>
+    commit(events, run, [
+      { case: 'runCancelRequested', value: {} },
+      { case: 'stepCancelled', value: { stepId: 'a' } },
+      { case: 'runCancelled', value: {} },
+    ]);
   /** Waits until every time up to now is decided, and a little longer for whoever would do it twice. */
   const settled = async (name: string) => {
     for (let tries = 0; tries < 500; tries++, await sleep(20)) {
@@ -192,16 +198,51 @@ describe('schedules of the front door', () => {
     expect(await runsOf(skip ?? '')).toHaveLength(1);
     const [first] = await runsOf(queue ?? '');
     expect(await runsOf(queue ?? '')).toHaveLength(1);
-    await commit(events, first?.name ?? '', [
-      { case: 'runCancelRequested', value: {} },
-      { case: 'stepCancelled', value: { stepId: 'a' } },
-      { case: 'runCancelled', value: {} },
-    ]);
+    await end(first?.name ?? '');
     await until(queue ?? '', ({ lastRun }) => lastRun !== first?.name);
     expect(await runsOf(queue ?? '')).toHaveLength(2);
     const replaced = await runsOf(replace ?? '');
     expect(replaced.length).toBeGreaterThanOrEqual(2);
   });
+
+  it('create no run of a queued time while they are paused, and create it when they go on', async () => {
+    const fields = { missedRunsPolicy: MissedRunsPolicy.ALL, overlapPolicy: OverlapPolicy.QUEUE };
+    const [paused, bystander] = [await neglected(4, fields), await neglected(4, fields)];
+    const lastRunOf = async (name: string) => (await client.getSchedule({ name })).schedule?.lastRun ?? '';
+    for (const name of [paused, bystander]) await settled(name);
+    const [first, other] = [await lastRunOf(paused), await lastRunOf(bystander)];
+    await client.pauseSchedule({ name: paused });
+    for (const run of [first, other]) await end(run);
+    await until(bystander, ({ lastRun }) => lastRun !== other);
+    await sleep(300);
+    expect(await lastRunOf(paused)).toBe(first);
+    expect(await runsOf(paused)).toHaveLength(1);
+    await client.resumeSchedule({ name: paused });
+    await until(paused, ({ lastRun }) => lastRun !== first);
+    expect(await runsOf(paused)).toHaveLength(2);
+  });
+
+  it.each([OverlapPolicy.SKIP, OverlapPolicy.QUEUE, OverlapPolicy.UNSPECIFIED, OverlapPolicy.REPLACE])(
+    'return the run of a request that is repeated while it, or a newer one, goes on: overlap policy %d',
+    async (overlapPolicy) => {
+      const name = await neglected(0.2, { cron: '0 0 1 1 *', overlapPolicy });
+      const trigger = async (id: number, through = client) => {
+        const requestId = `7d9f3a52-1f5d-4c8e-9a2b-00000000010${id}`;
+        return (await through.triggerSchedule({ name, requestId })).run;
+      };
+      const first = await trigger(1);
+      for (const one of [client, other]) expect(await trigger(1, one)).toBe(first);
+      await end(first);
+      const isEnded = async () => (await pipeline.getRun({ name: first })).run?.state === RunState.CANCELLED;
+      while (!(await isEnded())) await sleep(20);
+      const second = await trigger(2);
+      expect(second).not.toBe(first);
+      for (const one of [client, other]) expect(await trigger(1, one)).toBe(first);
+      expect((await client.getSchedule({ name })).schedule?.lastRun).toBe(second);
+      expect((await pipeline.getRun({ name: second })).run?.state).toBe(RunState.PENDING);
+      expect(await runsOf(name)).toHaveLength(2);
+    },
+  );
 
   it('create no second run when a replica went away between creating it and saying so', async () => {
     const name = await neglected(0.2, { cron: '0 0 1 1 *', overlapPolicy: OverlapPolicy.ALLOW });

@@ -86,13 +86,15 @@ export class ScheduleRunner {
 
   async #decide(entry: ScheduleEntry): Promise<void> {
     const { schedule, queuedMs } = entry;
+    // What is queued waits, too.
+    if (schedule.paused) return;
     if (queuedMs !== undefined && !(await this.parts.runs.isActive(schedule))) {
       await this.#fire(entry, queuedMs, { decidedMs: entry.decidedMs });
       return;
     }
     const plan = planOf(schedule);
     const nowMs = this.#nowMs();
-    if (schedule.paused || plan === undefined || this.#nextOf(entry, plan.next) > nowMs) return;
+    if (plan === undefined || this.#nextOf(entry, plan.next) > nowMs) return;
     const due = dueTimes(plan.next, entry.decidedMs, nowMs, plan.missed, plan.deadlineMs);
     let current: ScheduleEntry | undefined = entry;
     for (const ms of due.fire) {

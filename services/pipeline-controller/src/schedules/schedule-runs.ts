@@ -7,6 +7,13 @@ import { runIdOfRequest } from '../domain/run-id.js';
 import type { EnginePort } from '../ports/engine.port.js';
 import type { ReadModel } from '../projection/read-model.js';
 
+/** The run that a cause created. */
+export interface FoundRun {
+  readonly name: string;
+  /** Whether it is the last run of its schedule, or was. Who created it may have gone away before it could say so. */
+  readonly isNoted: boolean;
+}
+
 /** Creates the runs of schedules. The run of a time is the same whoever creates it, and however often. */
 export class ScheduleRuns {
   constructor(
@@ -32,15 +39,25 @@ export class ScheduleRuns {
     }
   }
 
+  /** The run of one cause, if it was created. */
+  async find(schedule: Schedule, cause: string): Promise<FoundRun | undefined> {
+    const { lastRun } = schedule;
+    const { name } = identityOf(schedule, cause);
+    if (name === lastRun) return { name, isNoted: true };
+    const run = await this.readModel.run(name);
+    if (run === undefined) return undefined;
+    const last = lastRun === '' ? undefined : await this.readModel.run(lastRun);
+    const isNoted = last !== undefined && timestampMs(last.createTime) >= timestampMs(run.createTime);
+    return { name, isNoted };
+  }
+
   /**
    * Creates the run of one cause: a time, or the request that triggered it.
    * @returns its name
    */
   async create(schedule: Schedule, cause: string): Promise<string> {
-    const [, project = '', , id = ''] = schedule.name.split('/');
     const { template, displayName } = schedule;
-    const requestId = requestIdOf(schedule, cause);
-    const name = formatRunName({ project, run: runIdOfRequest(project, requestId) });
+    const { name, id, requestId } = identityOf(schedule, cause);
     try {
       await this.engine.start({
         name,
@@ -56,6 +73,13 @@ export class ScheduleRuns {
     }
     return name;
   }
+}
+
+/** What the run of a cause is called; the same whoever asks. */
+function identityOf(schedule: Schedule, cause: string) {
+  const [, project = '', , id = ''] = schedule.name.split('/');
+  const requestId = requestIdOf(schedule, cause);
+  return { id, requestId, name: formatRunName({ project, run: runIdOfRequest(project, requestId) }) };
 }
 
 /** A UUID (version 8) of a cause; a schedule that was deleted and created again has others. */

@@ -170,14 +170,21 @@ export class ScheduleUseCases {
     this.logger.info('schedule.changed', { name, operation: 'delete' });
   }
 
-  /** Creates a run now. @returns its name @throws NOT_FOUND, FAILED_PRECONDITION, RESOURCE_EXHAUSTED */
+  /**
+   * Creates a run now, once for each request id.
+   * @returns its name
+   * @throws NOT_FOUND, FAILED_PRECONDITION, RESOURCE_EXHAUSTED
+   */
   async trigger(name: string, requestId: string): Promise<string> {
     const { schedule } = await this.#existing(name);
     const { overlapPolicy } = schedule;
+    const cause = `request ${requestId || randomUUID()}`;
+    const found = requestId === '' ? undefined : await this.runs.find(schedule, cause);
+    if (found?.isNoted) return found.name;
     const mayOverlap = overlapPolicy === OverlapPolicy.ALLOW || overlapPolicy === OverlapPolicy.REPLACE;
-    if (!mayOverlap && (await this.runs.isActive(schedule)))
+    if (!found && !mayOverlap && (await this.runs.isActive(schedule)))
       throw new OverlapRefusedError(name, schedule.lastRun);
-    const run = await this.runs.create(schedule, `request ${requestId || randomUUID()}`);
+    const run = await this.runs.create(schedule, cause);
     if (overlapPolicy === OverlapPolicy.REPLACE) await this.runs.replace(schedule, run);
     await this.#change(name, '', async (entry) => ({
       ...entry,

@@ -733,7 +733,7 @@ export const ScheduleService: GenService<{
     output: typeof DeleteScheduleResponseSchema;
   },
   /**
-   * PauseSchedule creates no run until the schedule is resumed.
+   * PauseSchedule creates no run until the schedule is resumed; a time that is queued waits.
    *
    * NOT_FOUND: no such schedule.
    *
@@ -757,7 +757,8 @@ export const ScheduleService: GenService<{
     output: typeof ResumeScheduleResponseSchema;
   },
   /**
-   * TriggerSchedule creates a run of the schedule now, paused or not.
+   * TriggerSchedule creates a run of the schedule now, paused or not. Repeating a request with the same request id returns
+   * the run that it created, whether or not that goes on.
    *
    * NOT_FOUND: no such schedule. FAILED_PRECONDITION: its overlap policy does not allow another run now.
    * RESOURCE_EXHAUSTED: too many runs are active, or the project's artifacts take all that its quota allows; the details
