@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import http2 from 'node:http2';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -235,6 +238,25 @@ describe('drain', () => {
   });
 });
 
+/** Says something from another address of this machine, which clients cannot choose. @returns the gRPC status */
+async function sayFrom(localAddress: string, address: string): Promise<unknown> {
+  const [host, port] = address.split(':');
+  const session = http2.connect(`http://${address}`, {
+    createConnection: () => net.connect({ host, port: Number(port), localAddress }),
+  });
+  try {
+    const path = `/${EchoService.typeName}/${EchoService.method.say.name}`;
+    const headers = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' };
+    const stream = session.request(headers);
+    stream.end(Buffer.alloc(5));
+    stream.resume();
+    const [trailers] = await once(stream, 'trailers');
+    return trailers['grpc-status'];
+  } finally {
+    session.close();
+  }
+}
+
 describe('limits', () => {
   it('refuses calls above the limit with the time to wait, and serves again afterwards', async () => {
     const { service, client, observed } = await start({
@@ -301,6 +323,36 @@ describe('limits', () => {
     expect(outcomes.retryAfterMs).toBeGreaterThan(0);
     expect(waits.sort((a, b) => a - b)[38]).toBeLessThan(2_000);
     expect((await get(service, '/metrics')).text).toContain('forge_rpc_server_refused_total{reason="rate"');
+    client.close();
+  }, 60_000);
+
+  it('refuses an address that claims to be ever new tenants, and serves another one', async () => {
+    const { service } = await startEcho({
+      FORGE_CLIENT_CALLS_PER_SECOND: '20',
+      FORGE_CLIENTS_PER_ADDRESS: '2',
+    });
+    running.push(service);
+    const client = createClient(EchoService, service.grpcAddress, { retries: { attempts: 1 } });
+    const refused: AppError[] = [];
+    const beganAt = performance.now();
+    for (let i = 0; i < 1_000; i += 50)
+      await Promise.all(
+        Array.from({ length: 50 }, (_, k) =>
+          runInContext({ tenant: `t${i + k}` }, () => client.say({ text: 'x' })).catch((error: AppError) =>
+            refused.push(error),
+          ),
+        ),
+      );
+    const seconds = (performance.now() - beganAt) / 1_000;
+    // Its burst is what two clients may do in two seconds.
+    expect(1_000 - refused.length).toBeGreaterThanOrEqual(80);
+    expect(1_000 - refused.length).toBeLessThanOrEqual(80 + 40 * seconds + 1);
+    for (const { code, reason, message, retryAfterMs } of refused) {
+      expect({ code, reason }).toEqual({ code: 'RESOURCE_EXHAUSTED', reason: 'CLIENT_LIMIT' });
+      expect(message).toContain('the clients of this address make more than 40 calls per second');
+      expect(retryAfterMs).toBeGreaterThan(0);
+    }
+    expect(await sayFrom('127.0.0.2', service.grpcAddress)).toBe('0');
     client.close();
   }, 60_000);
 

@@ -90,6 +90,14 @@ function limitSettings() {
       default: 0.75,
       description: 'Share of the calls and of the streams served at once that one client may hold',
     }),
+    clientsPerAddress: setting({
+      env: 'FORGE_CLIENTS_PER_ADDRESS',
+      schema: z.coerce.number().min(1),
+      default: 4,
+      unit: 'clients',
+      description:
+        'Times the limits of a client that all tenants of an address share; others keep some places',
+    }),
     maxConnectionAgeMs: setting({
       env: 'FORGE_MAX_CONNECTION_AGE_MS',
       schema: zDurationMs,

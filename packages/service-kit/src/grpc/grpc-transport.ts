@@ -28,7 +28,7 @@ import { type CustomTransportStrategy, Server } from '@nestjs/microservices';
 import type { ServerConfig } from '../config/server-settings.js';
 import type { Readiness } from '../ops/readiness.js';
 import { runInCall, ServerCall, type WireCall } from './call-context.js';
-import { ClientLimits, type ClientRefusal, clientOf } from './client-limits.js';
+import { ClientLimits, type ClientRefusal, callerOf } from './client-limits.js';
 import { GRPC_TRANSPORT } from './grpc-service.decorator.js';
 import { pathOf } from './handler-types.js';
 import { addHealth } from './health.js';
@@ -209,8 +209,8 @@ export class GrpcTransport extends Server implements CustomTransportStrategy {
     const call = new ServerCall(method, wire, requestId, incoming.tenant, this.parts.draining);
     // Watches live long: they have places of their own, so that they leave those of short calls alone.
     const pool = RESPONSE_STREAMS.has(method.methodKind) ? this.streams : this.calls;
-    const client = clientOf(call.peer, call.tenant);
-    const refusal = pool.open.isFull ? 'full' : pool.limits.take(client, pool.open.limit, startedAt);
+    const caller = callerOf(call.peer, call.tenant);
+    const refusal = pool.open.isFull ? 'full' : pool.limits.take(caller, pool.open.limit, startedAt);
     if (refusal) {
       this.refuse(call, refuse, pool, refusal === 'full' ? undefined : refusal);
       return;
@@ -232,7 +232,7 @@ export class GrpcTransport extends Server implements CustomTransportStrategy {
       runInCall(call, async () => {
         const outcome = await serve(call);
         pool.open.delete(call);
-        pool.limits.release(client);
+        pool.limits.release(caller);
         inFlight.dec(labels);
         span.set({ code: outcome.code });
         if (outcome.code !== 'OK') span.fail(outcome.error);
@@ -281,13 +281,9 @@ export class GrpcTransport extends Server implements CustomTransportStrategy {
   ): void {
     const { metrics, config } = this.parts;
     call.finish();
-    const words = {
-      rate: `this client makes more than ${config.clientCallsPerSecond} calls per second`,
-      share: `this client holds ${Math.round(config.clientShare * 100)} % of the calls that are served at once`,
-      concurrency: `${limit} calls are being served already`,
-    };
+    const words = refusal ? wordsOf(refusal, config) : `${limit} calls are being served already`;
     const kind = refusal?.reason ?? 'concurrency';
-    const error = new AppError('RESOURCE_EXHAUSTED', `${words[kind]}; try again later`, {
+    const error = new AppError('RESOURCE_EXHAUSTED', `${words}; try again later`, {
       reason: refusal ? 'CLIENT_LIMIT' : 'TOO_MANY_CALLS',
       retryAfterMs: refusal?.retryAfterMs ?? OVERLOAD_RETRY_MS,
     });
@@ -308,12 +304,25 @@ interface Pool {
 
 function poolOf(
   places: number,
-  { clientCallsPerSecond: callsPerSecond, clientShare: share }: ServerConfig,
+  { clientCallsPerSecond: callsPerSecond, clientShare: share, clientsPerAddress }: ServerConfig,
 ): Pool {
+  const burst = callsPerSecond * BURST_SECONDS;
   return {
     open: new OpenCalls(places),
-    limits: new ClientLimits({ callsPerSecond, burst: callsPerSecond * BURST_SECONDS, share }),
+    limits: new ClientLimits({ callsPerSecond, burst, share, clientsPerAddress }),
   };
+}
+
+function wordsOf({ who, reason }: ClientRefusal, config: ServerConfig): string {
+  const { clientCallsPerSecond, clientShare, clientsPerAddress } = config;
+  const isClient = who === 'client';
+  if (reason === 'rate')
+    return isClient
+      ? `this client makes more than ${clientCallsPerSecond} calls per second`
+      : `the clients of this address make more than ${clientCallsPerSecond * clientsPerAddress} calls per second`;
+  return isClient
+    ? `this client holds ${Math.round(clientShare * 100)} % of the calls that are served at once`
+    : 'the clients of this address hold as many of the calls that are served at once as they may';
 }
 
 /** grpc-js has one log per process: its lines join those of the service that started last. */
