@@ -207,6 +207,7 @@ export { BpeTokenizer } from './tokenizer/bpe-tokenizer.js';
 export { type BpeTrainingOptions, END_OF_TEXT, trainBpe } from './tokenizer/bpe-trainer.js';
 export type { BpeVocabulary } from './tokenizer/bpe-vocabulary.js';
 export { byteTokenizer } from './tokenizer/byte-tokenizer.js';
+export type { PreTokenizer } from './tokenizer/pre-tokenize.js';
 export { readTokenizer } from './tokenizer/read-tokenizer.js';
 export { InvalidTokenizerError, TokenIdError, TokenizerTrainingError } from './tokenizer/tokenizer.errors.js';
 export type { DecodeOptions, EncodeOptions, Tokenizer } from './tokenizer/tokenizer.js';

@@ -13,7 +13,7 @@ import { GgufExportError } from './gguf.errors.js';
 import { type LlamaTensor, llamaTensors, permuteRotaryRows } from './llama-tensors.js';
 import { ARCHITECTURE, architectureMetadata } from './metadata.js';
 import { isTernary, ternarize } from './ternarize.js';
-import { tokenizerMetadata } from './tokenizer.js';
+import { foreignTokenizer, tokenizerMetadata } from './tokenizer.js';
 import type { GgufValue } from './values.js';
 import { planGguf } from './writer.js';
 
@@ -76,7 +76,8 @@ const QUANTIZATION_VERSION = 2;
  * Of ternary layers (`toBitNet`) it writes the weights that they compute with, in any type: llama.cpp has no such layers.
  * @throws UnmergedAdapterError  FAILED_PRECONDITION: an adapter that is not merged, which the file would be without
  * @throws GgufExportError  INVALID_ARGUMENT: rows that are no whole blocks, values that are not finite or too large
- *                          for the type's f16 scale, a tokenizer with more tokens than embeddings; every tensor named
+ *                          for the type's f16 scale, a tokenizer with more tokens than embeddings, or
+ *                          one that llama.cpp does not have; every tensor named
  */
 export async function exportGguf(
   path: string,
@@ -147,6 +148,8 @@ function checkExport(
       description: `has ${tokenizer.vocabSize} ids, the model only ${config.vocabSize} embeddings`,
     });
   }
+  const foreign = foreignTokenizer(tokenizer);
+  if (foreign !== null) violations.push({ field: 'tokenizer', description: foreign });
   if (violations.length > 0) throw new GgufExportError(violations);
 }
 

@@ -7,13 +7,16 @@ import fc from 'fast-check';
 import { type ModelConfig, presetConfig } from '../config/model-config.js';
 import { directorySource, memorySource } from '../files/file-source.js';
 import { LlamaModel } from '../llama/llama-model.js';
+import { BpeTokenizer } from '../tokenizer/bpe-tokenizer.js';
 import { trainBpe } from '../tokenizer/bpe-trainer.js';
 import { byteTokenizer } from '../tokenizer/byte-tokenizer.js';
+import type { PreTokenizer } from '../tokenizer/pre-tokenize.js';
 import { exportGguf, type GgufExportOptions } from './export-gguf.js';
 import { loadGguf, openGgufModel } from './import-gguf.js';
 import { permuteRotaryRows } from './llama-tensors.js';
 import { type GgufReader, openGguf } from './reader.js';
 import { ternarize } from './ternarize.js';
+import { tokenizerFromMetadata } from './tokenizer.js';
 import type { GgufMetadata, GgufValue } from './values.js';
 import { planGguf } from './writer.js';
 
@@ -132,6 +135,64 @@ describe('exportGguf() and loadGguf()', () => {
     expect(loaded.tokenizer.vocabulary).toEqual(byteTokenizer().vocabulary);
     loaded.model.dispose();
   });
+
+  it.each<[PreTokenizer, boolean, string]>([
+    ['gpt2', false, 'gpt-2'],
+    ['llama3', true, 'llama-bpe'],
+    ['smollm', false, 'smollm'],
+  ])(
+    'keep a tokenizer that cuts text as %s does, and its token before a text',
+    async (preTokenizer, ignoreMerges, pre) => {
+      for (const bosToken of [null, '<|begin|>']) {
+        const { vocabulary } = trainBpe(['to be'], {
+          vocabSize: 262,
+          specialTokens: ['<|end|>', '<|begin|>'],
+        });
+        const tok = new BpeTokenizer({ ...vocabulary, preTokenizer, ignoreMerges, bosToken });
+        const { bytes } = await exported({ type: 'f16' }, CONFIG, tok);
+        const source = memorySource(new Map([[FILE, bytes]]));
+        const { metadata } = await openGguf(source, FILE);
+        expect(metadata.get('tokenizer.ggml.pre')?.value).toBe(pre);
+        expect(metadata.get('tokenizer.ggml.add_bos_token')?.value).toBe(bosToken !== null);
+        // The model's own, 0, where the tokenizer has none.
+        expect(metadata.get('tokenizer.ggml.bos_token_id')?.value).toBe(bosToken === null ? 0 : 1);
+        expect(tokenizerFromMetadata(FILE, metadata).vocabulary).toEqual(tok.vocabulary);
+      }
+    },
+  );
+
+  it('read a tokenizer of other writers: more names, and a token before the text of Llama 3 that is not mentioned', async () => {
+    const { bytes } = await exported({ type: 'f16' });
+    const { metadata } = await openGguf(memorySource(new Map([[FILE, bytes]])), FILE);
+    const read = (pre: string | null) => {
+      const edited = new Map(metadata);
+      edited.delete('tokenizer.ggml.pre');
+      edited.delete('tokenizer.ggml.add_bos_token');
+      if (pre !== null) edited.set('tokenizer.ggml.pre', { type: 'string', value: pre });
+      const { preTokenizer, ignoreMerges, bosToken } = tokenizerFromMetadata(FILE, edited).vocabulary;
+      return [preTokenizer, ignoreMerges, bosToken];
+    };
+    for (const name of ['llama-bpe', 'llama3', 'llama-v3'])
+      expect(read(name)).toEqual(['llama3', true, '<|endoftext|>']);
+    for (const name of [null, 'default', 'gpt-2']) expect(read(name)).toEqual(['gpt2', false, null]);
+    expect(read('smollm')).toEqual(['smollm', false, null]);
+    expect(() => read('qwen2')).toThrow(/"qwen2".*llama-bpe.*smollm.*openGgufModel/);
+  });
+
+  it.each<[PreTokenizer, boolean]>([
+    ['gpt2', true],
+    ['smollm', true],
+    ['llama3', false],
+  ])(
+    'refuse a tokenizer that llama.cpp does not have (%s, merges ignored: %s)',
+    async (preTokenizer, ignoreMerges) => {
+      const tok = new BpeTokenizer({ ...tokenizer.vocabulary, preTokenizer, ignoreMerges });
+      await expect(exported({ type: 'f16' }, CONFIG, tok)).rejects.toMatchObject({
+        name: 'GgufExportError',
+        fieldViolations: [{ field: 'tokenizer', description: expect.stringContaining('llama.cpp') }],
+      });
+    },
+  );
 
   it('name every tensor whose rows are no whole blocks, and leave no file', async () => {
     const config = { ...CONFIG, hiddenSize: 96, intermediateSize: 200 };

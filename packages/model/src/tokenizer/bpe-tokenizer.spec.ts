@@ -3,7 +3,7 @@ import { MergeTable, pairKey } from './bpe-merges.js';
 import { BpeTokenizer } from './bpe-tokenizer.js';
 import { trainBpe } from './bpe-trainer.js';
 import { byteTokenizer } from './byte-tokenizer.js';
-import { preTokenize } from './pre-tokenize.js';
+import { type PreTokenizer, preTokenize } from './pre-tokenize.js';
 
 const TEXT = 'low lower lowest newer newest wider widest, low low new new aaaaaaaa 2024 2025\n'.repeat(3);
 
@@ -67,9 +67,19 @@ describe('preTokenize()', () => {
     ]);
   });
 
-  it('loses nothing', () => {
+  it.each<[PreTokenizer, string[]]>([
+    ['smollm', ['a', ' ', '1', '2', '  ', '3', ' ', ' b', "'s", "'", 'S', '!', '\n', '\n', 'x']],
+    ['llama3', ['a', ' ', '12', ' ', ' ', '3', ' ', ' b', "'s", "'S", '!\n\n', 'x']],
+  ])('splits as %s does', (preTokenizer, pieces) => {
+    expect([...preTokenize("a 12  3  b's'S!\n\nx", preTokenizer)]).toEqual(pieces);
+  });
+
+  it.each<PreTokenizer>(['gpt2', 'llama3', 'smollm'])('loses nothing (%s)', (preTokenizer) => {
     fc.assert(
-      fc.property(fc.string({ unit: 'grapheme' }), (text) => [...preTokenize(text)].join('') === text),
+      fc.property(
+        fc.string({ unit: 'grapheme' }),
+        (text) => [...preTokenize(text, preTokenizer)].join('') === text,
+      ),
     );
   });
 });
@@ -149,6 +159,19 @@ describe('BpeTokenizer', () => {
     for (const id of [-1, tokenizer.vocabSize, Number.NaN]) {
       expect(() => tokenizer.decode([id])).toThrow(expect.objectContaining({ code: 'OUT_OF_RANGE' }));
     }
+  });
+
+  it('takes a piece that is a token for it where merges are ignored, but never for a special token', () => {
+    const { tokens, merges } = tokenizer.vocabulary;
+    const vocabulary = { ...tokenizer.vocabulary, tokens: [...tokens, 'tolow', 'slow'], merges };
+    const encode = (ignoreMerges: boolean, specialTokens: readonly string[]) => (text: string) => [
+      ...new BpeTokenizer({ ...vocabulary, ignoreMerges, specialTokens }).encode(text),
+    ];
+    const merged = encode(false, []);
+    expect(encode(true, [])('tolow')).toEqual([tokens.length]);
+    expect(merged('tolow').length).toBeGreaterThan(1);
+    expect(encode(true, ['slow'])('slow')).toEqual(merged('slow'));
+    expect(encode(true, [])('xtolow')).toEqual(merged('xtolow'));
   });
 
   it('gives out copies of its bytes', () => {

@@ -11,34 +11,49 @@ const CACHED_PIECE_CHARS = 32;
 /** Entries kept before the cache starts anew: a few MB, and natural text has about this many frequent words. */
 const CACHE_ENTRIES = 1 << 16;
 
-/** Byte-level BPE as GPT-2 has it: any text encodes, and decoding the ids gives the text back. */
+/**
+ * Byte-level BPE as GPT-2, Llama 3 and SmolLM have it: any text encodes, and decoding the ids gives the text back. Bytes
+ * that the vocabulary has no token for are left out, as Hugging Face's tokenizers does; only vocabularies made elsewhere lack any.
+ */
 export class BpeTokenizer implements Tokenizer {
   readonly vocabulary: BpeVocabulary;
   readonly vocabSize: number;
+  readonly bosId: number | null;
   readonly eosId: number | null;
   private readonly bytesOf: readonly Uint8Array[];
+  /** -1 for a byte without a token. */
   private readonly idOfByte: Int32Array;
+  private readonly hasEveryByte: boolean;
+  /** Ids of whole pieces by their byte characters; null where merges make all of them. */
+  private readonly idOfPiece: ReadonlyMap<string, number> | null;
   private readonly idOfSpecial: ReadonlyMap<string, number>;
   private readonly specialPattern: RegExp | null;
   private readonly table: MergeTable;
   private readonly cache = new Map<string, Int32Array>();
   private readonly encoder = new TextEncoder();
 
-  /** @param vocabulary consistent: every byte and merge result has a token (as trainers and `readTokenizerJson` ensure) */
+  /** @param vocabulary consistent: every merge joins two tokens into a third (as trainers and `readTokenizer` ensure) */
   constructor(vocabulary: BpeVocabulary) {
     this.vocabulary = vocabulary;
     this.vocabSize = vocabulary.tokens.length;
     const specials = new Set(vocabulary.specialTokens);
     const idOf = new Map(vocabulary.tokens.map((token, id) => [token, id]));
     this.idOfSpecial = new Map(vocabulary.specialTokens.map((token) => [token, idOf.get(token) ?? -1]));
-    this.eosId = vocabulary.eosToken === null ? null : (this.idOfSpecial.get(vocabulary.eosToken) ?? null);
+    const idOrNull = (token: string | null) =>
+      token === null ? null : (this.idOfSpecial.get(token) ?? null);
+    this.bosId = idOrNull(vocabulary.bosToken);
+    this.eosId = idOrNull(vocabulary.eosToken);
     this.bytesOf = vocabulary.tokens.map((token) =>
       specials.has(token) ? new Uint8Array(0) : (charsToBytes(token) ?? new Uint8Array(0)),
     );
     this.idOfByte = Int32Array.from(
       { length: 256 },
-      (_, byte) => idOf.get(bytesToChars(Uint8Array.of(byte))) ?? 0,
+      (_, byte) => idOf.get(bytesToChars(Uint8Array.of(byte))) ?? -1,
     );
+    this.hasEveryByte = !this.idOfByte.includes(-1);
+    // Text is only text: a piece that is spelt like a special token is not that token.
+    for (const token of specials) idOf.delete(token);
+    this.idOfPiece = vocabulary.ignoreMerges ? idOf : null;
     this.specialPattern = specials.size === 0 ? null : longestFirst(vocabulary.specialTokens);
     this.table = new MergeTable(vocabulary.merges);
   }
@@ -89,11 +104,10 @@ export class BpeTokenizer implements Tokenizer {
   }
 
   private encodePlain(text: string, ids: IdBuffer): void {
-    for (const piece of preTokenize(text)) {
+    for (const piece of preTokenize(text, this.vocabulary.preTokenizer)) {
       let pieceIds = this.cache.get(piece);
       if (pieceIds === undefined) {
-        const bytes = this.encoder.encode(piece);
-        pieceIds = this.table.apply(Int32Array.from(bytes, (byte) => this.idOfByte[byte] ?? 0));
+        pieceIds = this.encodePiece(piece);
         if (piece.length <= CACHED_PIECE_CHARS) {
           if (this.cache.size >= CACHE_ENTRIES) this.cache.clear();
           this.cache.set(piece, pieceIds);
@@ -101,6 +115,14 @@ export class BpeTokenizer implements Tokenizer {
       }
       ids.append(pieceIds);
     }
+  }
+
+  private encodePiece(piece: string): Int32Array {
+    const bytes = this.encoder.encode(piece);
+    const whole = this.idOfPiece?.get(bytesToChars(bytes));
+    if (whole !== undefined) return Int32Array.of(whole);
+    const symbols = Int32Array.from(bytes, (byte) => this.idOfByte[byte] ?? -1);
+    return this.table.apply(this.hasEveryByte ? symbols : symbols.filter((id) => id >= 0));
   }
 }
 

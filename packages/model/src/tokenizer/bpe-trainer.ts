@@ -53,7 +53,15 @@ export function trainBpe(texts: Iterable<string>, options: BpeTrainingOptions): 
   const tokens = [...specialTokens, ...ALPHABET_ORDER.map((byte) => BYTE_TO_CHAR[byte] ?? '')];
   const words = new WordTable(pieceCounts, firstByteId);
   const merges = learnMerges(words, tokens, options.vocabSize, minFrequency, options.checkCancelled);
-  return new BpeTokenizer({ tokens, merges, specialTokens, eosToken: specialTokens[0] ?? null });
+  return new BpeTokenizer({
+    tokens,
+    merges,
+    preTokenizer: 'gpt2',
+    ignoreMerges: false,
+    specialTokens,
+    bosToken: null,
+    eosToken: specialTokens[0] ?? null,
+  });
 }
 
 function validateOptions(vocabSize: number, minFrequency: number, specialTokens: readonly string[]): void {

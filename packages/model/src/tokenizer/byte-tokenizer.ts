@@ -7,7 +7,10 @@ export function byteTokenizer(): BpeTokenizer {
   return new BpeTokenizer({
     tokens: [END_OF_TEXT, ...ALPHABET_ORDER.map((byte) => BYTE_TO_CHAR[byte] ?? '')],
     merges: [],
+    preTokenizer: 'gpt2',
+    ignoreMerges: false,
     specialTokens: [END_OF_TEXT],
+    bosToken: null,
     eosToken: END_OF_TEXT,
   });
 }

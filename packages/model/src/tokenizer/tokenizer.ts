@@ -10,13 +10,18 @@ export interface DecodeOptions {
   readonly skipSpecial?: boolean;
 }
 
-/** Text to token ids and back. Every tokenizer here works on UTF-8 bytes, so any text has an encoding. */
+/**
+ * Text to token ids and back. Every tokenizer here works on UTF-8 bytes, so any text has an encoding; decoding gives the
+ * text back when there is a token for each of its bytes, as there is in every vocabulary trained here.
+ */
 export interface Tokenizer {
   /** Number of ids; ids are 0 … vocabSize-1. */
   readonly vocabSize: number;
+  /** Id of the token that goes before a prompt, or null when there is none. */
+  readonly bosId: number | null;
   /** Id of the end-of-text token, or null when there is none. */
   readonly eosId: number | null;
-  /** Ids of a text. Lone surrogates encode as U+FFFD, as TextEncoder does. */
+  /** Ids of a text, of the text alone: no token is put before or after it. Lone surrogates encode as U+FFFD, as TextEncoder does. */
   encode(text: string, options?: EncodeOptions): Int32Array;
   /** Text of ids. Bytes that are not valid UTF-8 become U+FFFD. Throws TokenIdError on an id out of range. */
   decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
