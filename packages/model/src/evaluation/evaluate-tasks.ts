@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { FieldViolation } from '@agentforge/errors';
 import type { ModelConfig } from '../config/model-config.js';
+import { begun } from '../generation/check-generation.js';
 import { resultOf } from '../generation/generate.js';
 import { generateBatch } from '../generation/generate-batch.js';
 import type { LlamaModel } from '../llama/llama-model.js';
@@ -101,8 +102,13 @@ export function oversizedTasks(
 }
 
 function choiceRows(config: ModelConfig, tokenizer: Tokenizer, choices: readonly ChoiceTask[]): ChoiceRow[] {
-  const startId = config.bosTokenId ?? config.eosTokenId ?? tokenizer.eosId ?? 0;
+  const startId = tokenizer.bosId ?? config.bosTokenId ?? config.eosTokenId ?? tokenizer.eosId ?? 0;
   return choices.flatMap((task) => task.choices.map((_, i) => choiceRow(tokenizer, task, i, startId)));
+}
+
+/** Text of a task is only text, so special tokens in it are not recognised. */
+function questionIds(tokenizer: Tokenizer, { prompt }: GenerateTask): Int32Array {
+  return begun(tokenizer, tokenizer.encode(prompt));
 }
 
 function oversized(
@@ -118,7 +124,8 @@ function oversized(
   };
   // The last token of a choice is predicted, not read.
   for (const { task, ids } of rows) tooLong(task.id, ids.length - 1, contextLength);
-  for (const { id, prompt } of questions) tooLong(id, tokenizer.encode(prompt).length, contextLength - 1);
+  for (const question of questions)
+    tooLong(question.id, questionIds(tokenizer, question).length, contextLength - 1);
   return violations;
 }
 
@@ -185,7 +192,7 @@ async function runQuestions(
 ): Promise<void> {
   for (const group of sameSettings(tasks)) {
     const [{ stop, max_tokens: maxTokens }] = group;
-    const prompts = group.map(({ prompt }) => tokenizer.encode(prompt));
+    const prompts = group.map((task) => questionIds(tokenizer, task));
     const generations = await resultOf(
       generateBatch(model, tokenizer, prompts, {
         temperature: 0,

@@ -6,7 +6,8 @@ import type { Tokenizer } from '../tokenizer/tokenizer.js';
  * @param ids  tokens of prompt and what follows, encoded together
  */
 export function countPromptTokens(tokenizer: Tokenizer, ids: Int32Array, prompt: string): number {
-  let room = Buffer.byteLength(prompt);
+  // Of the tokens, not of the text: a vocabulary may lack bytes.
+  let room = tokenizer.encode(prompt).reduce((bytes, id) => bytes + tokenizer.tokenByteLength(id), 0);
   const after = ids.findIndex((id) => {
     room -= tokenizer.tokenByteLength(id);
     return room < 0;

@@ -21,7 +21,7 @@ const IGNORE = -100;
 /**
  * Tokens of a prompt followed by a choice. They are encoded together, as text would be, and divided where the
  * prompt alone ends; white space at the end of the prompt counts to the choice, because tokens begin with it.
- * @param startId  token before an empty prompt
+ * @param startId  token before an empty prompt, and before every prompt where the tokenizer has a begin-of-text token
  */
 export function choiceRow(
   tokenizer: Tokenizer,
@@ -32,10 +32,11 @@ export function choiceRow(
   const text = task.choices[choice] ?? '';
   const prompt = task.prompt.trimEnd();
   const whole = tokenizer.encode(task.prompt + text);
-  const before = Math.min(countPromptTokens(tokenizer, whole, prompt), whole.length - 1);
+  const before = Math.max(0, Math.min(countPromptTokens(tokenizer, whole, prompt), whole.length - 1));
   const bytes = Buffer.byteLength(text);
-  if (before > 0) return { task, choice, ids: whole, promptLength: before, bytes };
-  return { task, choice, ids: Int32Array.of(startId, ...whole), promptLength: 1, bytes };
+  if (before > 0 && tokenizer.bosId === null)
+    return { task, choice, ids: whole, promptLength: before, bytes };
+  return { task, choice, ids: Int32Array.of(startId, ...whole), promptLength: before + 1, bytes };
 }
 
 /**

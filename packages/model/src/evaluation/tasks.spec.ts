@@ -2,9 +2,12 @@ import { memoryStats, noGrad, Philox, scope, tensor } from '@agentforge/tensor';
 import { presetConfig } from '../config/model-config.js';
 import { generateText } from '../generation/generate.js';
 import { LlamaModel } from '../llama/llama-model.js';
+import { BpeTokenizer } from '../tokenizer/bpe-tokenizer.js';
 import { trainBpe } from '../tokenizer/bpe-trainer.js';
+import { byteTokenizer } from '../tokenizer/byte-tokenizer.js';
 import { evaluateTasks, oversizedTasks } from './evaluate-tasks.js';
 import { ORACLES } from './oracles.js';
+import { countPromptTokens } from './prompt-tokens.js';
 import { choiceRow } from './score-choices.js';
 import { type ChoiceTask, type GenerateTask, parseTasks, type Task } from './task-file.js';
 import { unknownTasks } from './task-text.js';
@@ -130,6 +133,35 @@ describe('evaluateTasks()', () => {
     choice('the ', ['dog', 'cat sat'], 1),
     choice('', ['the mat', 'log'], 1),
   ];
+
+  it("begins every prompt with the tokenizer's token", async () => {
+    const begins = new BpeTokenizer({ ...tokenizer.vocabulary, bosToken: '<|endoftext|>' });
+    const { results } = await evaluateTasks(model, begins, CHOICES);
+    for (const [i, task] of CHOICES.entries()) {
+      const prompt = tokenizer.encode(task.prompt.trimEnd()).length;
+      task.choices.forEach((text, c) => {
+        const ids = [0, ...tokenizer.encode(task.prompt + text)];
+        expect(results[i]?.logLikelihoods?.[c]).toBeCloseTo(logLikelihood(ids, prompt + 1), 3);
+      });
+    }
+    const question: GenerateTask = {
+      id: 'q',
+      type: 'generate',
+      prompt: 'the cat',
+      answer: ['x'],
+      match: 'exact',
+      max_tokens: 6,
+      stop: [],
+    };
+    const { results: answers } = await evaluateTasks(model, begins, [question]);
+    const ids = [0, ...tokenizer.encode('the cat')];
+    const { text } = await generateText(model, tokenizer, ids, { maxTokens: 6, temperature: 0 });
+    expect(answers[0]?.answer).toBe(text);
+    const room = CONFIG.contextLength - 1;
+    const long = { ...question, prompt: 'q'.repeat(room) };
+    expect(oversizedTasks(CONFIG, tokenizer, [long])).toEqual([]);
+    expect(oversizedTasks(CONFIG, begins, [long])).toHaveLength(1);
+  });
 
   it('scores each choice by its log-likelihood after the prompt, in any batches', async () => {
     const before = memoryStats().liveTensors;
@@ -260,6 +292,20 @@ describe('evaluateTasks()', () => {
     await expect(
       evaluateTasks(model, tokenizer, question, { signal: AbortSignal.abort(reason) }),
     ).rejects.toBe(reason);
+  });
+});
+
+describe('countPromptTokens()', () => {
+  it('counts tokens, not the bytes of the text, of which a vocabulary may lack some', () => {
+    const { tokens, ...rest } = byteTokenizer().vocabulary;
+    // The first byte of é has no token.
+    const lacking = new BpeTokenizer({
+      ...rest,
+      tokens: tokens.map((token) => (token === 'Ã' ? '<gone>' : token)),
+    });
+    const ids = lacking.encode('é is e');
+    expect(ids).toHaveLength(6);
+    expect(countPromptTokens(lacking, ids, 'é is')).toBe(4);
   });
 });
 

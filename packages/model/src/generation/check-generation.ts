@@ -4,16 +4,30 @@ import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { InvalidGenerationError } from './generation.errors.js';
 import type { GenerateOptions } from './generation.js';
 
-/** A prompt: text, in which special tokens are recognised, or token ids. */
+/** A prompt: text, in which special tokens are recognised, or token ids, which are taken as they are. */
 export type Prompt = string | ArrayLike<number>;
 
-/** Token ids of a prompt; those of an empty one are the model's begin- or end-of-text token. */
+/**
+ * Token ids of a prompt. A text begins with the begin-of-text token of its tokenizer, if that has one; an empty prompt is
+ * the model's begin- or end-of-text token.
+ */
 export function promptIds(model: LlamaModel, tokenizer: Tokenizer, prompt: Prompt): Int32Array {
   const ids =
-    typeof prompt === 'string' ? tokenizer.encode(prompt, { parseSpecial: true }) : Int32Array.from(prompt);
+    typeof prompt === 'string'
+      ? begun(tokenizer, tokenizer.encode(prompt, { parseSpecial: true }))
+      : Int32Array.from(prompt);
   if (ids.length > 0) return ids;
   const first = model.config.bosTokenId ?? model.config.eosTokenId ?? tokenizer.eosId;
   return first === null ? ids : Int32Array.of(first);
+}
+
+/** Ids of a text after the begin-of-text token, where the tokenizer has one and the text does not begin with it. */
+export function begun({ bosId }: Tokenizer, ids: Int32Array): Int32Array {
+  if (bosId === null || ids[0] === bosId) return ids;
+  const whole = new Int32Array(ids.length + 1);
+  whole[0] = bosId;
+  whole.set(ids, 1);
+  return whole;
 }
 
 /**

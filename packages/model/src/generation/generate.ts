@@ -10,8 +10,8 @@ import type { GeneratedToken, GenerateOptions, Generation } from './generation.j
 /**
  * Continues a prompt token by token with a KV cache. Iterate for the pieces; the return value is the whole.
  * Text that is still held back at the end comes with the last piece, whose token is then repeated from the last step.
- * @param prompt  text, in which special tokens are recognised, or token ids; when empty, the model's begin- or
- *                end-of-text token starts the text
+ * @param prompt  text, in which special tokens are recognised and which the tokenizer's begin-of-text token goes before, or
+ *                token ids, which are taken as they are; when empty, the model's begin- or end-of-text token starts the text
  * @throws InvalidGenerationError  INVALID_ARGUMENT: every setting out of range; a prompt that fills the context
  * @throws NonFiniteLogitsError    FAILED_PRECONDITION: the model's predictions are not numbers
  */

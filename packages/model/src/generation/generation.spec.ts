@@ -2,6 +2,7 @@ import { memoryStats, noGrad, Philox, scope, tensor } from '@agentforge/tensor';
 import fc from 'fast-check';
 import { presetConfig } from '../config/model-config.js';
 import { LlamaModel } from '../llama/llama-model.js';
+import { BpeTokenizer } from '../tokenizer/bpe-tokenizer.js';
 import { byteTokenizer } from '../tokenizer/byte-tokenizer.js';
 import { generate, generateText, resultOf } from './generate.js';
 import { generateBatch } from './generate-batch.js';
@@ -43,6 +44,20 @@ describe('generate()', () => {
     }
     expect(tokens).toEqual(ids.slice(2));
     expect([promptTokens, finish]).toEqual([2, 'length']);
+  });
+
+  it('puts the token of the tokenizer before a text, once, and before no token ids', async () => {
+    const begins = new BpeTokenizer({ ...tokenizer.vocabulary, bosToken: '<|endoftext|>' });
+    const text = [...begins.encode('ab')];
+    const run = (prompt: string | number[]) =>
+      generateText(model, begins, prompt, { maxTokens: 8, temperature: 0 });
+    const wanted = await run([0, ...text]);
+    for (const prompt of ['ab', '<|endoftext|>ab']) {
+      const { tokens, promptTokens } = await run(prompt);
+      expect({ tokens, promptTokens }).toEqual({ tokens: wanted.tokens, promptTokens: 3 });
+    }
+    expect((await run(text)).promptTokens).toBe(2);
+    expect((await run('')).promptTokens).toBe(1);
   });
 
   it('repeats with the same seed and differs with another', async () => {
