@@ -118,10 +118,13 @@ const vocabulary = z.unknown().transform((value, context): ReadonlyMap<string, n
     return z.NEVER;
   }
   const idOf = new Map<string, number>();
-  for (const [token, id] of Object.entries(value)) {
-    const checked = tokenId.safeParse(id);
-    if (checked.success) idOf.set(token, checked.data);
-    else context.addIssue({ code: 'custom', path: [token], message: checked.error.issues[0]?.message ?? '' });
+  for (const [token, id] of Object.entries(value as Record<string, unknown>)) {
+    if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id <= MAX_VOCAB_SIZE)
+      idOf.set(token, id);
+    else {
+      const message = `must be a whole number from 0 to ${MAX_VOCAB_SIZE}`;
+      context.addIssue({ code: 'custom', path: [token], message });
+    }
   }
   return idOf;
 });
