@@ -200,8 +200,9 @@ describe('handles', () => {
     const ended = new Promise((resolve) => worker.once('exit', resolve));
     expect(await new Promise((resolve) => worker.once('message', resolve))).toBe('HANDLE');
     await ended;
-    expect(native.memoryStats().liveBytes).toBe(before.liveBytes);
-    expect(native.memoryStats().liveTensors).toBe(before.liveTensors);
+    // Less, when what an earlier file of this process left behind was collected meanwhile.
+    expect(native.memoryStats().liveBytes).toBeLessThanOrEqual(before.liveBytes);
+    expect(native.memoryStats().liveTensors).toBeLessThanOrEqual(before.liveTensors);
     native.free(mine);
   });
 });
