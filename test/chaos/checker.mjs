@@ -16,7 +16,10 @@ import { isHopeless, journalKey } from './graphs.mjs';
 const KNOWN_AFTER_MS = { alone: 2_000, beside: 15_000 };
 /** Longest time between the report that a worker started and the first line of its execution: a busy machine starts threads slowly. */
 const LONGEST_START_MS = 15_000;
-/** Workers that must have begun with a task before it may be called poison: the queue hands it out so often without a wait. */
+/**
+ * Reported starts of a task that is called poison, at least. The engine asks for more: a worker writes down that it begins
+ * before it reports it, and may be killed in between.
+ */
 const POISON_STARTS = 3;
 
 /** The event that a command leaves in the log. */

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { compared } from '../figures.mjs';
 import { talkTo } from '../worker.mjs';
 
-/** Rows and columns of the weights; those of cuBLAS fit into no cache, which would answer from the second product on. */
-const SIZES = [8192, 16384];
+/** Rows and columns of the weights: on both sides more bytes than a cache holds, which would answer from the second product on. */
+const SIZES = [16384, 32768];
 /** Products that a side starts before it waits. */
 const CALLS = 200;
 
