@@ -2,7 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { LlamaModel, presetConfig, type TokenStream, trainStep } from '@agentforge/model';
+import {
+  type CapturedTrainStep,
+  LlamaModel,
+  presetConfig,
+  type TokenStream,
+  trainStep,
+} from '@agentforge/model';
 import { AdamW, decayGroups, memoryStats, Philox, selectDevice, warmupCosine } from '@agentforge/tensor';
 import { cognateConfig } from '../src/domain/cognate-config.js';
 import { Learner } from '../src/domain/learner.js';
@@ -37,6 +43,10 @@ function rowsOf(): RowSchedule {
   return new RowSchedule({ sources, length: LENGTH, batchSize: 1, curriculum: CONFIG.curriculum, seed: rng });
 }
 
+/** Whether the newest step was one launch. */
+const isReplayed = (learner: Learner) =>
+  (learner as unknown as { recorded?: { step: CapturedTrainStep } }).recorded?.step.isCaptured ?? false;
+
 if (isOnDevice) {
   beforeAll(() => void selectDevice('cuda', { fallback: 'refuse' }));
 
@@ -63,6 +73,7 @@ if (isOnDevice) {
       }).loss;
 
     let learner = Learner.begin(SHAPE, rowsOf(), CONFIG, new Philox(1));
+    const replayed: boolean[] = [];
     for (let step = 0; step < STEPS; step++) {
       if (step === 6) {
         const state = learner.state();
@@ -70,7 +81,10 @@ if (isOnDevice) {
         learner = Learner.restore(SHAPE, state, rowsOf(), CONFIG);
       }
       expect(learner.step(step)).toBe(plain(step));
+      replayed.push(isReplayed(learner));
     }
+    // Two steps of each shape run call by call before the device has one.
+    expect(replayed).toEqual([false, false, true, false, false, true, false, false]);
     const { weights, optimizer: moments } = learner.state();
     expect(weights).toEqual(model.exportWeights());
     expect(moments).toEqual(optimizer.exportState());
