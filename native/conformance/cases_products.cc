@@ -44,6 +44,25 @@ void product_cases(List& list) {
 }
 
 void rounded_product_cases(List& list) {
+  // From 2^27 multiply-adds on, a library makes the product where there is one.
+  for (const bool trans_a : {false, true}) {
+    for (const bool trans_b : {false, true}) {
+      const std::string layout = std::string(trans_a ? " aT" : "") + (trans_b ? " bT" : "");
+      list.add("matmulBf16", product, "3 of 390x203x601, added: for the library" + layout, [=](Trial& t) {
+        const Tensor a = t.normal(trans_a ? Shape{3, 601, 390} : Shape{3, 390, 601});
+        const Tensor b = t.normal(trans_b ? Shape{3, 203, 601} : Shape{3, 601, 203}), c = t.normal({3, 390, 203});
+        Tensor y;
+        t.check(ops::matmul_bf16(a, b, trans_a, trans_b, &c, 0.5, y));
+        t.out(y);
+      });
+    }
+  }
+  list.add("matmulBf16", product, "513x512x512, operands not aligned: for the library", [](Trial& t) {
+    const Tensor a = t.unaligned(t.normal({513, 512})), b = t.unaligned(t.normal({512, 512}));
+    Tensor y;
+    t.check(ops::matmul_bf16(a, b, false, true, nullptr, 0, y));
+    t.out(y);
+  });
   list.add("matmulBf16", product, "25 of 130x129x20, added: the large tile", [](Trial& t) {
     const Tensor a = t.normal({25, 130, 20}), b = t.normal({25, 20, 129}), c = t.normal({25, 130, 129});
     Tensor y;

@@ -72,7 +72,7 @@ struct Result {
   std::string op;
   Tolerance tolerance{};
   int64_t cases = 0;
-  /** Largest deviation, in the measure of Tolerance. */
+  /** The deviation that comes nearest to its tolerance, which is the one above. */
   double worst = 0;
   double seconds = 0;
   std::vector<std::string> failures;

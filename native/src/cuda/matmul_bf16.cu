@@ -1,9 +1,11 @@
+#include "cuda/gemm_library.h"
 #include "cuda/table.h"
 #include "cuda/tensor_core.h"
 
 /**
- * Dense products with operands rounded to bf16, on tensor cores; sums in f32. A block makes a tile of c from tiles of a and
- * b in shared memory, padded with zeros, so that any size will do; a warp makes 16·RowTiles × 32 of it.
+ * Dense products with operands rounded to bf16, on tensor cores; sums in f32. Large ones by cuBLASLt where it is installed
+ * (gemm_library.cc), from operands rounded beforehand. Otherwise a block makes a tile of c from tiles of a and b that it
+ * rounds on their way to shared memory, padded with zeros, so that any size will do; a warp makes 16·RowTiles × 32 of it.
  */
 namespace forge::cuda {
 namespace {
@@ -104,16 +106,75 @@ void multiply_with(const Gemm& g) {
          column_blocks);
 }
 
+/** A stored operand: `count` matrices of `rows` × `columns`; as bf16 its rows are `ld` apart, a multiple of 16 bytes. */
+struct Stored {
+  const float* x;
+  int64_t rows, columns, ldx, stride, count;
+  int64_t ld() const { return ceil_div(columns, 8) * 8; }
+  int64_t elements() const { return count * rows * ld(); }
+};
+
+Stored stored_a(const Gemm& g) {
+  return {g.a, g.trans_a ? g.k : g.m, g.trans_a ? g.m : g.k, g.lda, g.stride_a, g.batch};
+}
+Stored stored_b(const Gemm& g) {
+  return {g.b, g.trans_b ? g.n : g.k, g.trans_b ? g.k : g.n, g.ldb, g.stride_b, g.batch};
+}
+
+/** Four elements a thread, in two words; zeros beyond the columns. */
+void round_matrices(const Stored& s, uint32_t* to) {
+  const int64_t groups = s.ld() / 4, rows = s.rows;
+  for_each("gemm_bf16", s.elements() / 4, [=] __device__(int64_t i) {
+    const int64_t column = i % groups * 4, row = i / groups;
+    const float* from = s.x + row / rows * s.stride + row % rows * s.ldx + column;
+    for (int word = 0; word < 2; ++word) {
+      const int64_t left = s.columns - column - 2 * word;
+      const uint32_t low = left > 0 ? to_bf16(from[2 * word]) : 0, high = left > 1 ? to_bf16(from[2 * word + 1]) : 0;
+      to[2 * i + word] = high << 16 | low;
+    }
+  });
+}
+
+/**
+ * Multiply-adds from which the library is asked. Below, two launches that round the operands would take longer than what
+ * its product can gain on ours; reckoned (2^28 operations are 3 µs at 100 TFLOPS), not measured.
+ */
+constexpr double library_multiply_adds = 1 << 27;
+
+bool is_for_library(const Gemm& g) {
+  const double multiply_adds = static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k) *
+                               static_cast<double>(g.batch);
+  return multiply_adds >= library_multiply_adds && has_library_gemm_bf16();
+}
+
 }  // namespace
 
-int64_t gemm_bf16_scratch(const Gemm&) { return 0; }
+int64_t rounded_bytes(const Gemm& g) {
+  return (stored_a(g).elements() + stored_b(g).elements()) * static_cast<int64_t>(sizeof(uint16_t));
+}
 
-void gemm_bf16(const Gemm& g, float*) {
+RoundedOperands round_operands(const Gemm& g, void* scratch) {
+  const Stored a = stored_a(g), b = stored_b(g);
+  auto* const to_a = static_cast<uint16_t*>(scratch);
+  uint16_t* const to_b = to_a + a.elements();
+  round_matrices(a, reinterpret_cast<uint32_t*>(to_a));
+  round_matrices(b, reinterpret_cast<uint32_t*>(to_b));
+  return {to_a, to_b, a.ld(), b.ld(), a.rows * a.ld(), b.rows * b.ld()};
+}
+
+void builtin_gemm_bf16(const Gemm& g) {
   if (g.m == 0 || g.n == 0 || g.batch == 0) return;
   // Large tiles only where they are enough to fill a GPU of about a hundred multiprocessors.
   constexpr int64_t enough_blocks = 100;
   if (ceil_div(g.m, 128) * ceil_div(g.n, 128) * g.batch >= enough_blocks) multiply_with<4, 4>(g);
   else multiply_with<2, 2>(g);
+}
+
+int64_t gemm_bf16_scratch(const Gemm& g) { return is_for_library(g) ? rounded_bytes(g) : 0; }
+
+void gemm_bf16(const Gemm& g, float* scratch) {
+  if (is_for_library(g) && library_gemm_bf16(g, round_operands(g, scratch))) return;
+  builtin_gemm_bf16(g);
 }
 
 }  // namespace forge::cuda

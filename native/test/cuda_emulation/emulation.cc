@@ -1,5 +1,6 @@
 #include "cuda_emulation/emulation.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cstdio>
@@ -29,8 +30,11 @@ constexpr size_t stack_bytes = size_t{64} << 10;
 
 enum class State { ready, at_block_barrier, at_warp_barrier, ended };
 
+/** Starts by its context; goes on by jumps, which unlike swapcontext ask nothing of the kernel. */
 struct Fiber {
   ucontext_t context;
+  jmp_buf place;
+  bool has_started = false;
   std::vector<char> stack;
   State state;
   unsigned mask;
@@ -40,7 +44,7 @@ struct Fiber {
 std::vector<Fiber> fibers;
 std::vector<uint64_t> words;
 std::vector<float> shared;
-ucontext_t scheduler;
+jmp_buf scheduler;
 const std::function<void()>* kernel;
 int current, count;
 bool votes, result_of_vote, descending;
@@ -50,22 +54,28 @@ bool votes, result_of_vote, descending;
   std::abort();
 }
 
-void enter() {
-  (*kernel)();
-  fibers[static_cast<size_t>(current)].state = State::ended;
-  swapcontext(&fibers[static_cast<size_t>(current)].context, &scheduler);
-}
-
 void wait_as(State state) {
   Fiber& fiber = fibers[static_cast<size_t>(current)];
   fiber.state = state;
-  swapcontext(&fiber.context, &scheduler);
+  if (_setjmp(fiber.place) == 0) _longjmp(scheduler, 1);
+}
+
+/** A fiber is a thread of every block after its first, one after another. */
+void enter() {
+  for (;;) {
+    (*kernel)();
+    wait_as(State::ended);
+  }
 }
 
 void resume(int index) {
   current = index;
   thread_index.x = static_cast<unsigned>(index);
-  swapcontext(&scheduler, &fibers[static_cast<size_t>(index)].context);
+  Fiber& fiber = fibers[static_cast<size_t>(index)];
+  if (_setjmp(scheduler) != 0) return;
+  if (fiber.has_started) _longjmp(fiber.place, 1);
+  fiber.has_started = true;
+  setcontext(&fiber.context);
 }
 
 /** Lets a warp go on when every lane of its mask has come; whether it did. */
@@ -128,6 +138,7 @@ void run_block(const char* name) {
   for (int i = 0; i < count; ++i) {
     Fiber& fiber = fibers[static_cast<size_t>(i)];
     fiber.state = State::ready;
+    if (fiber.has_started) continue;
     fiber.stack.resize(stack_bytes);
     getcontext(&fiber.context);
     fiber.context.uc_stack = {fiber.stack.data(), 0, fiber.stack.size()};
@@ -351,5 +362,27 @@ Faults* faults() { return &emulation::device_faults; }
 void write(void* to, const void* from, int64_t bytes) { emulation::copy_in(to, from, bytes); }
 void read_back(void* to, const void* from, int64_t bytes) { emulation::copy_out(to, from, bytes); }
 bool library_gemm(const Gemm&) { return false; }
+
+// Large bf16 products are a library's here too, in plain loops, so that what it is given is tested.
+bool has_library_gemm_bf16() { return true; }
+bool library_gemm_bf16(const Gemm& g, const RoundedOperands& x) {
+  emulation::run("library", g.batch, 1, 0, [g, x] {
+    const int64_t product = emulation::block_index.x;
+    const uint16_t *const a = x.a + product * x.stride_a, *const b = x.b + product * x.stride_b;
+    for (int64_t i = 0; i < g.m; ++i) {
+      std::vector<float> sums(static_cast<size_t>(g.n));
+      for (int64_t l = 0; l < g.k; ++l) {
+        const float left = emulation::half_of(a[g.trans_a ? l * x.lda + i : i * x.lda + l], 0);
+        const int64_t from = g.trans_b ? l : l * x.ldb, step = g.trans_b ? x.ldb : 1;
+        for (int64_t j = 0; j < g.n; ++j) sums[static_cast<size_t>(j)] += left * emulation::half_of(b[from + j * step], 0);
+      }
+      float* const to = g.c + product * g.stride_c + i * g.ldc;
+      for (int64_t j = 0; j < g.n; ++j) {
+        to[j] = g.beta == 0.0f ? sums[static_cast<size_t>(j)] : sums[static_cast<size_t>(j)] + g.beta * to[j];
+      }
+    }
+  });
+  return true;
+}
 
 }  // namespace forge::cuda
