@@ -144,15 +144,15 @@ void bench_ops(double bandwidth) {
   pico("rmsNormBackward", 4 * rows,
        [&] { require(ops::rms_norm_backward(x, x, gain, rstd, &gain, z)); });
   pico("rope", 2 * rows, [&] { require(ops::rope(q, 0, 10000, {}, 0, false, y)); });
-  pico("attention", 3 * rows, [&] { require(ops::attention(q, k, k, true, 0, 0.125, -1, o, lse)); });
+  pico("attention", 3 * rows, [&] { require(ops::attention(q, k, k, true, 0, 0.125, -1, false, o, lse)); });
   pico("attentionBackward", 7 * rows,
-       [&] { require(ops::attention_backward(q, q, k, k, o, lse, true, 0, 0.125, dq, dk, dv)); });
+       [&] { require(ops::attention_backward(q, q, k, k, o, lse, true, 0, 0.125, false, dq, dk, dv)); });
   // Of each pair of a row and a position before it, products of 64 numbers: two forward; five backward, with the scores anew.
   const double product = 2.0 * 64 * 16 * 4 * (128 * 129 / 2);
   record_against_peak("attention", "pico 16x128", 2 * product,
-                      [&] { require(ops::attention(q, k, k, true, 0, 0.125, -1, o, lse)); });
+                      [&] { require(ops::attention(q, k, k, true, 0, 0.125, -1, false, o, lse)); });
   record_against_peak("attentionBackward", "pico 16x128", 5 * product,
-                      [&] { require(ops::attention_backward(q, q, k, k, o, lse, true, 0, 0.125, dq, dk, dv)); });
+                      [&] { require(ops::attention_backward(q, q, k, k, o, lse, true, 0, 0.125, false, dq, dk, dv)); });
   pico("embedding", 2 * rows, [&] { require(ops::embedding(table, ids, y)); });
   pico("embeddingBackward", 3 * rows, [&] { require(ops::embedding_backward(x, ids, table)); });
   pico("softmax", 2 * wide, [&] { require(ops::softmax(logits, y)); });

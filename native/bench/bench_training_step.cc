@@ -63,7 +63,7 @@ Tensor forward(Layer& l, const Tensor& x) {
   l.qr = rotated(linear(l.h1, l.q), heads, false);
   l.kr = rotated(linear(l.h1, l.k), kv_heads, false);
   l.vs = linear(l.h1, l.v).view(0, {batch, time, kv_heads, head_dim});
-  require(ops::attention(l.qr, l.kr, l.vs, true, 0, 0.125, -1, l.att, l.lse));
+  require(ops::attention(l.qr, l.kr, l.vs, true, 0, 0.125, -1, false, l.att, l.lse));
   require(ops::add(x, linear(l.att.view(0, {rows, width}), l.o), l.x2));
   require(ops::rms_norm(l.x2, l.norm2.value, 1e-5, l.h2, l.rstd2));
   l.g = linear(l.h2, l.gate);
@@ -84,7 +84,7 @@ Tensor backward(Layer& l, const Tensor& dy) {
   require(ops::axpy(dx2, 1, dy));
   const Tensor d_att = linear_backward(dx2, l.att.view(0, {rows, width}), l.o, nullptr);
   require(ops::attention_backward(d_att.view(0, {batch, time, heads, head_dim}), l.qr, l.kr, l.vs, l.att, l.lse, true, 0,
-                                  0.125, dq, dk, dv));
+                                  0.125, false, dq, dk, dv));
   dh = linear_backward(rotated(dq, heads, true).view(0, {rows, width}), l.h1, l.q, nullptr);
   linear_backward(rotated(dk, kv_heads, true).view(0, {rows, kv_heads * head_dim}), l.h1, l.k, &dh);
   linear_backward(dv.view(0, {rows, kv_heads * head_dim}), l.h1, l.v, &dh);

@@ -1,6 +1,7 @@
 # Finds nvcc: CUDACXX, PATH, CUDA_HOME, CUDA_PATH, /usr/local/cuda. Sets FORGE_NVCC when it works with this C++ compiler,
 # and says in one line what is built or why nothing is.
-set(FORGE_CUDA_ARCHITECTURES 80-real 90-real 90-virtual)  # the last is PTX, for what comes after
+# Machine code for 8.0 and 9.0, and PTX for what comes after, all from one pass over the sources: no kernel differs by device.
+set(FORGE_CUDA_CODE "arch=compute_80,code=[compute_80,sm_80,sm_90]")
 if(FORGE_NVCC_PROGRAM AND NOT EXISTS "${FORGE_NVCC_PROGRAM}")
   unset(FORGE_NVCC_PROGRAM CACHE)  # found once, gone since
 endif()
@@ -11,7 +12,7 @@ if(NOT DEFINED CMAKE_CUDA_COMPILER)
   endif()
 endif()
 if(CMAKE_CUDA_COMPILER)
-  set(CMAKE_CUDA_ARCHITECTURES ${FORGE_CUDA_ARCHITECTURES})
+  set(CMAKE_CUDA_ARCHITECTURES OFF)  # FORGE_CUDA_CODE says it
   include(CheckLanguage)
   check_language(CUDA)
 endif()

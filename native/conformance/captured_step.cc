@@ -71,7 +71,7 @@ class Model {
     FORGE_TRY(ops::rope(q, 0, 10000, {}, 0, false, q_turned));
     FORGE_TRY(ops::rope(k, 0, 10000, {}, 0, false, k_turned));
     const double scale = 1 / std::sqrt(static_cast<double>(width / heads));
-    FORGE_TRY(ops::attention(q_turned, k_turned, v, true, 0, scale, -1, o, lse));
+    FORGE_TRY(ops::attention(q_turned, k_turned, v, true, 0, scale, -1, false, o, lse));
     const Tensor attended = o.view(0, {rows, width});
     FORGE_TRY(ops::matmul(attended, head.value, false, false, nullptr, 0, logits));
     FORGE_TRY(ops::cross_entropy(logits, targets_, ignored, losses, row_lse));
@@ -85,7 +85,7 @@ class Model {
     FORGE_TRY(ops::cross_entropy_backward(logits, targets_, row_lse, &slope, 1, ignored, false, d_logits));
     FORGE_TRY(ops::matmul(attended, d_logits, true, false, &head.grad, 0, none));
     FORGE_TRY(ops::matmul(d_logits, head.value, false, true, nullptr, 0, d_o));
-    FORGE_TRY(ops::attention_backward(d_o.view(0, split), q_turned, k_turned, v, o, lse, true, 0, scale, dq, dk, dv));
+    FORGE_TRY(ops::attention_backward(d_o.view(0, split), q_turned, k_turned, v, o, lse, true, 0, scale, false, dq, dk, dv));
     FORGE_TRY(ops::rope(dq, 0, 10000, {}, 0, true, d_q));
     FORGE_TRY(ops::rope(dk, 0, 10000, {}, 0, true, d_k));
     const Shape flat{rows, width};

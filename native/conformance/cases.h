@@ -13,6 +13,8 @@ constexpr Tolerance normalised{5e-6, "sums of a row in another order, one root o
 constexpr Tolerance product{1e-5, "sums over K in another order"};
 constexpr Tolerance attended{1e-5, "two products with an exponential between them, sums in another order"};
 constexpr Tolerance gradient{5e-5, "four products and an exponential, sums in another order"};
+constexpr Tolerance attended_in_bf16{4e-3, "weights rounded to bf16, by up to 2^-9 each"};
+constexpr Tolerance gradient_in_bf16{8e-3, "weights and their gradients rounded to bf16, by up to 2^-9 each"};
 constexpr Tolerance gaussian{2e-5, "logarithm, sine and cosine of another library; up to 6 standard deviations"};
 constexpr Tolerance merged{1.2e-7, "weights from inner products in another order, in f64; rounded once"};
 constexpr Tolerance scanned{2e-6, "a multiply-add may be fused on one side, at every step"};

@@ -14,7 +14,52 @@ struct Heads {
   /** −1: as many as there are keys. */
   int64_t kv_length;
   double scale_of_operands;
+
+  Shape of_q() const { return {batch, queries, q_heads, dim}; }
+  Shape of_k() const { return {batch, keys, kv_heads, dim}; }
+  std::string text() const {
+    return "q " + of_q().text() + " k " + of_k().text() + (causal ? " causal" : "") +
+           (window > 0 ? " window " + std::to_string(window) : "") +
+           (kv_length >= 0 ? " of which " + std::to_string(kv_length) : "");
+  }
 };
+
+/** Where operands may be rounded: they are bf16 here, so that what is rounded is between the products only. */
+void rounded_cases(List& list) {
+  const Heads sizes[] = {
+      {2, 64, 64, 4, 2, 32, true, 0, -1, 1},   {1, 65, 97, 2, 2, 20, false, 0, -1, 1},
+      {1, 130, 130, 2, 1, 64, true, 0, -1, 1}, {1, 5, 100, 3, 1, 7, true, 0, -1, 1},
+      {1, 150, 150, 1, 1, 8, true, 34, -1, 1}, {2, 1, 70, 4, 2, 33, true, 0, 41, 1},
+      {1, 3, 50, 2, 1, 128, true, 10, -1, 1},  {1, 70, 90, 4, 2, 100, false, 0, -1, 1},
+      {1, 9, 4, 2, 1, 8, true, 0, -1, 1},      {1, 70, 3, 2, 1, 8, true, 2, -1, 1},
+      {1, 6, 0, 1, 1, 4, false, 0, -1, 1},     {0, 3, 3, 1, 1, 4, true, 0, -1, 1},
+      {1, 33, 40, 1, 1, 160, true, 0, -1, 1},  {1, 40, 90, 1, 1, 16, false, 0, -1, 30},
+  };
+  for (const Heads& h : sizes) {
+    const Shape qs = h.of_q(), ks = h.of_k();
+    const double scale = 1 / std::sqrt(static_cast<double>(h.dim));
+    const std::string size = "rounded, " + h.text();
+    list.add("attention", attended_in_bf16, size, [=](Trial& t) {
+      const Tensor q = t.short_normal(qs, h.scale_of_operands), k = t.short_normal(ks), v = t.short_normal(ks);
+      Tensor o, lse;
+      t.check(ops::attention(q, k, v, h.causal, h.window, scale, h.kv_length, true, o, lse));
+      t.out(o);
+      t.out(lse);
+    });
+    if (h.kv_length >= 0) continue;
+    list.add("attentionBackward", gradient_in_bf16, size, [=](Trial& t) {
+      const Tensor q = t.short_normal(qs, h.scale_of_operands), k = t.short_normal(ks), v = t.short_normal(ks);
+      const Tensor d_o = t.short_normal(qs);
+      Tensor o, lse, dq, dk, dv;
+      t.check(ops::attention(q, k, v, h.causal, h.window, scale, -1, true, o, lse));
+      if (!t.status().ok()) return;
+      t.check(ops::attention_backward(d_o, q, k, v, o, lse, h.causal, h.window, scale, true, dq, dk, dv));
+      t.out(dq);
+      t.out(dk);
+      t.out(dv);
+    });
+  }
+}
 
 }  // namespace
 
@@ -29,17 +74,15 @@ void attention_cases(List& list) {
       {0, 3, 3, 1, 1, 4, true, 0, -1, 1},      {1, 40, 90, 1, 1, 16, false, 0, -1, 30},
   };
   for (const Heads& h : sizes) {
-    const Shape qs{h.batch, h.queries, h.q_heads, h.dim}, ks{h.batch, h.keys, h.kv_heads, h.dim};
+    const Shape qs = h.of_q(), ks = h.of_k();
     const double scale = 1 / std::sqrt(static_cast<double>(h.dim));
-    const std::string size = "q " + qs.text() + " k " + ks.text() + (h.causal ? " causal" : "") +
-                             (h.window > 0 ? " window " + std::to_string(h.window) : "") +
-                             (h.kv_length >= 0 ? " of which " + std::to_string(h.kv_length) : "");
+    const std::string size = h.text();
     // Scores up to 10⁴ lose 10⁻³ in the exponent.
     const Tolerance forward = h.scale_of_operands > 1 ? Tolerance{2e-2, attended.reason} : attended;
     list.add("attention", forward, size, [=](Trial& t) {
       const Tensor q = t.normal(qs, h.scale_of_operands), k = t.normal(ks, h.scale_of_operands), v = t.normal(ks);
       Tensor o, lse;
-      t.check(ops::attention(q, k, v, h.causal, h.window, scale, h.kv_length, o, lse));
+      t.check(ops::attention(q, k, v, h.causal, h.window, scale, h.kv_length, false, o, lse));
       t.out(o);
       t.out(lse);
     });
@@ -47,14 +90,15 @@ void attention_cases(List& list) {
     list.add("attentionBackward", gradient, size, [=](Trial& t) {
       const Tensor q = t.normal(qs), k = t.normal(ks), v = t.normal(ks), d_o = t.normal(qs);
       Tensor o, lse, dq, dk, dv;
-      t.check(ops::attention(q, k, v, h.causal, h.window, scale, -1, o, lse));
+      t.check(ops::attention(q, k, v, h.causal, h.window, scale, -1, false, o, lse));
       if (!t.status().ok()) return;
-      t.check(ops::attention_backward(d_o, q, k, v, o, lse, h.causal, h.window, scale, dq, dk, dv));
+      t.check(ops::attention_backward(d_o, q, k, v, o, lse, h.causal, h.window, scale, false, dq, dk, dv));
       t.out(dq);
       t.out(dk);
       t.out(dv);
     });
   }
+  rounded_cases(list);
 }
 
 }  // namespace forge::conformance

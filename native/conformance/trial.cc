@@ -127,6 +127,19 @@ Tensor Trial::normal(const Shape& shape, double scale) {
   return floats(shape, values);
 }
 
+Tensor Trial::short_normal(const Shape& shape, double scale) {
+  std::normal_distribution<float> distribution(0.0f, static_cast<float>(scale));
+  std::vector<float> values(static_cast<size_t>(shape.count()));
+  for (float& value : values) {
+    const float drawn = distribution(generator_);
+    uint32_t bits;
+    std::memcpy(&bits, &drawn, sizeof bits);
+    bits &= 0xffff0000u;
+    std::memcpy(&value, &bits, sizeof value);
+  }
+  return floats(shape, values);
+}
+
 Tensor Trial::uniform(const Shape& shape, double low, double high) {
   std::uniform_real_distribution<float> distribution(static_cast<float>(low), static_cast<float>(high));
   std::vector<float> values(static_cast<size_t>(shape.count()));

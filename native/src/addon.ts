@@ -214,6 +214,7 @@ export interface NativeAddon extends MergeFunctions, QuantizeFunctions {
    * @param causal   only keys at positions ≤ the query's
    * @param window   only the last `window` positions up to the query's own (needs causal); 0 = all
    * @param kvLength keys in use, 0..S; −1 = S
+   * @param mayRound operands of the products may be rounded to bf16 where that is faster (tensor cores; D ≤ 128); sums are f32
    * @returns [o[B,T,Hq,D], lse[B,Hq,T]]; a query that sees no key gives o = 0, lse = −∞
    */
   attention(
@@ -224,6 +225,7 @@ export interface NativeAddon extends MergeFunctions, QuantizeFunctions {
     window: number,
     scale: number,
     kvLength: number,
+    mayRound: boolean,
   ): [o: Handle, lse: Handle];
   /** -> [dq, dk, dv]; kvLength = S. */
   attentionBackward(
@@ -236,6 +238,7 @@ export interface NativeAddon extends MergeFunctions, QuantizeFunctions {
     causal: boolean,
     window: number,
     scale: number,
+    mayRound: boolean,
   ): [dq: Handle, dk: Handle, dv: Handle];
   /** silu(gate) · up. Shazeer 2020. */
   swiglu(gate: Handle, up: Handle): Handle;

@@ -314,8 +314,8 @@ describe('determinism', () => {
       const [y, rstd] = n.rmsNorm(x, gain, 1e-5); put(y);
       put(n.rmsNormBackward(y, x, gain, rstd, dGain)); put(dGain);
       const q = random([2, 90, 4, 32], 4), k = random([2, 90, 2, 32], 5);
-      const [o, lse] = n.attention(q, k, k, true, 0, 0.2, -1); put(o);
-      for (const d of n.attentionBackward(q, q, k, k, o, lse, true, 0, 0.2)) put(d);
+      const [o, lse] = n.attention(q, k, k, true, 0, 0.2, -1, false); put(o);
+      for (const d of n.attentionBackward(q, q, k, k, o, lse, true, 0, 0.2, false)) put(d);
       put(n.sum(x, -1)); put(n.sum(x, 0));
       hash.update(String(n.sumSquares([x, w])));
       if (n.backendInfo().threads !== Number(process.env.FORGE_THREADS)) throw new Error('wrong thread count');

@@ -39,6 +39,8 @@ struct AttentionShape {
   bool causal;
   int64_t window;
   float scale;
+  /** Operands of the products may be rounded to bf16 where that is faster; sums are f32. */
+  bool may_round;
 };
 
 struct AdamW {

@@ -65,6 +65,7 @@ __global__ void attend(AttentionShape s, const float* q, const float* k, const f
 int64_t attention_scratch(const AttentionShape&) { return 0; }
 
 void attention(const AttentionShape& s, const float* q, const float* k, const float* v, float* o, float* lse, float*) {
+  if (uses_tensor_cores(s)) return attention_bf16(s, q, k, v, o, lse);
   with_chunks(s.dim, [&]<int Chunks>() {
     launch("attention", attend<Chunks>, s.batch * s.q_heads * ceil_div(s.queries, tile), attention_threads,
            shared_floats(Chunks) * static_cast<int64_t>(sizeof(float)), s, q, k, v, o, lse);

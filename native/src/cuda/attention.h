@@ -7,7 +7,8 @@ namespace forge::cuda {
 /** Queries and keys of a tile; a warp takes `rows_per_warp` rows of it, a lane one column. */
 constexpr int tile = 32;
 constexpr int attention_threads = 128;
-constexpr int rows_per_warp = tile / (attention_threads / warp_size);
+constexpr int attention_warps = attention_threads / warp_size;
+constexpr int rows_per_warp = tile / attention_warps;
 
 /** Floats per row of a tile that is read by broadcast, for Chunks·32 components. */
 constexpr int row_stride(int chunks) { return chunks * warp_size; }
@@ -22,7 +23,7 @@ __device__ inline bool is_visible(const AttentionShape& s, int64_t t, int64_t ke
   return key < s.keys && (!s.causal || key <= position) && (s.window == 0 || key > position - s.window);
 }
 
-/** What a block computes whose rows are queries, and what its thread has of it. */
+/** What a block computes whose rows are `Rows` queries, and what its thread has of it. */
 struct QueryTile {
   /** batch · q_heads + head. */
   int64_t head_index;
@@ -39,10 +40,11 @@ struct QueryTile {
   int row0;
 };
 
+template <int Rows = tile>
 __device__ inline QueryTile query_tile(const AttentionShape& s) {
-  const int64_t tiles = ceil_div(s.queries, tile), head_index = blockIdx.x / tiles;
+  const int64_t tiles = ceil_div(s.queries, Rows), head_index = blockIdx.x / tiles;
   const int64_t batch = head_index / s.q_heads, head = head_index % s.q_heads, kv_head = head / (s.q_heads / s.kv_heads);
-  const int64_t first = blockIdx.x % tiles * tile, last = min64(s.queries, first + tile) - 1;
+  const int64_t first = blockIdx.x % tiles * Rows, last = min64(s.queries, first + Rows) - 1;
   const int thread = static_cast<int>(threadIdx.x);
   return {
       .head_index = head_index,
@@ -54,9 +56,53 @@ __device__ inline QueryTile query_tile(const AttentionShape& s) {
       .begin = s.window > 0 ? max64(0, position_of(s, first) + 1 - s.window) : 0,
       .end = s.causal ? min64(s.keys, position_of(s, last) + 1) : s.keys,
       .lane = thread % warp_size,
-      .row0 = thread / warp_size * rows_per_warp,
+      .row0 = thread / warp_size * (Rows / attention_warps),
   };
 }
+
+/** The same where rows are `Rows` keys and columns queries. */
+struct KeyTile {
+  int64_t batch;
+  /** Heads that read these keys. */
+  int64_t first_head, end_head;
+  /** Key of the block's first row. */
+  int64_t first;
+  int64_t ldq, ldk;
+  /** Where key 0 of the head begins. */
+  int64_t k_at;
+  /** Queries that see any of these keys: from the one at the first key's position, to where the window has passed the last. */
+  int64_t begin, end;
+  int lane;
+  int row0;
+};
+
+template <int Rows = tile>
+__device__ inline KeyTile key_tile(const AttentionShape& s) {
+  const int64_t tiles = ceil_div(s.keys, Rows), head_index = blockIdx.x / tiles;
+  const int64_t batch = head_index / s.kv_heads, kv_head = head_index % s.kv_heads, group = s.q_heads / s.kv_heads;
+  const int64_t first = blockIdx.x % tiles * Rows, last = min64(s.keys, first + Rows) - 1;
+  const int64_t offset = s.keys - s.queries;
+  const int thread = static_cast<int>(threadIdx.x);
+  return {
+      .batch = batch,
+      .first_head = kv_head * group,
+      .end_head = (kv_head + 1) * group,
+      .first = first,
+      .ldq = s.q_heads * s.dim,
+      .ldk = s.kv_heads * s.dim,
+      .k_at = (batch * s.key_capacity * s.kv_heads + kv_head) * s.dim,
+      .begin = s.causal ? max64(0, first - offset) : 0,
+      .end = s.window > 0 ? min64(s.queries, last - offset + s.window) : s.queries,
+      .lane = thread % warp_size,
+      .row0 = thread / warp_size * (Rows / attention_warps),
+  };
+}
+
+/** What the gradients of attention are made of, delta = Σ do∘o of each query of a head, and where they go. */
+struct AttentionGradients {
+  const float *d_o, *q, *k, *v, *lse, *delta;
+  float *dq, *dk, *dv;
+};
 
 /** Rows first … first+31 of one head, ldx floats apart, times `scale`; zeros beyond `rows` rows and `dim` components. */
 __device__ inline void load_rows(const float* x, int64_t ldx, int64_t first, int64_t rows, int64_t dim, float scale,
@@ -99,6 +145,11 @@ __device__ inline void add_weighted(const float* weights, const float* columns, 
     }
   }
 }
+
+/** Whether products are made by tensor cores, attention_bf16.cu: wider heads do not fit into shared memory there. */
+inline bool uses_tensor_cores(const AttentionShape& s) { return s.may_round && s.dim <= 128; }
+void attention_bf16(const AttentionShape& s, const float* q, const float* k, const float* v, float* o, float* lse);
+void attention_gradients_bf16(const AttentionShape& s, const AttentionGradients& pointers);
 
 /** Calls f.template operator()<Chunks>() with the fewest chunks of 32 components that hold dim ≤ 256. */
 template <class F>

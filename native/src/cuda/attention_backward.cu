@@ -9,11 +9,6 @@
 namespace forge::cuda {
 namespace {
 
-struct Pointers {
-  const float *d_o, *q, *k, *v, *lse, *delta;
-  float *dq, *dk, *dv;
-};
-
 /** delta[b, h, t] = Σ do∘o; a warp per query of a head. */
 __global__ void row_products(AttentionShape s, const float* d_o, const float* o, float* delta) {
   const int64_t warps = blockDim.x / warp_size;
@@ -31,7 +26,7 @@ __global__ void row_products(AttentionShape s, const float* d_o, const float* o,
 constexpr int query_floats(int chunks) { return tile * (2 * row_stride(chunks) + 2 * lane_stride(chunks) + tile); }
 
 template <int Chunks>
-__global__ void query_gradient(AttentionShape s, Pointers p) {
+__global__ void query_gradient(AttentionShape s, AttentionGradients p) {
   FORGE_DYNAMIC_SHARED(float, shared);
   float* const queries = shared;
   float* const d_outs = queries + tile * row_stride(Chunks);
@@ -75,7 +70,7 @@ constexpr int key_floats(int chunks) { return tile * (2 * row_stride(chunks) + 2
 
 /** Rows are keys here, columns queries. */
 template <int Chunks>
-__global__ void key_gradient(AttentionShape s, Pointers p) {
+__global__ void key_gradient(AttentionShape s, AttentionGradients p) {
   FORGE_DYNAMIC_SHARED(float, shared);
   float* const keys = shared;
   float* const values = keys + tile * row_stride(Chunks);
@@ -83,22 +78,12 @@ __global__ void key_gradient(AttentionShape s, Pointers p) {
   float* const d_outs = queries + tile * lane_stride(Chunks);
   float* const weights = d_outs + tile * lane_stride(Chunks);
   float* const slopes = weights + tile * tile;
-  const int64_t tiles = ceil_div(s.keys, tile), head_index = blockIdx.x / tiles;
-  const int64_t batch = head_index / s.kv_heads, kv_head = head_index % s.kv_heads, group = s.q_heads / s.kv_heads;
-  const int64_t first = blockIdx.x % tiles * tile, last = min64(s.keys, first + tile) - 1;
-  const int64_t ldq = s.q_heads * s.dim, ldk = s.kv_heads * s.dim;
-  const int64_t k_at = (batch * s.key_capacity * s.kv_heads + kv_head) * s.dim;
-  const int lane = static_cast<int>(threadIdx.x) % warp_size;
-  const int row0 = static_cast<int>(threadIdx.x) / warp_size * rows_per_warp;
+  const auto [batch, first_head, end_head, first, ldq, ldk, k_at, begin, end, lane, row0] = key_tile(s);
   load_rows(p.k + k_at, ldk, first, s.keys, s.dim, 1.0f, keys, row_stride(Chunks));
   load_rows(p.v + k_at, ldk, first, s.keys, s.dim, 1.0f, values, row_stride(Chunks));
 
   float k_sums[rows_per_warp][Chunks] = {}, v_sums[rows_per_warp][Chunks] = {};
-  // Queries that see any of these keys: from the one at the first key's position, to where the window has passed the last.
-  const int64_t offset = s.keys - s.queries;
-  const int64_t begin = s.causal ? max64(0, first - offset) : 0;
-  const int64_t end = s.window > 0 ? min64(s.queries, last - offset + s.window) : s.queries;
-  for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+  for (int64_t head = first_head; head < end_head; ++head) {
     const int64_t q_at = (batch * s.queries * s.q_heads + head) * s.dim;
     const int64_t rows_at = (batch * s.q_heads + head) * s.queries;
     for (int64_t t0 = begin; t0 < end; t0 += tile) {
@@ -142,10 +127,10 @@ int64_t attention_backward_scratch(const AttentionShape& s) {
 
 void attention_backward(const AttentionShape& s, const float* d_o, const float* q, const float* k, const float* v,
                         const float* o, const float* lse, float* dq, float* dk, float* dv, float* scratch) {
-  const Pointers p{d_o, q, k, v, lse, scratch, dq, dk, dv};
+  const AttentionGradients p{d_o, q, k, v, lse, scratch, dq, dk, dv};
   const int64_t rows = s.batch * s.q_heads * s.queries;
-  constexpr int warps = attention_threads / warp_size;
-  launch("attention_backward", row_products, ceil_div(rows, warps), attention_threads, 0, s, d_o, o, scratch);
+  launch("attention_backward", row_products, ceil_div(rows, attention_warps), attention_threads, 0, s, d_o, o, scratch);
+  if (uses_tensor_cores(s)) return attention_gradients_bf16(s, p);
   with_chunks(s.dim, [&]<int Chunks>() {
     constexpr auto bytes = static_cast<int64_t>(sizeof(float));
     launch("attention_backward", query_gradient<Chunks>, s.batch * s.q_heads * ceil_div(s.queries, tile),

@@ -15,13 +15,6 @@ constexpr int pairs = depth / 2;     // words of a row of a tile: two bf16 each
 constexpr int stride = pairs + 4;    // 20 words: the eight rows × four pairs that a fragment reads lie in different banks
 constexpr int column_tiles_of_warp = 4;
 
-/** Nearest bf16, ties to even; NaN stays. */
-__device__ inline uint32_t to_bf16(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  return value != value ? 0x7fffu : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-}
-
 /** tile[i][pair] = op(x)[first + i, k0 + 2·pair …], zeros outside; op(x)[i, k] is at i·ldx + k, or transposed at k·ldx + i. */
 template <int Rows, bool Transposed>
 __device__ inline void load_tile(const float* x, int64_t ldx, int64_t first, int64_t length, int64_t k0, int64_t k,

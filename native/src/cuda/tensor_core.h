@@ -1,8 +1,18 @@
 #pragma once
-/** The matrix instruction of tensor cores; in the emulation, the same sums by the same lanes. */
+/** bf16 and the matrix instruction of tensor cores; in the emulation, the same sums by the same lanes. */
 #include "cuda/launch.h"
 
 namespace forge::cuda {
+
+/** Nearest bf16, ties to even; NaN stays. */
+__device__ inline uint32_t to_bf16(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return value != value ? 0x7fffu : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+/** Two of them in a word, as fragments hold neighbours in k. */
+__device__ inline uint32_t to_bf16_pair(float low, float high) { return to_bf16(high) << 16 | to_bf16(low); }
 
 /**
  * c[16, 8] += a[16, 16] · b[16, 8] by a warp: bf16 operands in pairs of consecutive k, f32 sums. With row = lane / 4 and

@@ -8,7 +8,7 @@ namespace {
 constexpr int64_t largest_dim = 256;  // one pass of the register tile
 
 Status plan(const char* op, const Tensor& q, const Tensor& k, const Tensor& v, bool causal, int64_t window, double scale,
-            int64_t kv_length, AttentionShape& s) {
+            int64_t kv_length, bool may_round, AttentionShape& s) {
   FORGE_TRY(expect_f32(op, {&q, &k, &v}));
   const Shape &qs = q.shape(), &ks = k.shape();
   const bool fits = qs.rank == 4 && ks.rank == 4 && ks == v.shape() && qs[0] == ks[0] && qs[3] == ks[3] && ks[2] > 0 &&
@@ -23,7 +23,8 @@ Status plan(const char* op, const Tensor& q, const Tensor& k, const Tensor& v, b
     return failure(Code::argument, "%s: kvLength %lld (0 to %lld), window %lld (>= 0, needs causal)", op,
                    static_cast<long long>(kv_length), static_cast<long long>(ks[1]), static_cast<long long>(window));
   }
-  s = {qs[0], qs[1], keys, qs[2], ks[2], qs[3], ks[1], causal, window, static_cast<float>(scale)};
+  s = {qs[0], qs[1], keys, qs[2], ks[2], qs[3], ks[1], causal, window, static_cast<float>(scale),
+       may_round};
   return {};
 }
 
@@ -32,9 +33,9 @@ Shape lse_shape(const AttentionShape& s) { return Shape{s.batch, s.q_heads, s.qu
 }  // namespace
 
 Status attention(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, int64_t window, double scale,
-                 int64_t kv_length, Tensor& o, Tensor& lse) {
+                 int64_t kv_length, bool may_round, Tensor& o, Tensor& lse) {
   AttentionShape s{};
-  FORGE_TRY(plan("attention", q, k, v, causal, window, scale, kv_length, s));
+  FORGE_TRY(plan("attention", q, k, v, causal, window, scale, kv_length, may_round, s));
   Tensor result, log_sums;
   Scratch scratch;
   FORGE_TRY(empty("attention", DType::f32, q.shape(), result));
@@ -49,11 +50,11 @@ Status attention(const Tensor& q, const Tensor& k, const Tensor& v, bool causal,
 }
 
 Status attention_backward(const Tensor& d_o, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& o,
-                          const Tensor& lse, bool causal, int64_t window, double scale, Tensor& dq, Tensor& dk,
-                          Tensor& dv) {
+                          const Tensor& lse, bool causal, int64_t window, double scale, bool may_round, Tensor& dq,
+                          Tensor& dk, Tensor& dv) {
   constexpr const char* op = "attentionBackward";
   AttentionShape s{};
-  FORGE_TRY(plan(op, q, k, v, causal, window, scale, -1, s));
+  FORGE_TRY(plan(op, q, k, v, causal, window, scale, -1, may_round, s));
   FORGE_TRY(expect_f32(op, {&d_o, &o, &lse}));
   FORGE_TRY(expect_same_shape(op, "dO", d_o, "q", q));
   FORGE_TRY(expect_same_shape(op, "o", o, "q", q));

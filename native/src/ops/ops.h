@@ -71,10 +71,10 @@ Status rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gain, 
 Status rope(const Tensor& x, int64_t position0, double theta, const std::vector<double>& factors, int64_t pairing,
             bool inverse, Tensor& y);
 Status attention(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, int64_t window, double scale,
-                 int64_t kv_length, Tensor& o, Tensor& lse);
+                 int64_t kv_length, bool may_round, Tensor& o, Tensor& lse);
 Status attention_backward(const Tensor& d_o, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& o,
-                          const Tensor& lse, bool causal, int64_t window, double scale, Tensor& dq, Tensor& dk,
-                          Tensor& dv);
+                          const Tensor& lse, bool causal, int64_t window, double scale, bool may_round, Tensor& dq,
+                          Tensor& dk, Tensor& dv);
 Status swiglu(const Tensor& gate, const Tensor& up, Tensor& y);
 Status swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up, Tensor& d_gate, Tensor& d_up);
 Status softmax(const Tensor& x, Tensor& y);

@@ -75,11 +75,11 @@ void compare(const Setup& s) {
   const double scale = 1 / std::sqrt(static_cast<double>(s.dim));
   const Reference r = reference(s, q, k, v, d_o, scale, s.keys);
   Tensor o, lse, dq, dk, dv;
-  CHECK_OK(ops::attention(q, k, v, s.causal, s.window, scale, -1, o, lse));
+  CHECK_OK(ops::attention(q, k, v, s.causal, s.window, scale, -1, false, o, lse));
   // Exponentials to 2 ulp and sums of up to 600 terms.
   CHECK_CLOSE(o, r.o, 5e-6);
   CHECK_CLOSE(lse, r.lse, 5e-6);
-  CHECK_OK(ops::attention_backward(d_o, q, k, v, o, lse, s.causal, s.window, scale, dq, dk, dv));
+  CHECK_OK(ops::attention_backward(d_o, q, k, v, o, lse, s.causal, s.window, scale, false, dq, dk, dv));
   CHECK_CLOSE(dq, r.dq, 2e-5);
   CHECK_CLOSE(dk, r.dk, 2e-5);
   CHECK_CLOSE(dv, r.dv, 2e-5);
@@ -117,7 +117,7 @@ TEST(kv_length_hides_unused_rows) {
       const Tensor k = random_tensor({2, 50, 2, 16}, 2), v = random_tensor({2, 50, 2, 16}, 3);
       const Setup s{2, queries, 23, 4, 2, 16, true, 0};
       Tensor o, lse;
-      CHECK_OK(ops::attention(q, k, v, true, 0, 0.25, 23, o, lse));
+      CHECK_OK(ops::attention(q, k, v, true, 0, 0.25, 23, false, o, lse));
       CHECK_CLOSE(o, reference(s, q, k, v, q, 0.25, 50).o, 5e-6);
     }
   });
@@ -127,7 +127,7 @@ TEST(survives_large_scores) {
   for_each_isa([] {
     const Tensor q = random_tensor({1, 40, 1, 16}, 1, 30), k = random_tensor({1, 400, 1, 16}, 2, 30);
     Tensor o, lse;
-    CHECK_OK(ops::attention(q, k, k, false, 0, 1, -1, o, lse));
+    CHECK_OK(ops::attention(q, k, k, false, 0, 1, -1, false, o, lse));
     for (const double x : values(o)) CHECK(std::isfinite(x));
     for (const double x : values(lse)) CHECK(std::isfinite(x));
   });
@@ -136,12 +136,12 @@ TEST(survives_large_scores) {
 TEST(refuses_shapes_and_ranges) {
   Tensor o, lse;
   const Tensor q = random_tensor({1, 2, 3, 8}, 1), k = random_tensor({1, 4, 2, 8}, 2);
-  CHECK_FAILS(ops::attention(q, k, k, true, 0, 1, -1, o, lse), Code::shape, "attention", "[1, 2, 3, 8]", "[1, 4, 2, 8]");
+  CHECK_FAILS(ops::attention(q, k, k, true, 0, 1, -1, false, o, lse), Code::shape, "attention", "[1, 2, 3, 8]", "[1, 4, 2, 8]");
   const Tensor ok = random_tensor({1, 4, 3, 8}, 3);
-  CHECK_FAILS(ops::attention(q, ok, ok, true, 0, 1, 5, o, lse), Code::argument, "kvLength 5");
-  CHECK_FAILS(ops::attention(q, ok, ok, false, 3, 1, -1, o, lse), Code::argument, "window 3");
+  CHECK_FAILS(ops::attention(q, ok, ok, true, 0, 1, 5, false, o, lse), Code::argument, "kvLength 5");
+  CHECK_FAILS(ops::attention(q, ok, ok, false, 3, 1, -1, false, o, lse), Code::argument, "window 3");
   CHECK_FAILS(ops::attention(random_tensor({1, 2, 1, 300}, 1), random_tensor({1, 2, 1, 300}, 1),
-                             random_tensor({1, 2, 1, 300}, 1), false, 0, 1, -1, o, lse),
+                             random_tensor({1, 2, 1, 300}, 1), false, 0, 1, -1, false, o, lse),
               Code::shape, "D <= 256");
 }
 

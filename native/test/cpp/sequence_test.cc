@@ -94,11 +94,11 @@ TEST(ranged_attention_is_attention_where_the_mask_is_causal) {
       }
       const Tensor ranges = tensor_of_i32({length, 3, 2}, list);
       Tensor o, lse, dq, dk, dv, mine, my_lse, my_dq, my_dk, my_dv;
-      CHECK_OK(ops::attention(q, k, v, true, 0, 0.3, -1, o, lse));
+      CHECK_OK(ops::attention(q, k, v, true, 0, 0.3, -1, false, o, lse));
       CHECK_OK(ops::ranged_attention(q, k, v, ranges, 0.3, mine, my_lse));
       CHECK_CLOSE(mine, values(o), 2e-6);
       CHECK_CLOSE(my_lse, values(lse), 2e-6);
-      CHECK_OK(ops::attention_backward(d_o, q, k, v, o, lse, true, 0, 0.3, dq, dk, dv));
+      CHECK_OK(ops::attention_backward(d_o, q, k, v, o, lse, true, 0, 0.3, false, dq, dk, dv));
       CHECK_OK(ops::ranged_attention_backward(d_o, q, k, v, mine, my_lse, ranges, 0.3, my_dq, my_dk, my_dv));
       CHECK_CLOSE(my_dq, values(dq), 1e-5);
       CHECK_CLOSE(my_dk, values(dk), 1e-5);

@@ -126,7 +126,7 @@ const calls = {
   rmsNorm: ({ x }) => [x([5, 7]), x([7]), 1e-5],
   rmsNormBackward: ({ x, positive }) => [x([5, 7]), x([5, 7], 2), x([7]), positive([5]), x([7], 3)],
   rope: ({ x }) => [x([2, 3, 2, 8]), 5, 10000, [1, 1.5, 4, 8], 0, false],
-  attention: (t) => [...attended(t), true, 0, 0.3, -1],
+  attention: (t) => [...attended(t), true, 0, 0.3, -1, false],
   attentionBackward: (t) => [
     t.x([1, 5, 4, 8], 2),
     ...attended(t),
@@ -135,6 +135,7 @@ const calls = {
     true,
     0,
     0.3,
+    false,
   ],
   swiglu: two,
   swigluBackward: ({ x }) => [x([9]), x([9], 2), x([9], 3)],

@@ -1,6 +1,7 @@
 import { needsGraph, record } from '../autograd/record.js';
 import { native } from '../backend.js';
 import { ArgumentError } from '../errors.js';
+import { productPrecision } from '../precision.js';
 import type { Tensor } from '../tensor.js';
 import { float, refuseShapes, result } from './operand.js';
 
@@ -45,11 +46,12 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   const { causal = true, window = 0, scale = 1 / Math.sqrt(width as number) } = options;
   const kvLength = options.kvLength ?? (keys as number);
   if (window > 0 && !causal) throw new ArgumentError(`attention: window ${window} needs causal`);
+  const mayRound = productPrecision() === 'bf16';
   const isRecorded = needsGraph(q, k, v);
   if (isRecorded && kvLength !== keys) {
     throw new ArgumentError(`attention: kvLength ${kvLength} of ${keys} keys has no gradient; use noGrad()`);
   }
-  const [o, lseHandle] = native().attention(hq, hk, hv, causal, window, scale, kvLength);
+  const [o, lseHandle] = native().attention(hq, hk, hv, causal, window, scale, kvLength, mayRound);
   const out = result(o, q.shape);
   if (!isRecorded) {
     native().free(lseHandle);
@@ -69,6 +71,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
       causal,
       window,
       scale,
+      mayRound,
     );
     if (q.requiresGrad) node.give(q, dq);
     else api.free(dq);

@@ -179,8 +179,8 @@ describe('watchRun()', () => {
     const history = new FakeHistory([created, paused]);
     const { sources, request } = watch(history);
     const { feeds, index } = sources;
-    const count = 1_500;
-    const sizeBytes = 1_000;
+    const count = 300;
+    const sizeBytes = 5_000;
     const last = BigInt(count + 3);
     const record = index.record(NAME);
     if (!record) throw new Error('not indexed');
