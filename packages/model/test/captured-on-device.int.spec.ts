@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import {
   AdamW,
   add,
+  attention,
+  autocast,
   backward,
   captureStep,
   clipScale,
@@ -13,6 +15,7 @@ import {
   memoryStats,
   mul,
   Philox,
+  type Precision,
   parameter,
   scope,
   selectDevice,
@@ -93,6 +96,36 @@ if (isOnDevice) {
     expect(captured.model.exportWeights()).toEqual(plain.model.exportWeights());
     step.close();
     expect(captured.optimizer.stepCount).toBe(5);
+  });
+
+  it('rounds the products of attention under bf16, and records such steps like others', () => {
+    const rng = new Philox(8);
+    const data = [2, 1, 1].map((heads) => uniform(rng, [1, 40, heads, 8], -1, 1));
+    const slope = uniform(rng, [1, 40, 2, 8], -1, 1);
+    const results = (precision: Precision) => {
+      const parts = data.map((part) => parameter(tensor(part.toFloat32Array(), part.shape)));
+      const out = autocast(precision, () => attention(...(parts as [Tensor, Tensor, Tensor])));
+      const values = out.toFloat32Array();
+      backward(sum(mul(out, slope)));
+      return [values, ...parts.map((part) => (part.grad as Tensor).toFloat32Array())];
+    };
+    const [exact, rounded] = [results('f32'), results('bf16')];
+    exact.forEach((values, i) => {
+      const off = values.map((value, at) => Math.abs(value - (rounded[i]?.[at] ?? Number.NaN)));
+      expect(Math.max(...off)).toBeGreaterThan(1e-5);
+      expect(Math.max(...off)).toBeLessThan(2e-2);
+    });
+
+    const [plain, captured] = [setUp(), setUp()];
+    const step = captureTrainStep(captured.model, captured.optimizer, { ...SHAPE, precision: 'bf16' });
+    for (let i = 0; i < 4; i++) {
+      const batch = batchOf(i);
+      const expected = trainStep(plain.model, plain.optimizer, [batch], { lr: 1e-2, precision: 'bf16' });
+      expect(step.run(batch, { lr: 1e-2 })).toEqual(expected);
+    }
+    expect(step.isCaptured).toBe(true);
+    expect(captured.model.exportWeights()).toEqual(plain.model.exportWeights());
+    step.close();
   });
 
   it('refuses to move on a loss that is not finite', () => {

@@ -1,4 +1,16 @@
-import { autocast, backward, linear, matmul, mul, Philox, parameter, sum, tensor, uniform } from './index.js';
+import {
+  attention,
+  autocast,
+  backward,
+  linear,
+  matmul,
+  mul,
+  Philox,
+  parameter,
+  sum,
+  tensor,
+  uniform,
+} from './index.js';
 
 /** x rounded to bf16, ties to even. */
 function rounded(x: number): number {
@@ -34,6 +46,12 @@ describe('autocast()', () => {
       expect(weight.grad?.toFloat32Array()[i]).toBeCloseTo(value, 5);
     });
     expect(weight.grad?.dtype).toBe('f32');
+  });
+
+  it('leaves attention f32 on the processor', () => {
+    const [q, k] = [uniform(stream, [1, 6, 2, 8]), uniform(stream, [1, 6, 1, 8])];
+    const plain = attention(q, k, k).toFloat32Array();
+    expect(autocast('bf16', () => attention(q, k, k)).toFloat32Array()).toEqual(plain);
   });
 
   it('ends with its function, also by an error, and nests', () => {

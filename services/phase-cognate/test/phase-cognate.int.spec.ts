@@ -104,7 +104,7 @@ describe('phase-cognate', () => {
 
   it.each([
     // While the shared steps are computed, at the last step of a model, and while the second one is evaluated.
-    ['llama', SMALL_CONFIG, 700, [4, 16, 26]],
+    ['llama', SMALL_CONFIG, 350, [4, 16, 26]],
     ['titans-mag', { ...SMALL_TITANS, steps: 7, shared_steps: 4, count: 2 }, 150, [2, 6]],
     ['recursion', SMALL_RECURSION, 150, [6]],
   ])(
@@ -206,7 +206,7 @@ describe('phase-cognate', () => {
   it(
     'gives the same bytes after its process was killed',
     async () => {
-      const config = { ...SMALL_CONFIG, steps: 60, shared_steps: 20 };
+      const config = { ...SMALL_CONFIG, steps: 24, shared_steps: 12 };
       const child = bench.startProcess(MAIN);
       const task = await submit(config);
       await eventually(() => bench.kinds(task).includes('checkpointed'));

@@ -71,7 +71,8 @@ describe('CandidateMeter', () => {
     expect(
       await meterOf([choice(0), choice(1), question, { ...question, id: 'r' }]).taskAccuracy(weights),
     ).toBe(0.25);
-    expect(memoryStats().liveTensors).toBe(before);
+    // What other files of this process left behind may be collected meanwhile.
+    expect(memoryStats().liveTensors).toBeLessThanOrEqual(before);
   });
 
   it('says nothing of tasks when there are none', async () => {

@@ -166,7 +166,8 @@ describe('evaluateTasks()', () => {
   it('scores each choice by its log-likelihood after the prompt, in any batches', async () => {
     const before = memoryStats().liveTensors;
     const { choice: summary, results } = await evaluateTasks(model, tokenizer, CHOICES);
-    expect(memoryStats().liveTensors).toBe(before);
+    // What other files of this process left behind may be collected meanwhile.
+    expect(memoryStats().liveTensors).toBeLessThanOrEqual(before);
     for (const [i, task] of CHOICES.entries()) {
       const expected = task.choices.map((text) => {
         const whole = [...tokenizer.encode(task.prompt + text)];
@@ -280,7 +281,8 @@ describe('evaluateTasks()', () => {
       );
       expect(asked).toBe(passes);
     }
-    expect(memoryStats().liveTensors).toBe(before);
+    // What other files of this process left behind may be collected meanwhile.
+    expect(memoryStats().liveTensors).toBeLessThanOrEqual(before);
   });
 
   it('stops when aborted', async () => {

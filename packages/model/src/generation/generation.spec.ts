@@ -124,7 +124,7 @@ describe('generate()', () => {
     expect((await resultOf(pieces)).tokens).toHaveLength(1);
     const before = memoryStats().liveTensors;
     for await (const _ of generate(model, tokenizer, 'a', { maxTokens: 9, stopAtEos: false })) break;
-    expect(memoryStats().liveTensors).toBe(before);
+    expect(memoryStats().liveTensors).toBeLessThanOrEqual(before);
   });
 
   it('lists everything that is wrong with the settings', async () => {
@@ -155,7 +155,7 @@ describe('generateBatch()', () => {
     async (concurrency) => {
       const before = memoryStats().liveTensors;
       const batch = await resultOf(generateBatch(model, tokenizer, PROMPTS, { ...options, concurrency }));
-      expect(memoryStats().liveTensors).toBe(before);
+      expect(memoryStats().liveTensors).toBeLessThanOrEqual(before);
       const single = await alone();
       expect(batch.map(({ tokens, text, finish }) => ({ tokens, text, finish }))).toEqual(
         single.map(({ tokens, text, finish }) => ({ tokens, text, finish })),
@@ -186,7 +186,7 @@ describe('generateBatch()', () => {
     expect(results.map(({ finish }) => finish)).toEqual(PROMPTS.map(() => 'aborted'));
     expect(results.at(-1)?.tokens).toEqual([]);
     for await (const _ of generateBatch(model, tokenizer, PROMPTS, options)) break;
-    expect(memoryStats().liveTensors).toBe(before);
+    expect(memoryStats().liveTensors).toBeLessThanOrEqual(before);
   });
 
   it('lists everything that is wrong with settings and prompts', async () => {
