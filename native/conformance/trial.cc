@@ -127,8 +127,8 @@ Tensor Trial::normal(const Shape& shape, double scale) {
   return floats(shape, values);
 }
 
-Tensor Trial::short_normal(const Shape& shape, double scale) {
-  std::normal_distribution<float> distribution(0.0f, static_cast<float>(scale));
+Tensor Trial::short_normal(const Shape& shape, double scale, double mean) {
+  std::normal_distribution<float> distribution(static_cast<float>(mean), static_cast<float>(scale));
   std::vector<float> values(static_cast<size_t>(shape.count()));
   for (float& value : values) {
     const float drawn = distribution(generator_);

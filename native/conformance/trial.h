@@ -15,8 +15,8 @@ class Trial {
  public:
   /** f32, normal with the standard deviation `scale`. */
   Tensor normal(const Shape& shape, double scale = 1);
-  /** The same, each a bf16. */
-  Tensor short_normal(const Shape& shape, double scale = 1);
+  /** The same about `mean`, each a bf16. */
+  Tensor short_normal(const Shape& shape, double scale = 1, double mean = 0);
   /** f32, uniform in low..high. */
   Tensor uniform(const Shape& shape, double low, double high);
   /** i32, uniform in 0..limit−1. */

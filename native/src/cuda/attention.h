@@ -98,7 +98,7 @@ __device__ inline KeyTile key_tile(const AttentionShape& s) {
   };
 }
 
-/** What the gradients of attention are made of, delta = Σ do∘o of each query of a head, and where they go. */
+/** What the gradients of attention are made of, with delta = Σ do∘o of each query of a head, and where they go. */
 struct AttentionGradients {
   const float *d_o, *q, *k, *v, *lse, *delta;
   float *dq, *dk, *dv;
@@ -146,7 +146,7 @@ __device__ inline void add_weighted(const float* weights, const float* columns, 
   }
 }
 
-/** Whether products are made by tensor cores, attention_bf16.cu: wider heads do not fit into shared memory there. */
+/** Whether products are made by tensor cores, attention_bf16.cu: gradients of wider heads would not fit into registers there. */
 inline bool uses_tensor_cores(const AttentionShape& s) { return s.may_round && s.dim <= 128; }
 void attention_bf16(const AttentionShape& s, const float* q, const float* k, const float* v, float* o, float* lse);
 void attention_gradients_bf16(const AttentionShape& s, const AttentionGradients& pointers);

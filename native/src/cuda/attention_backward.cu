@@ -1,5 +1,6 @@
 #include "cuda/attention.h"
 #include "cuda/table.h"
+#include "cuda/tensor_core.h"
 
 /**
  * With P = exp(scale·q kᵀ − lse):  dv = Pᵀ do;  dP = do vᵀ;  dS = P∘(dP − Σ do∘o)·scale;  dq = dS k;  dk = dSᵀ q
@@ -9,7 +10,9 @@
 namespace forge::cuda {
 namespace {
 
-/** delta[b, h, t] = Σ do∘o; a warp per query of a head. */
+/** delta[b, h, t] = Σ do∘o; a warp per query of a head. With `Rounded`, of the d_o that products see: in dP − delta, what all values
+    have in common has to cancel. */
+template <bool Rounded>
 __global__ void row_products(AttentionShape s, const float* d_o, const float* o, float* delta) {
   const int64_t warps = blockDim.x / warp_size;
   const int64_t i = blockIdx.x * warps + threadIdx.x / warp_size;
@@ -17,7 +20,9 @@ __global__ void row_products(AttentionShape s, const float* d_o, const float* o,
   const int64_t t = i % s.queries, head = i / s.queries % s.q_heads, batch = i / s.queries / s.q_heads;
   const int64_t at = ((batch * s.queries + t) * s.q_heads + head) * s.dim;
   float sum = 0.0f;
-  for (int64_t d = threadIdx.x % warp_size; d < s.dim; d += warp_size) sum += d_o[at + d] * o[at + d];
+  for (int64_t d = threadIdx.x % warp_size; d < s.dim; d += warp_size) {
+    sum += (Rounded ? as_bf16(d_o[at + d]) : d_o[at + d]) * o[at + d];
+  }
   sum = warp_sum(sum);
   if (threadIdx.x % warp_size == 0) delta[i] = sum;
 }
@@ -129,7 +134,8 @@ void attention_backward(const AttentionShape& s, const float* d_o, const float* 
                         const float* o, const float* lse, float* dq, float* dk, float* dv, float* scratch) {
   const AttentionGradients p{d_o, q, k, v, lse, scratch, dq, dk, dv};
   const int64_t rows = s.batch * s.q_heads * s.queries;
-  launch("attention_backward", row_products, ceil_div(rows, attention_warps), attention_threads, 0, s, d_o, o, scratch);
+  const auto delta = uses_tensor_cores(s) ? row_products<true> : row_products<false>;
+  launch("attention_backward", delta, ceil_div(rows, attention_warps), attention_threads, 0, s, d_o, o, scratch);
   if (uses_tensor_cores(s)) return attention_gradients_bf16(s, p);
   with_chunks(s.dim, [&]<int Chunks>() {
     constexpr auto bytes = static_cast<int64_t>(sizeof(float));

@@ -40,7 +40,7 @@ __device__ void load(const float* x, int64_t ldx, int64_t first, int64_t count, 
   }
 }
 
-/** The same for a step's columns, and by_component[d] = component d of these in pairs. */
+/** The same for a step's columns, unless by_row is null, and by_component[d] = component d of these in pairs. */
 template <int Dim>
 __device__ void load_both(const float* x, int64_t ldx, int64_t first, int64_t count, int64_t dim, uint32_t* by_row,
                           uint32_t* by_component) {
@@ -142,7 +142,8 @@ __global__ void attend(AttentionShape s, const float* q, const float* k, const f
   load<Dim, rows>(q + q_at, ldq, first, s.queries, s.dim, queries);
 
   const int64_t row_query = first + row0;
-  float top[2] = {-INFINITY, -INFINITY}, total[2] = {}, factor[2];
+  // `total` is of the weights, `entered` of what was rounded and multiplied: o is a mean by the weights that made it.
+  float top[2] = {-INFINITY, -INFINITY}, total[2] = {}, entered[2] = {}, factor[2];
   Sums<Dim> sums = {};
   for (int64_t k0 = begin; k0 < end; k0 += columns) {
     __syncthreads();
@@ -151,11 +152,14 @@ __global__ void attend(AttentionShape s, const float* q, const float* k, const f
     __syncthreads();
     Scores scores;
     multiply_rows<Dim>(queries + row0 * row_words<Dim>, keys, lane, scores);
-    float best[2] = {-INFINITY, -INFINITY}, added[2] = {};
+    float best[2] = {-INFINITY, -INFINITY}, added[2] = {}, rounded[2] = {};
+    uint32_t seen = 0;  // a score of −∞ is not the same as none
     for (int j = 0; j < column_tiles; ++j) {
       for_parts(lane, [&](int row, int column, int part) {
         float& score = scores[j][part];
-        score = is_visible(s, row_query + row, k0 + 8 * j + column) ? s.scale * score : -INFINITY;
+        if (!is_visible(s, row_query + row, k0 + 8 * j + column)) return;
+        seen |= 1u << (4 * j + part);
+        score *= s.scale;
         best[part / 2] = fmaxf(best[part / 2], score);
       });
     }
@@ -163,6 +167,7 @@ __global__ void attend(AttentionShape s, const float* q, const float* k, const f
       best[half] = fmaxf(top[half], quad_max(best[half]));
       const float shrink = top[half] == best[half] ? 1.0f : expf(top[half] - best[half]);
       total[half] *= shrink;
+      entered[half] *= shrink;
 #pragma unroll
       for (auto& tile : sums) {
         tile[2 * half] *= shrink;
@@ -173,15 +178,19 @@ __global__ void attend(AttentionShape s, const float* q, const float* k, const f
     for (int j = 0; j < column_tiles; ++j) {
       for_parts(lane, [&](int, int, int part) {
         float& score = scores[j][part];
-        score = score == -INFINITY ? 0.0f : expf(score - best[part / 2]);
+        score = (seen >> (4 * j + part) & 1) != 0 ? expf(score - best[part / 2]) : 0.0f;
         added[part / 2] += score;
+        rounded[part / 2] += as_bf16(score);
       });
     }
-    for (int half = 0; half < 2; ++half) total[half] += quad_sum(added[half]);
+    for (int half = 0; half < 2; ++half) {
+      total[half] += quad_sum(added[half]);
+      entered[half] += quad_sum(rounded[half]);
+    }
     add_weighted_columns<Dim>(scores, values, lane, sums);
   }
   for (int half = 0; half < 2; ++half) {
-    factor[half] = total[half] == 0.0f ? 0.0f : 1.0f / total[half];
+    factor[half] = total[half] == 0.0f ? 0.0f : 1.0f / entered[half];
     const int64_t t = row_query + lane / 4 + 8 * half;
     if (t < s.queries && lane % 4 == 0) {
       lse[head_index * s.queries + t] = total[half] == 0.0f ? -INFINITY : top[half] + logf(total[half]);

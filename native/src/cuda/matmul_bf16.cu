@@ -99,31 +99,16 @@ void multiply_with(const Gemm& g) {
          column_blocks);
 }
 
-/** A stored operand: `count` matrices of `rows` × `columns`; as bf16 its rows are `ld` apart, a multiple of 16 bytes. */
-struct Stored {
-  const float* x;
-  int64_t rows, columns, ldx, stride, count;
-  int64_t ld() const { return ceil_div(columns, 8) * 8; }
-  int64_t elements() const { return count * rows * ld(); }
-};
-
-Stored stored_a(const Gemm& g) {
-  return {g.a, g.trans_a ? g.k : g.m, g.trans_a ? g.m : g.k, g.lda, g.stride_a, g.batch};
-}
-Stored stored_b(const Gemm& g) {
-  return {g.b, g.trans_b ? g.n : g.k, g.trans_b ? g.k : g.n, g.ldb, g.stride_b, g.batch};
-}
-
 /** Four elements a thread, in two words; zeros beyond the columns. */
-void round_matrices(const Stored& s, uint32_t* to) {
-  const int64_t groups = s.ld() / 4, rows = s.rows;
-  for_each("gemm_bf16", s.elements() / 4, [=] __device__(int64_t i) {
+void round_matrices(const StoredOperand& s, uint16_t* rounded) {
+  const int64_t groups = s.rounded_ld() / 4, rows = s.rows;
+  auto* const to = reinterpret_cast<uint32_t*>(rounded);
+  for_each("gemm_bf16", s.rounded_elements() / 4, [=] __device__(int64_t i) {
     const int64_t column = i % groups * 4, row = i / groups;
     const float* from = s.x + row / rows * s.stride + row % rows * s.ldx + column;
     for (int word = 0; word < 2; ++word) {
       const int64_t left = s.columns - column - 2 * word;
-      const uint32_t low = left > 0 ? to_bf16(from[2 * word]) : 0, high = left > 1 ? to_bf16(from[2 * word + 1]) : 0;
-      to[2 * i + word] = high << 16 | low;
+      to[2 * i + word] = to_bf16_pair(left > 0 ? from[2 * word] : 0.0f, left > 1 ? from[2 * word + 1] : 0.0f);
     }
   });
 }
@@ -137,22 +122,14 @@ constexpr double library_multiply_adds = 1 << 27;
 bool is_for_library(const Gemm& g) {
   const double multiply_adds = static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k) *
                                static_cast<double>(g.batch);
-  return multiply_adds >= library_multiply_adds && has_library_gemm_bf16();
+  return multiply_adds >= library_multiply_adds && takes_library_gemm_bf16(g);
 }
 
 }  // namespace
 
-int64_t rounded_bytes(const Gemm& g) {
-  return (stored_a(g).elements() + stored_b(g).elements()) * static_cast<int64_t>(sizeof(uint16_t));
-}
-
-RoundedOperands round_operands(const Gemm& g, void* scratch) {
-  const Stored a = stored_a(g), b = stored_b(g);
-  auto* const to_a = static_cast<uint16_t*>(scratch);
-  uint16_t* const to_b = to_a + a.elements();
-  round_matrices(a, reinterpret_cast<uint32_t*>(to_a));
-  round_matrices(b, reinterpret_cast<uint32_t*>(to_b));
-  return {to_a, to_b, a.ld(), b.ld(), a.rows * a.ld(), b.rows * b.ld()};
+void round_operands(const Gemm& g, void* scratch) {
+  round_matrices(stored_a(g), static_cast<uint16_t*>(scratch));
+  round_matrices(stored_b(g), rounded_b(g, scratch));
 }
 
 void builtin_gemm_bf16(const Gemm& g) {
@@ -166,7 +143,10 @@ void builtin_gemm_bf16(const Gemm& g) {
 int64_t gemm_bf16_scratch(const Gemm& g) { return is_for_library(g) ? rounded_bytes(g) : 0; }
 
 void gemm_bf16(const Gemm& g, float* scratch) {
-  if (is_for_library(g) && library_gemm_bf16(g, round_operands(g, scratch))) return;
+  if (is_for_library(g)) {
+    round_operands(g, scratch);
+    if (library_gemm_bf16(g, scratch)) return;
+  }
   builtin_gemm_bf16(g);
 }
 

@@ -11,6 +11,14 @@ __device__ inline uint32_t to_bf16(float value) {
   return value != value ? 0x7fffu : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
+/** The bf16 nearest to a value, as f32. */
+__device__ inline float as_bf16(float value) {
+  const uint32_t bits = to_bf16(value) << 16;
+  float rounded;
+  memcpy(&rounded, &bits, sizeof rounded);
+  return rounded;
+}
+
 /** Two of them in a word, as fragments hold neighbours in k. */
 __device__ inline uint32_t to_bf16_pair(float low, float high) { return to_bf16(high) << 16 | to_bf16(low); }
 

@@ -69,7 +69,11 @@ bool fit(const Desc& d, const Layout& a, const Layout& b, const Layout& c) {
          columns(b, 1) == c.columns && columns(a, 0) == rows(b, 1);
 }
 
-bool is_aligned(const void* data, uint64_t to) { return reinterpret_cast<uint64_t>(data) % to == 0; }
+/** Whether every matrix of the operand begins at a multiple of `bytes`. */
+bool is_aligned(const Layout& l, const void* data, uint64_t bytes) {
+  const uint64_t step = l.count == 1 ? 0 : static_cast<uint64_t>(l.stride) * (l.type == f32 ? 4 : 2);
+  return reinterpret_cast<uint64_t>(data) % bytes == 0 && step % bytes == 0;
+}
 
 }  // namespace
 
@@ -122,8 +126,8 @@ int cublasLtMatmulAlgoGetHeuristic(void*, Desc* desc, Layout* a, Layout* b, Layo
 int cublasLtMatmul(void*, Desc* desc, const float* alpha, const void* a, Layout* a_layout, const void* b, Layout* b_layout,
                    const float* beta, const float* c, Layout* c_layout, float* d, Layout* d_layout,
                    const uint64_t* algorithm, void* workspace, size_t workspace_bytes, void*) {
-  const bool aligned = is_aligned(a, algorithm[1]) && is_aligned(b, algorithm[2]) && is_aligned(c, algorithm[3]) &&
-                       is_aligned(d, algorithm[4]);
+  const bool aligned = is_aligned(*a_layout, a, algorithm[1]) && is_aligned(*b_layout, b, algorithm[2]) &&
+                       is_aligned(*c_layout, c, algorithm[3]) && is_aligned(*d_layout, d, algorithm[4]);
   if (algorithm[0] != mark || !aligned || workspace == nullptr || workspace_bytes == 0 || c != d) return invalid;
   const bool spoilt = is(a_layout->type == f32 ? "wrong_f32" : "wrong_bf16");
   const int64_t depth = static_cast<int64_t>(desc->trans[0] != 0 ? a_layout->rows : a_layout->columns);

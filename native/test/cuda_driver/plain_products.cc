@@ -43,22 +43,12 @@ void multiply(const Gemm& g, float (*operand)(float)) {
   }
 }
 
-struct Rounded {
-  const float* x;
-  int64_t rows, columns, ldx, stride;
-  int64_t ld() const { return (columns + 7) / 8 * 8; }
-};
-
-Rounded of_a(const Gemm& g) { return {g.a, g.trans_a ? g.k : g.m, g.trans_a ? g.m : g.k, g.lda, g.stride_a}; }
-Rounded of_b(const Gemm& g) { return {g.b, g.trans_b ? g.n : g.k, g.trans_b ? g.k : g.n, g.ldb, g.stride_b}; }
-
-uint16_t* round_to(const Rounded& r, int64_t count, uint16_t* to) {
-  for (int64_t row = 0; row < count * r.rows; ++row) {
-    for (int64_t column = 0; column < r.columns; ++column) {
-      to[row * r.ld() + column] = to_bf16(r.x[row / r.rows * r.stride + row % r.rows * r.ldx + column]);
+void round_matrices(const StoredOperand& s, uint16_t* to) {
+  for (int64_t row = 0; row < s.count * s.rows; ++row) {
+    for (int64_t column = 0; column < s.columns; ++column) {
+      to[row * s.rounded_ld() + column] = to_bf16(s.x[row / s.rows * s.stride + row % s.rows * s.ldx + column]);
     }
   }
-  return to + count * r.rows * r.ld();
 }
 
 // Always by the library where it is: the threshold of the kernels' own file is not the matter here.
@@ -66,7 +56,8 @@ void product(const Gemm& g, float*) {
   if (!library_gemm(g)) builtin_gemm(g);
 }
 void rounded_product(const Gemm& g, float* scratch) {
-  if (!has_library_gemm_bf16() || !library_gemm_bf16(g, round_operands(g, scratch))) builtin_gemm_bf16(g);
+  round_operands(g, scratch);
+  if (!library_gemm_bf16(g, scratch)) builtin_gemm_bf16(g);
 }
 int64_t no_scratch(const Gemm&) { return 0; }
 
@@ -75,15 +66,9 @@ int64_t no_scratch(const Gemm&) { return 0; }
 void builtin_gemm(const Gemm& g) { multiply(g, exact); }
 void builtin_gemm_bf16(const Gemm& g) { multiply(g, rounded); }
 
-int64_t rounded_bytes(const Gemm& g) {
-  return 2 * g.batch * (of_a(g).rows * of_a(g).ld() + of_b(g).rows * of_b(g).ld());
-}
-RoundedOperands round_operands(const Gemm& g, void* scratch) {
-  const Rounded a = of_a(g), b = of_b(g);
-  auto* const to_a = static_cast<uint16_t*>(scratch);
-  uint16_t* const to_b = round_to(a, g.batch, to_a);
-  round_to(b, g.batch, to_b);
-  return {to_a, to_b, a.ld(), b.ld(), a.rows * a.ld(), b.rows * b.ld()};
+void round_operands(const Gemm& g, void* scratch) {
+  round_matrices(stored_a(g), static_cast<uint16_t*>(scratch));
+  round_matrices(stored_b(g), rounded_b(g, scratch));
 }
 
 const Kernels table = [] {

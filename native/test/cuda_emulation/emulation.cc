@@ -364,16 +364,18 @@ void read_back(void* to, const void* from, int64_t bytes) { emulation::copy_out(
 bool library_gemm(const Gemm&) { return false; }
 
 // Large bf16 products are a library's here too, in plain loops, so that what it is given is tested.
-bool has_library_gemm_bf16() { return true; }
-bool library_gemm_bf16(const Gemm& g, const RoundedOperands& x) {
-  emulation::run("library", g.batch, 1, 0, [g, x] {
+bool takes_library_gemm_bf16(const Gemm&) { return true; }
+bool library_gemm_bf16(const Gemm& g, void* scratch) {
+  emulation::run("library", g.batch, 1, 0, [g, scratch] {
     const int64_t product = emulation::block_index.x;
-    const uint16_t *const a = x.a + product * x.stride_a, *const b = x.b + product * x.stride_b;
+    const int64_t lda = stored_a(g).rounded_ld(), ldb = stored_b(g).rounded_ld();
+    const uint16_t* const a = static_cast<const uint16_t*>(scratch) + product * stored_a(g).rows * lda;
+    const uint16_t* const b = rounded_b(g, scratch) + product * stored_b(g).rows * ldb;
     for (int64_t i = 0; i < g.m; ++i) {
       std::vector<float> sums(static_cast<size_t>(g.n));
       for (int64_t l = 0; l < g.k; ++l) {
-        const float left = emulation::half_of(a[g.trans_a ? l * x.lda + i : i * x.lda + l], 0);
-        const int64_t from = g.trans_b ? l : l * x.ldb, step = g.trans_b ? x.ldb : 1;
+        const float left = emulation::half_of(a[g.trans_a ? l * lda + i : i * lda + l], 0);
+        const int64_t from = g.trans_b ? l : l * ldb, step = g.trans_b ? ldb : 1;
         for (int64_t j = 0; j < g.n; ++j) sums[static_cast<size_t>(j)] += left * emulation::half_of(b[from + j * step], 0);
       }
       float* const to = g.c + product * g.stride_c + i * g.ldc;

@@ -99,7 +99,9 @@ describe('orchestrators', () => {
     await fixture.untilState(name, RunState.COMPLETED);
     await sleep(500);
     await worker.stop();
-    expect(worker.jobs.map(({ task }) => task.stepId)).toEqual(['trains', 'queues']);
+    // A busy machine may have one delivered again; what is published again would be delivered for the first time again.
+    const published = worker.jobs.filter(({ delivery }) => delivery === 1);
+    expect(published.map(({ task }) => task.stepId)).toEqual(['trains', 'queues']);
   }, 60_000);
 
   it('go on by themselves when NATS was restarted', async () => {
