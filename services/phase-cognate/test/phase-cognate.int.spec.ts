@@ -46,8 +46,8 @@ async function submit(config: JsonObject = SMALL_CONFIG, text = smallText()): Pr
 
 describe('phase-cognate', () => {
   it.each([
-    ['llama', SMALL_CONFIG, 700],
-    ['titans-mag', SMALL_TITANS, 150],
+    ['llama', SMALL_CONFIG, 300],
+    ['titans-mag', SMALL_TITANS, 100],
   ] as const)(
     'creates models that differ, load, and have learnt (%s)',
     async (architecture, small, sentences) => {
@@ -104,9 +104,9 @@ describe('phase-cognate', () => {
 
   it.each([
     // While the shared steps are computed, at the last step of a model, and while the second one is evaluated.
-    ['llama', SMALL_CONFIG, 350, [4, 16, 26]],
-    ['titans-mag', { ...SMALL_TITANS, steps: 7, shared_steps: 4, count: 2 }, 150, [2, 6]],
-    ['recursion', SMALL_RECURSION, 150, [6]],
+    ['llama', SMALL_CONFIG, 150, [4, 16, 26]],
+    ['titans-mag', { ...SMALL_TITANS, steps: 7, shared_steps: 4, count: 2 }, 100, [2, 6]],
+    ['recursion', SMALL_RECURSION, 100, [6]],
   ])(
     'gives the same bytes whenever it is stopped and goes on (%s)',
     async (_, small, sentences, releases) => {

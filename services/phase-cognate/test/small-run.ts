@@ -47,7 +47,7 @@ const VERBS = ['counted', 'forgot', 'painted', 'carried', 'answered', 'followed'
 const OBJECTS = ['the lamps', 'seven letters', 'a broken wheel', 'the morning', 'his own name', 'that river'];
 
 /** Sentences with a grammar to learn, all different: number i is written out in its own digits. */
-export function smallText(sentences = 700): string {
+export function smallText(sentences = 300): string {
   let text = '';
   for (let i = 0; i < sentences; i++) {
     const pick = (words: readonly string[], stride: number) => words[(i * stride + (i >> 3)) % words.length];
