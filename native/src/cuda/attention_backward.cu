@@ -10,8 +10,10 @@
 namespace forge::cuda {
 namespace {
 
-/** delta[b, h, t] = Σ do∘o; a warp per query of a head. With `Rounded`, of the d_o that products see: in dP − delta, what all values
-    have in common has to cancel. */
+/**
+ * delta[b, h, t] = Σ do∘o; a warp per query of a head. With `Rounded`, of the d_o that products see: in dP − delta, what all
+ * values have in common has to cancel.
+ */
 template <bool Rounded>
 __global__ void row_products(AttentionShape s, const float* d_o, const float* o, float* delta) {
   const int64_t warps = blockDim.x / warp_size;

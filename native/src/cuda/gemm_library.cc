@@ -246,7 +246,8 @@ bool library_gemm(const Gemm& g) {
 
 bool takes_library_gemm_bf16(const Gemm& g) {
   std::call_once(loaded, load);
-  return usable_bf16 && g.k > 0 && plan_of(bf16_product(g, nullptr)).usable;  // any scratch is as aligned as none
+  // Any scratch is as aligned as this one.
+  return usable_bf16 && g.k > 0 && plan_of(bf16_product(g, gemm_scratch_memory())).usable;
 }
 
 bool library_gemm_bf16(const Gemm& g, void* scratch) {

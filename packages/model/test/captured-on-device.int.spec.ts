@@ -12,11 +12,14 @@ import {
   clipScale,
   decayGroups,
   dropout,
+  max,
+  mean,
   memoryStats,
   mul,
   Philox,
   type Precision,
   parameter,
+  reshape,
   scope,
   selectDevice,
   sum,
@@ -173,6 +176,34 @@ if (isOnDevice) {
     step.close();
     // The moments' settings and the gradients of both, which live on.
     expect(memoryStats().liveTensors).toBe(before + 4);
+  });
+
+  it('records reductions over an axis, with their gradients', () => {
+    const make = () => {
+      const w = parameter(tensor([1, -2, 3, 3, 5, -6, 7, 7, -9, 2, 0, 4], [2, 3, 2]));
+      const optimizer = new AdamW([{ params: new Map([['w', w]]) }], { lr: 0.1 });
+      const run = (x: Tensor): readonly Tensor[] => {
+        optimizer.zeroGrad();
+        const [total, average, top] = [sum(w, 0), mean(w, 1), max(w, 2)];
+        const loss = add(
+          add(sum(mul(total, x)), sum(mul(average, average))),
+          sum(mul(reshape(top, [3, 2]), x)),
+        );
+        backward(loss);
+        return [loss];
+      };
+      return { w, run };
+    };
+    const [plain, captured] = [make(), make()];
+    const step = captureStep({ x: [3, 2] }, ({ x }) => captured.run(x));
+    for (let i = 0; i < 4; i++) {
+      const x = Float32Array.from({ length: 6 }, (_, j) => Math.cos(i + j));
+      const expected = scope(() => plain.run(tensor(x, [3, 2])).map((one) => one.toTypedArray()));
+      expect(step.replay({ x }).map((one) => one.toTypedArray())).toEqual(expected);
+      expect(captured.w.grad?.toTypedArray()).toEqual(plain.w.grad?.toTypedArray());
+    }
+    expect(step.isCaptured).toBe(true);
+    step.close();
   });
 
   it.each<[string, (x: Tensor) => unknown, RegExp]>([

@@ -31,16 +31,14 @@ function expand(reduced: Handle, shape: Shape, axis: number): Handle {
     api.free(flat);
     return shaped;
   }
-  const count = shape[axis] as number;
-  const outer = sizeOf(shape.slice(0, axis));
-  const index = new Int32Array(outer * count);
-  for (let i = 0; i < index.length; i++) index[i] = Math.floor(i / count);
-  const rows = api.view(reduced, 0, [outer, sizeOf(shape.slice(axis + 1))]);
-  const indexHandle = api.alloc(DTYPES.i32, [index.length]);
-  api.write(indexHandle, index);
-  const repeated = api.gatherRows(rows, indexHandle);
-  const expanded = api.view(repeated, 0, shape);
-  for (const handle of [rows, indexHandle, repeated]) api.free(handle);
+  // The repeated axis comes first until the end. Nothing of it is made on the host, so a step with it can be recorded.
+  const [outer, inner] = [sizeOf(shape.slice(0, axis)), sizeOf(shape.slice(axis + 1))];
+  const ones = api.full(DTYPES.f32, [shape[axis] as number, outer, inner], 1);
+  const once = api.view(reduced, 0, [outer, inner]);
+  const layers = api.mul(ones, once);
+  const turned = api.permute(layers, [1, 0, 2]);
+  const expanded = api.view(turned, 0, shape);
+  for (const handle of [ones, once, layers, turned]) api.free(handle);
   return expanded;
 }
 
