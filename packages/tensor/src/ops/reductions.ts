@@ -31,14 +31,20 @@ function expand(reduced: Handle, shape: Shape, axis: number): Handle {
     api.free(flat);
     return shaped;
   }
-  // The repeated axis comes first until the end. Nothing of it is made on the host, so a step with it can be recorded.
-  const [outer, inner] = [sizeOf(shape.slice(0, axis)), sizeOf(shape.slice(axis + 1))];
-  const ones = api.full(DTYPES.f32, [shape[axis] as number, outer, inner], 1);
-  const once = api.view(reduced, 0, [outer, inner]);
-  const layers = api.mul(ones, once);
-  const turned = api.permute(layers, [1, 0, 2]);
-  const expanded = api.view(turned, 0, shape);
-  for (const handle of [ones, once, layers, turned]) api.free(handle);
+  // A product with ones, which is exact; nothing of it is made on the host, so a step with it can be recorded.
+  const [outer, count, inner] = [
+    sizeOf(shape.slice(0, axis)),
+    shape[axis] as number,
+    sizeOf(shape.slice(axis + 1)),
+  ];
+  // Along the last axis one product does; otherwise one for each of what is before the axis.
+  const isLast = inner === 1;
+  const once = api.view(reduced, 0, isLast ? [outer, 1] : [outer, 1, inner]);
+  const ones = api.full(DTYPES.f32, isLast ? [1, count] : [outer, count, 1], 1);
+  const [left, right] = isLast ? [once, ones] : [ones, once];
+  const product = api.matmul(left, right, false, false, null, 0);
+  const expanded = api.view(product, 0, shape);
+  for (const handle of [once, ones, product]) api.free(handle);
   return expanded;
 }
 
